@@ -1,0 +1,52 @@
+# The menu. Every target makes the environment it needs; all that must be there is Python 3.11 or newer.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first of these that is Python 3.11+; override with `make PYTHON=/path/to/python3.12 test`.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+ARGS ?=
+
+.PHONY: help demo test test-unit check fmt bench lock clean
+
+help: ## Show this menu
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(READY) ## One push to 10,000 devices against strict simulators (ARGS="--json", ARGS="--keep")
+	@$(BIN)/pushsvc demo $(ARGS)
+
+test: $(READY) ## All tests: unit, integration, acceptance, house (ARGS="-k badge")
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-unit: $(READY) ## Only the tests that need no sockets
+	@$(BIN)/python -m pytest tests/unit tests/house $(ARGS)
+
+check: $(READY) ## Format, lint, import contracts, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+
+fmt: $(READY) ## Format and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Figures against the sink (ARGS="--case broadcast --devices 100000 --json")
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(READY) ## Lock the dependencies anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras \
+		--no-emit-index-url --no-header --upgrade -q pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "pushsvc needs Python 3.11 or newer. Install it, or name it: make PYTHON=/path/to/python3 demo" >&2; exit 1; }
+	@echo "Preparing $(VENV) (once) ..." >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >&2
+	@touch $@

@@ -1,0 +1,44 @@
+"""CPU and memory of processes and all their children, by the kernel's accounts."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Seconds of CPU so far, and the most memory that any one process of the group held, in MB."""
+
+    cpu_seconds: float
+    peak_rss_mb: float
+
+
+def usage(pid: int) -> Usage:
+    """Return what the process and its children, ended ones too, have used."""
+    cpu, peak = 0.0, 0.0
+    root = psutil.Process(pid)
+    for process in [root, *root.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            cpu += times.user + times.system + times.children_user + times.children_system
+            peak = max(peak, _peak_rss_mb(process.pid))
+    return Usage(cpu, peak)
+
+
+def usages(groups: Mapping[str, int]) -> dict[str, Usage]:
+    """Return the usage of each named process and its children."""
+    return {name: usage(pid) for name, pid in groups.items()}
+
+
+def _peak_rss_mb(pid: int) -> float:
+    """Read the high-water mark where the system keeps one (proc_pid_status(5), VmHWM)."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return float(psutil.Process(pid).memory_info().rss) / MEGABYTE

@@ -1,0 +1,1 @@
+"""HTTP in: no SQL, no payload rules."""

@@ -1,0 +1,173 @@
+"""Who is calling: the only place that compares secrets."""
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pushsvc.clock import Clock
+from pushsvc.errors import ForbiddenError, MasterKeyRequiredError, UnauthorizedError
+from pushsvc.model import App
+from pushsvc.storage import apps
+from pushsvc.storage.apps import Key, KeyKind, Scope, hash_key
+
+#: How long an app and its keys are remembered: a revoked key works no longer than this.
+REMEMBERED_SECONDS: Final = 5.0
+#: Apps, and api keys, remembered at once by one process.
+REMEMBERED_ENTRIES: Final = 10_000
+
+#: Any one of these lets a client in, if the app has any of them.
+CLIENT_KINDS: Final = (KeyKind.CLIENT, KeyKind.JAVASCRIPT, KeyKind.WINDOWS, KeyKind.REST)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a Parse request says of its caller, wherever it says it."""
+
+    application_id: str = ""
+    keys: Mapping[KeyKind, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """An app's client, or its master."""
+
+    app: App
+    is_master: bool
+
+    def require_master(self) -> None:
+        """Raise MasterKeyRequiredError unless the master key was given."""
+        if not self.is_master:
+            raise MasterKeyRequiredError("unauthorized: master key is required")
+
+
+class Remembered(Generic[T]):
+    """What was read lately, bounded in time and number."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+
+    def get(self, key: Hashable) -> T | None:
+        """Return what is remembered and still fresh."""
+        entry = self._entries.get(key)
+        if entry is None or entry[0] <= self._clock.monotonic():
+            return None
+        self._entries.move_to_end(key)
+        return entry[1]
+
+    def put(self, key: Hashable, value: T) -> T:
+        """Remember a value; forget the one that was not asked for the longest."""
+        self._entries[key] = (self._clock.monotonic() + REMEMBERED_SECONDS, value)
+        self._entries.move_to_end(key)
+        if len(self._entries) > REMEMBERED_ENTRIES:
+            self._entries.popitem(last=False)
+        return value
+
+    def drop(self, key: Hashable) -> None:
+        """Forget a value."""
+        self._entries.pop(key, None)
+
+
+class Doorkeeper:
+    """Knows the apps and their keys.
+
+    Who is let in may be remembered for five seconds; who is refused was looked up just now, so a
+    new key works at once.
+    """
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._apps: Remembered[tuple[App, Sequence[Key]]] = Remembered(clock)
+        self._api_keys: Remembered[tuple[App, Key]] = Remembered(clock)
+
+    async def knows(self, application_id: str) -> bool:
+        """Tell whether there is such an app."""
+        return await self._app(application_id) is not None
+
+    async def parse_caller(self, credentials: Credentials) -> Caller:
+        """Return who a Parse request comes from.
+
+        Raises:
+            UnauthorizedError: there is no such app, or none of the keys is the app's.
+        """
+        application_id = credentials.application_id
+        remembered = self._apps.get(application_id) is not None
+        caller = _admitted(await self._app(application_id), credentials.keys)
+        if caller is None and remembered:
+            self._apps.drop(application_id)
+            caller = _admitted(await self._app(application_id), credentials.keys)
+        if caller is None:
+            raise UnauthorizedError("unauthorized")
+        return caller
+
+    async def api_caller(self, authorization: str | None, scope: Scope) -> App:
+        """Return whose app the bearer of an api key may act for.
+
+        Raises:
+            UnauthorizedError: no key, or one that nobody has.
+            ForbiddenError: the key lacks the scope.
+        """
+        scheme, _, key = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise UnauthorizedError("Send an api key: `Authorization: Bearer psk_...`.")
+        found = await self._api_key(key.strip(), scope)
+        if found is None:
+            raise UnauthorizedError("There is no such api key; it may have been revoked.")
+        app, stored = found
+        if not _has(stored, scope):
+            raise ForbiddenError(f"The api key lacks the scope `{scope}`.")
+        return app
+
+    async def _app(self, application_id: str) -> tuple[App, Sequence[Key]] | None:
+        if not application_id:
+            return None
+        known = self._apps.get(application_id)
+        if known is not None:
+            return known
+        async with self._engine.connect() as connection:
+            found = await apps.app_with_keys(connection, application_id)
+        return None if found is None else self._apps.put(application_id, found)
+
+    async def _api_key(self, key: str, scope: Scope) -> tuple[App, Key] | None:
+        digest = hash_key(key)
+        known = self._api_keys.get(digest)
+        if known is not None and _has(known[1], scope):
+            return known
+        async with self._engine.connect() as connection:
+            found = await apps.app_of_key(connection, key)
+        if found is None or not hmac.compare_digest(found[1].key_hash, digest):
+            return None
+        return self._api_keys.put(digest, found)
+
+
+def _admitted(
+    found: tuple[App, Sequence[Key]] | None, given: Mapping[KeyKind, str]
+) -> Caller | None:
+    """Apply Parse's rule: the master may all; a client needs one key, if the app has any."""
+    if found is None:
+        return None
+    app, keys = found
+    # A list, not a generator: every key is compared, whichever fits.
+    fitting = [kind for kind, key in given.items() if _fits(keys, kind, key)]
+    if KeyKind.MASTER in fitting:
+        return Caller(app=app, is_master=True)
+    locked = any(key.kind in CLIENT_KINDS for key in keys)
+    if locked and not any(kind in CLIENT_KINDS for kind in fitting):
+        return None
+    return Caller(app=app, is_master=False)
+
+
+def _fits(keys: Sequence[Key], kind: KeyKind, given: str) -> bool:
+    digest = hash_key(given)
+    compared = [hmac.compare_digest(key.key_hash, digest) for key in keys if key.kind is kind]
+    return any(compared)
+
+
+def _has(key: Key, scope: Scope) -> bool:
+    return scope in key.scopes or Scope.ADMIN in key.scopes

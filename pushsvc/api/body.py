@@ -1,0 +1,53 @@
+"""A request's body: JSON, whatever its content type says."""
+
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+
+from pushsvc.errors import Fault, InvalidRequestError, MalformedJsonError
+from pushsvc.storage.encoded import holds_nul
+
+#: orjson reads deeper than it writes. What it cannot write cannot be stored.
+WRITABLE_DEPTH: Final = 254
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return the body's JSON object; an empty body is an empty object.
+
+    Raises:
+        MalformedJsonError: the body is not JSON, or holds what cannot be stored.
+        InvalidRequestError: it is JSON, but no object.
+        BodyTooLargeError: it is over the limit.
+    """
+    value = parse(await request.body())
+    if not isinstance(value, dict):
+        raise InvalidRequestError([Fault("", "invalid_value", "The body must be a JSON object.")])
+    return value
+
+
+def parse(raw: bytes) -> Any:
+    """Return the value of JSON text; an empty object for no text.
+
+    Raises:
+        MalformedJsonError: it is not JSON, or holds what cannot be stored.
+    """
+    if not raw.strip():
+        return {}
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        message = f"The body is not JSON: {error}."
+        raise MalformedJsonError(message) from error
+    if holds_nul(raw):
+        raise MalformedJsonError("The body holds the character U+0000, which cannot be stored.")
+    if raw.count(b"[") + raw.count(b"{") > WRITABLE_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise MalformedJsonError("The body is nested too deeply.") from error

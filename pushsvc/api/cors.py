@@ -1,0 +1,48 @@
+"""Middleware: browsers on any site may call the Parse API, and read its two headers."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pushsvc.api.mounts import is_under
+
+#: Parse Server's, to the letter: its JavaScript SDK splits the last one at ", " and reads no
+#: other header.
+HEADERS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET,PUT,POST,DELETE,OPTIONS",
+    "Access-Control-Allow-Headers": (
+        "X-Parse-Master-Key, X-Parse-REST-API-Key, X-Parse-Javascript-Key, "
+        "X-Parse-Application-Id, X-Parse-Client-Version, X-Parse-Session-Token, "
+        "X-Requested-With, X-Parse-Revocable-Session, X-Parse-Request-Id, Content-Type, "
+        "Pragma, Cache-Control"
+    ),
+    "Access-Control-Expose-Headers": "X-Parse-Job-Status-Id, X-Parse-Push-Status-Id",
+}
+
+
+class CorsMiddleware:
+    """Adds the headers to every reply under the mounts, errors too, and answers OPTIONS."""
+
+    def __init__(self, app: ASGIApp, *, mounts: Sequence[str]) -> None:
+        self._app = app
+        self._mounts = mounts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app below, or answer a preflight."""
+        if scope["type"] != "http" or not is_under(scope["path"], self._mounts):
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS":
+            await Response(headers=HEADERS)(scope, receive, send)
+            return
+
+        async def opened(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, opened)

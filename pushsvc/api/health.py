@@ -1,0 +1,72 @@
+"""Whether the process lives, and whether it can work."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from redis.exceptions import RedisError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pushsvc.api.error_table import caller_error
+from pushsvc.api.replies import json_response
+from pushsvc.resources import Resources
+from pushsvc.storage import migrate
+from pushsvc.storage.engine import DATABASE_ERRORS
+
+OK: Final = "ok"
+UNREADY: Final = 503
+RETRY_AFTER_SECONDS: Final = 2
+
+
+async def livez(_request: Request) -> Response:
+    """Say that the process answers."""
+    return json_response({"status": OK})
+
+
+async def readyz(request: Request) -> Response:
+    """Say whether all that a request needs is there, and what is not."""
+    resources: Resources = request.app.state.resources
+    checks = {name: await check(resources) for name, check in CHECKS.items()}
+    if all(found == OK for found in checks.values()):
+        return json_response({"status": OK, "checks": checks})
+    return json_response(
+        {"status": "unready", "checks": checks},
+        status=UNREADY,
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+async def _database(resources: Resources) -> str:
+    """Return `ok`, or what is wrong with PostgreSQL: away, or at the wrong level."""
+    try:
+        async with resources.engine.connect() as connection:
+            missing = await migrate.pending(connection)
+    except migrate.UnknownRevisionError as error:
+        return str(error)
+    except DATABASE_ERRORS as error:
+        return caller_error(error).detail
+    if missing:
+        return f"The database lacks {len(missing)} migration(s). Run `pushsvc migrate`."
+    return OK
+
+
+async def _redis(resources: Resources) -> str:
+    """Return `ok`, or that Redis is away: pushes are stored then, and delivered by the clock."""
+    try:
+        await resources.queue.redis.ping()
+    except (RedisError, OSError):
+        return "Redis cannot be reached."
+    return OK
+
+
+CHECKS: Final[Mapping[str, Callable[[Resources], Awaitable[str]]]] = {
+    "database": _database,
+    "redis": _redis,
+}
+
+ROUTES: Final = (
+    Route("/livez", livez, methods=["GET"]),
+    Route("/readyz", readyz, methods=["GET"]),
+    Route("/healthz", readyz, methods=["GET"]),
+)

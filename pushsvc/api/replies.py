@@ -1,0 +1,34 @@
+"""Replies in JSON, and times as they are written there."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from starlette.responses import Response
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+
+
+def json_response(
+    content: Any,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    media_type: str = JSON,
+) -> Response:
+    """Return a response with this content as JSON."""
+    return Response(
+        orjson.dumps(content), status_code=status, headers=headers, media_type=media_type
+    )
+
+
+def moment(value: datetime) -> str:
+    """Return a time as RFC 3339 and Parse have it: UTC, milliseconds, Z."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment_or_none(value: datetime | None) -> str | None:
+    """Return a time as `moment` does; None where there is none."""
+    return None if value is None else moment(value)

@@ -1,0 +1,42 @@
+"""Middleware: every request has an id, the caller's or ours; reply and log carry it."""
+
+import re
+import uuid
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER: Final = "X-Request-Id"
+#: Visible ASCII, as long as anybody's ids are: it goes into a header and into the log.
+_USABLE: Final = re.compile(r"[!-~]{1,128}")
+
+
+def request_id_of(scope: Scope) -> str:
+    """Return the request's id."""
+    return str(scope["state"]["request_id"])
+
+
+class RequestIdMiddleware:
+    """Echoes a usable `X-Request-Id`, or makes one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app below with the id in its state and in the log's context."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER, "")
+        request_id = given if _USABLE.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._app(scope, receive, stamped)

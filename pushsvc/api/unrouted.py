@@ -1,0 +1,38 @@
+"""Requests that no route takes: a JSON error, whatever the door."""
+
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from pushsvc.errors import MethodNotAllowedError, UnknownRouteError
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """Raise our error in place of the framework's 404 or 405.
+
+    Raises:
+        UnknownRouteError: no route has the path.
+        MethodNotAllowedError: some have it, for other methods.
+    """
+    if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004 - RFC 9110
+        raise MethodNotAllowedError(_allowed(request))
+    raise UnknownRouteError("There is no such path.")
+
+
+async def pass_on(_request: Request, error: Exception) -> Response:
+    """Raise the framework's error again, for the error table."""
+    raise error
+
+
+def _allowed(request: Request) -> list[str]:
+    """Return the methods of all routes that have the path."""
+    methods: set[str] = set()
+    route: Any
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods.update(route.methods or ())
+    return sorted(methods)

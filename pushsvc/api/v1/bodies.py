@@ -1,0 +1,190 @@
+"""What `POST /v1/pushes` takes: the schema, and its faults as JSON pointers."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
+
+from pushsvc.api.audience import check_channels
+from pushsvc.errors import Fault, InvalidRequestError
+from pushsvc.storage.fields import BADGE_RANGE, DEVICE_TYPES, HEX_TOKEN_LENGTH
+
+AUDIENCES: Final = ("channels", "where", "devices")
+#: APNs and FCM tokens and WNS channel URIs are far shorter.
+TOKEN_CHARACTERS: Final = 4_096
+ID_CHARACTERS: Final = 255
+
+Text = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
+#: Checked by the pipeline, whose texts name the unit.
+Time = Annotated[Any, Field(json_schema_extra={"type": ["string", "number", "null"]})]
+Shaping = Annotated[Any, Field(json_schema_extra={"description": "Shapes the message."})]
+
+
+def _known_type(value: str) -> str:
+    if value not in DEVICE_TYPES:
+        message = f"must be one of {', '.join(sorted(DEVICE_TYPES))}"
+        raise ValueError(message)
+    return value
+
+
+def _lowered(value: Any) -> Any:
+    """Installation ids are stored in lower case."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def _lowered_token(value: Any) -> Any:
+    """As `deviceToken` is: what looks like an APNs token is in lower case."""
+    return _lowered(value) if isinstance(value, str) and len(value) == HEX_TOKEN_LENGTH else value
+
+
+class Strict(BaseModel):
+    """No key but ours, no text for a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ByObjectId(Strict):
+    """An installation, by its object id."""
+
+    object_id: Text
+
+
+class ByInstallationId(Strict):
+    """An installation, by the id the device gave itself."""
+
+    installation_id: Annotated[Text, BeforeValidator(_lowered)]
+
+
+class ByToken(Strict):
+    """A device that need not be an installation."""
+
+    token: Annotated[
+        str,
+        Field(min_length=1, max_length=TOKEN_CHARACTERS),
+        BeforeValidator(_lowered_token),
+    ]
+    device_type: Annotated[
+        str, AfterValidator(_known_type), Field(json_schema_extra={"enum": sorted(DEVICE_TYPES)})
+    ]
+    app_identifier: Text | None = None
+    locale: Text | None = None
+    badge: Annotated[int, Field(ge=BADGE_RANGE.start, lt=BADGE_RANGE.stop)] | None = None
+
+
+def _kind(device: Any) -> str:
+    if isinstance(device, Mapping):
+        for name in ("object_id", "installation_id"):
+            if name in device:
+                return f"by {name}"
+    return "by token"
+
+
+Device = Annotated[
+    Annotated[ByObjectId, Tag("by object_id")]
+    | Annotated[ByInstallationId, Tag("by installation_id")]
+    | Annotated[ByToken, Tag("by token")],
+    Discriminator(_kind),
+]
+
+
+class NewPush(Strict):
+    """A push: exactly one of `channels`, `where` and `devices`, and `data`."""
+
+    channels: list[str] | None = Field(
+        None, description='Installations subscribed to one of these; "" is the broadcast channel.'
+    )
+    where: dict[str, Any] | None = Field(
+        None, description="A Parse query over installations; {} is everyone."
+    )
+    devices: list[Device] | None = Field(None, description="These devices and no others.")
+    data: dict[str, Any] = Field(description="What to send: `alert`, `badge`, `sound`, ...")
+    push_time: Time = Field(
+        None, description="When: ISO 8601 with a zone, or epoch seconds; now if left out."
+    )
+    expiration_time: Time = Field(None, description="Until when it may be sent, in the same form.")
+    expiration_interval: Time = Field(None, description="The same, in seconds from `push_time`.")
+    priority: Literal["urgent", "normal"] | None = Field(
+        None, description="The lane; left out, few explicit devices are urgent."
+    )
+    on_unknown: Literal["resend", "drop"] = Field(
+        "resend", description="What to do with a message that was written and never answered."
+    )
+    notification: Shaping = None
+    rawPayload: Shaping = None  # noqa: N815 - Parse's name
+    collapse_id: Shaping = None
+    push_type: Shaping = None
+
+
+def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
+    """Return the push that is asked for.
+
+    Raises:
+        InvalidRequestError: with a pointer to each field at fault.
+        InvalidPushError: a channel has no such name.
+    """
+    devices = body.get("devices")
+    if isinstance(devices, list) and len(devices) > devices_limit:
+        text = f"{len(devices)} devices are too many: a push may name {devices_limit}."
+        raise InvalidRequestError([Fault("/devices", "too_many", text)])
+    try:
+        push = NewPush.model_validate(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        raise InvalidRequestError(
+            [_fault(one["loc"], one["type"], one["msg"]) for one in found]
+        ) from None
+    given = [name for name in AUDIENCES if getattr(push, name) is not None]
+    if len(given) != 1:
+        names = f"{' and '.join(given)} exclude each other" if given else "there is none"
+        text = f"A push has exactly one of channels, where and devices; {names}."
+        raise InvalidRequestError(
+            [Fault(f"/{name}", "one_audience", text) for name in given]
+            or [Fault("", "one_audience", text)]
+        )
+    if push.channels is not None:
+        check_channels(push.channels)
+    return push
+
+
+#: pydantic's type of a fault -> our code
+_CODES: Final[Mapping[str, str]] = {"extra_forbidden": "unknown_key", "missing": "missing_key"}
+
+
+def _fault(place: Sequence[int | str], kind: str, message: str) -> Fault:
+    parts = [str(part) for part in place if not str(part).startswith("by ")]
+    code = _CODES.get(kind, "invalid_value")
+    pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in parts)
+    if code == "unknown_key":
+        return Fault(pointer, code, _unknown(place))
+    if code == "missing_key":
+        return Fault(pointer, code, f"{pointer} is missing.")
+    return Fault(pointer, code, f"{pointer}: {message.removeprefix('Value error, ')}.")
+
+
+def _unknown(place: Sequence[int | str]) -> str:
+    name = str(place[-1])[:ID_CHARACTERS]
+    near = difflib.get_close_matches(name, _names(place), n=1)
+    hint = f' Did you mean "{near[0]}"?' if near else ""
+    return f'Unknown key "{name}".{hint}'
+
+
+def _names(place: Sequence[int | str]) -> list[str]:
+    """Return the keys that are known where the unknown one stands."""
+    models: Mapping[str, type[Strict]] = {
+        "by object_id": ByObjectId,
+        "by installation_id": ByInstallationId,
+        "by token": ByToken,
+    }
+    tag = next((str(part) for part in place if part in models), None)
+    model = models[tag] if tag else NewPush
+    return list(model.model_fields)

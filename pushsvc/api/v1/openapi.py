@@ -1,0 +1,75 @@
+"""OpenAPI of what we read and write by hand: the schemas, and where they are used."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+import pushsvc
+from pushsvc.api.replies import JSON, PROBLEM
+from pushsvc.api.v1.bodies import NewPush
+from pushsvc.api.v1.views import Problem, PushPage, PushView
+
+PATH: Final = "/v1/openapi.json"
+_REF: Final = "#/components/schemas/{model}"
+_SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
+    (NewPush, "validation"),
+    (PushView, "serialization"),
+    (PushPage, "serialization"),
+    (Problem, "serialization"),
+)
+
+
+def request_docs(model: type[BaseModel], *, headers: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what OpenAPI says of a body that we parse ourselves, and of optional headers."""
+    return {
+        "requestBody": {"required": True, "content": {JSON: {"schema": _ref(model)}}},
+        "parameters": [
+            {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+            for name in headers
+        ],
+    }
+
+
+def reply_docs(status: int, model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of the replies: the good one, and a problem for all others."""
+    return {
+        status: {"description": "Done.", "content": {JSON: {"schema": _ref(model)}}},
+        "4XX": {"description": "A problem.", "content": {PROBLEM: {"schema": _ref(Problem)}}},
+        "5XX": {"description": "A problem.", "content": {PROBLEM: {"schema": _ref(Problem)}}},
+    }
+
+
+def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """Return a function that describes the app's `/v1`, made once."""
+    made: dict[str, Any] = {}
+
+    def openapi() -> dict[str, Any]:
+        if not made:
+            made.update(_described(app))
+        return made
+
+    return openapi
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    described = get_openapi(
+        title="pushsvc", version=pushsvc.__version__, description=__doc__, routes=app.routes
+    )
+    _, schemas = models_json_schema(_SCHEMAS, ref_template=_REF)
+    components = described.setdefault("components", {})
+    components["schemas"] = schemas["$defs"]
+    components["securitySchemes"] = {"api_key": {"type": "http", "scheme": "bearer"}}
+    described["security"] = [{"api_key": []}]
+    for path in described["paths"].values():
+        for operation in path.values():
+            # FastAPI's own validation error: we answer a problem with 400.
+            operation["responses"].pop("422", None)
+    return described
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model.__name__)}

@@ -1,0 +1,147 @@
+"""`/v1/pushes`: send, list, look."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from pushsvc import pipeline
+from pushsvc.api.audience import fingerprint
+from pushsvc.api.body import read_object
+from pushsvc.api.replies import json_response
+from pushsvc.api.v1 import cursor as cursors
+from pushsvc.api.v1.bodies import NewPush, parse_new_push
+from pushsvc.api.v1.openapi import reply_docs, request_docs
+from pushsvc.api.v1.views import PushPage, PushView, shown
+from pushsvc.errors import Fault, InvalidRequestError, NotFoundError
+from pushsvc.model import App, Lane, OnUnknown, Source, Submission
+from pushsvc.resources import Resources
+from pushsvc.storage import pushes
+from pushsvc.storage.apps import Scope
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+IDEMPOTENCY_KEY_CHARACTERS: Final = 255
+REPLAYED: Final = "Idempotent-Replayed"
+LANES: Final = {"urgent": Lane.URGENT, "normal": Lane.BULK, None: None}
+CONTENT_KEYS: Final = ("data", "notification", "rawPayload", "collapse_id", "push_type")
+DEFAULT_PAGE: Final = 20
+MAX_PAGE: Final = 100
+
+_OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]{10}")
+
+router = APIRouter(prefix="/v1/pushes", tags=["pushes"])
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Send a push",
+    openapi_extra=request_docs(NewPush, headers=(IDEMPOTENCY_KEY,)),
+    responses=reply_docs(202, PushView),
+)
+async def create(request: Request) -> Response:
+    """Store a push for delivery. 202: it is durable, and its way can be followed at `Location`."""
+    resources, app = await _enter(request, Scope.SEND)
+    key = _idempotency_key(request)
+    body = await read_object(request)
+    asked = parse_new_push(body, devices_limit=resources.settings.explicit_devices_limit)
+    submission = _submission(asked, key=key, fingerprint_=fingerprint(body))
+    stored = await pipeline.submit_push(resources, app, submission)
+    headers = {"Location": f"/v1/pushes/{stored.push.object_id}"}
+    if not stored.replayed:
+        # No further query: what is stored must not be answered with an error.
+        return json_response(shown(stored.push, {}), status=202, headers=headers)
+    async with resources.engine.connect() as connection:
+        counts = await pushes.counts_of(connection, stored.push)
+    headers[REPLAYED] = "true"
+    return json_response(shown(stored.push, counts), status=202, headers=headers)
+
+
+@router.get("", summary="List pushes", responses=reply_docs(200, PushPage))
+async def find(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> Response:
+    """Return the app's pushes, newest first, with what came of them so far."""
+    resources, app = await _enter(request, Scope.READ)
+    _check_names(request, ("limit", "cursor"))
+    before = None if cursor is None else cursors.read(cursor)
+    async with resources.engine.connect() as connection:
+        found = await pushes.list_pushes(connection, app_id=app.id, before=before, limit=limit + 1)
+        page = found[:limit]
+        rows = [shown(push, await pushes.counts_of(connection, push)) for push in page]
+    more = cursors.write(page[-1].id) if len(found) > limit else None
+    return json_response({"pushes": rows, "next_cursor": more})
+
+
+@router.get("/{push_id}", summary="Look at a push", responses=reply_docs(200, PushView))
+async def get(request: Request, push_id: str) -> Response:
+    """Return a push, with live counts: they are what the ledger says at this moment."""
+    resources, app = await _enter(request, Scope.READ)
+    _check_names(request, ())
+    async with resources.engine.connect() as connection:
+        push = None
+        if _OBJECT_ID.fullmatch(push_id):
+            push = await pushes.find_push(connection, app_id=app.id, object_id=push_id)
+        if push is None:
+            raise NotFoundError("There is no such push.")
+        return json_response(shown(push, await pushes.counts_of(connection, push)))
+
+
+async def _enter(request: Request, scope: Scope) -> tuple[Resources, App]:
+    state = request.app.state
+    app = await state.doorkeeper.api_caller(request.headers.get("Authorization"), scope)
+    return state.resources, app
+
+
+def _submission(asked: NewPush, *, key: str | None, fingerprint_: bytes) -> Submission:
+    return Submission(
+        source=Source.V1,
+        audience=_audience(asked),
+        content=_given(asked, CONTENT_KEYS),
+        push_time=asked.push_time,
+        expiration_time=asked.expiration_time,
+        expiration_interval=asked.expiration_interval,
+        lane=LANES[asked.priority],
+        on_unknown=OnUnknown(asked.on_unknown),
+        idempotency_key=key,
+        request_hash=fingerprint_,
+    )
+
+
+def _audience(asked: NewPush) -> dict[str, Any]:
+    if asked.devices is not None:
+        return {"devices": [device.model_dump(exclude_none=True) for device in asked.devices]}
+    return _given(asked, ("channels", "where"))
+
+
+def _given(asked: NewPush, names: Sequence[str]) -> dict[str, Any]:
+    values = {name: getattr(asked, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is None:
+        return None
+    if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARACTERS:
+        text = f"{IDEMPOTENCY_KEY} has 1 to {IDEMPOTENCY_KEY_CHARACTERS} characters."
+        raise InvalidRequestError([Fault("", "invalid_idempotency_key", text)])
+    return f"v1:{key}"
+
+
+def _check_names(request: Request, known: tuple[str, ...]) -> None:
+    """Raise InvalidRequestError for query parameters that nobody reads."""
+    faults: list[Fault] = []
+    for name in request.query_params:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f' Did you mean "{near[0]}"?' if near else ""
+            text = f'Unknown parameter "{name[:100]}".{hint}'
+            faults.append(Fault(f"?{name[:100]}", "unknown_parameter", text))
+    if faults:
+        raise InvalidRequestError(faults)

@@ -1,0 +1,123 @@
+"""A push as `/v1` shows it."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pushsvc.api.replies import moment, moment_or_none
+from pushsvc.model import Counts, Json, Push, PushState
+from pushsvc.stats import tally
+
+
+class CountsView(BaseModel):
+    """Devices by what came of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sent: int
+    failed: int
+    unknown: int
+    expired: int
+    deduplicated: int
+    cancelled: int
+
+
+class OpenCountsView(CountsView):
+    """The same, with those that have no outcome yet."""
+
+    open: int
+
+
+class PushView(BaseModel):
+    """A push, and what came of it so far."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    state: PushState
+    source: str
+    lane: str
+    on_unknown: str
+    audience: dict[str, Any]
+    data: dict[str, Any]
+    created_at: str
+    due_at: str
+    expires_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    devices: int
+    counts: OpenCountsView
+    by_device_type: dict[str, CountsView]
+    classes: dict[str, int]
+    error: str | None
+
+
+class PushPage(BaseModel):
+    """Pushes, newest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pushes: list[PushView]
+    next_cursor: str | None
+
+
+class FaultView(BaseModel):
+    """One field at fault."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it, with our stable `code`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    errors: list[FaultView]
+    request_id: str
+
+
+def shown(push: Push, counts: Counts) -> dict[str, Any]:
+    """Return a push as `PushView` describes it."""
+    totals = tally.total(counts)
+    words = _words(totals)
+    return {
+        **push.content,
+        "id": push.object_id,
+        "state": push.state.value,
+        "source": push.source.value,
+        "lane": push.lane.value,
+        "on_unknown": push.on_unknown.value,
+        "audience": _audience(push.audience),
+        "created_at": moment(push.created_at),
+        "due_at": moment(push.due_at),
+        "expires_at": moment_or_none(push.expires_at),
+        "started_at": moment_or_none(push.started_at),
+        "finished_at": moment_or_none(push.finished_at),
+        "devices": push.devices,
+        # The counts may have been read a moment after the push.
+        "counts": {**words, "open": max(0, push.devices - sum(words.values()))},
+        "by_device_type": {t: _words(classes) for t, classes in sorted(counts.items())},
+        "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n},
+        "error": push.error,
+    }
+
+
+def _words(classes: Any) -> dict[str, int]:
+    return {outcome.value: n for outcome, n in tally.by_outcome(classes).items()}
+
+
+def _audience(audience: Json) -> Json:
+    """Return the audience; of explicit devices only their number, for there may be thousands."""
+    if "devices" in audience:
+        return {"device_count": len(audience["devices"])}
+    return audience

@@ -1,0 +1,217 @@
+"""`pushsvc installation`: many installations at once, from a file."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Annotated, Any, Final
+
+import orjson
+import typer
+from rich.progress import Progress
+
+from pushsvc.cli import output, session
+from pushsvc.cli.display import byte_progress, result
+from pushsvc.cli.failures import MISTAKE, CommandError
+from pushsvc.cli.options import AppName, Json
+from pushsvc.errors import CallerError
+from pushsvc.model import App
+from pushsvc.resources import Resources
+from pushsvc.storage.fields import Fields, parse_installation_row
+from pushsvc.storage.installation_import import import_installations
+
+#: Installations in one transaction; with the longest line this bounds the memory.
+ROWS: Final = 1_000
+#: Parse's limit for an object is 128 KB; what is longer is no installation.
+LINE_BYTES: Final = 256 * 1024
+#: Bad lines that are told; the file of `--rejects` has them all.
+TOLD: Final = 20
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def installation() -> None:
+    """Import installations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the file that is not empty."""
+
+    number: int
+    content: bytes
+    #: in the file, the newline and what was skipped too
+    size: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What became of the lines so far; `told` are the first of the rejected ones."""
+
+    lines: int = 0
+    inserted: int = 0
+    updated: int = 0
+    rejected: int = 0
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="One installation in JSON on each line; - for stdin.")
+    ],
+    *,
+    app_name: AppName,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Write the lines that are refused to this file.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Import installations from a file. Bad lines are reported, the others are kept.
+
+    Fields have Parse's names; what is there already is updated. Exits with 1 if a line was bad.
+    """
+
+    async def work(resources: Resources) -> Tally:
+        async with resources.engine.connect() as connection:
+            owner = await session.app(connection, app_name)
+        with _opened(file, "rb") as lines, _opened(rejects, "wb") as refused:
+            bar = byte_progress(as_json=as_json)
+            return await Import(resources=resources, app=owner, refused=refused, bar=bar).read(
+                lines, size=_size(file)
+            )
+
+    tally = session.run(work)
+    value = {
+        "lines": tally.lines,
+        "inserted": tally.inserted,
+        "updated": tally.updated,
+        "rejected": tally.rejected,
+        "errors": tally.told,
+    }
+    told = (
+        f"{tally.lines:,} lines: {tally.inserted:,} installations new, {tally.updated:,} updated, "
+        f"{tally.rejected:,} lines refused."
+    )
+    result(value, told, as_json=as_json)
+    return int(tally.rejected > 0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Import:
+    """Reads a file and stores what is good in it, piece by piece."""
+
+    resources: Resources
+    app: App
+    #: where refused lines go
+    refused: IO[bytes] | None
+    bar: Progress
+    tally: Tally = field(default_factory=Tally)
+    _rows: list[Fields] = field(default_factory=list)
+
+    async def read(self, file: IO[bytes], *, size: int | None) -> Tally:
+        """Read the file to its end; return what became of its lines."""
+        with self.bar:
+            task = self.bar.add_task("installations", total=size)
+            for line in lines_of(file):
+                self._take(line)
+                self.bar.advance(task, line.size)
+                if len(self._rows) == ROWS:
+                    await self._store()
+            await self._store()
+            self.bar.update(task, completed=size)
+        return self.tally
+
+    def _take(self, line: Line) -> None:
+        self.tally.lines += 1
+        try:
+            self._rows.append(parse_line(line.content))
+        except ValueError as error:
+            self._reject(line, str(error))
+
+    def _reject(self, line: Line, reason: str) -> None:
+        self.tally.rejected += 1
+        if self.refused is not None:
+            self.refused.write(line.content + b"\n")
+        if len(self.tally.told) < TOLD:
+            self.tally.told.append({"line": line.number, "reason": reason})
+            told = f"line {line.number}: {reason}"
+            self.bar.console.print(told, markup=False, highlight=False, soft_wrap=True)
+        elif self.tally.rejected == TOLD + 1:
+            output.complain("More lines are refused; --rejects FILE collects them all.")
+
+    async def _store(self) -> None:
+        if not self._rows:
+            return
+        async with self.resources.engine.begin() as connection:
+            stored = await import_installations(connection, self.app.id, self._rows)
+        self.tally.inserted += stored.inserted
+        self.tally.updated += stored.updated
+        self._rows = []
+
+
+def lines_of(file: IO[bytes]) -> Iterator[Line]:
+    """Yield the lines that are not empty; of one that is too long, the beginning."""
+    number = skipped = 0
+    while content := file.readline(LINE_BYTES + 1):
+        number += 1
+        size = len(content)
+        while not content.endswith(b"\n") and (rest := file.readline(LINE_BYTES)):
+            size += len(rest)
+            if rest.endswith(b"\n"):
+                break
+        if content.strip():
+            yield Line(number, content.rstrip(b"\r\n"), size + skipped)
+            skipped = 0
+        else:
+            skipped += size
+
+
+def parse_line(content: bytes) -> Fields:
+    """Read an installation.
+
+    Raises:
+        ValueError: says what is wrong with it.
+    """
+    if len(content) > LINE_BYTES:
+        message = f"longer than {LINE_BYTES:,} bytes"
+        raise ValueError(message)
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        message = f"not JSON: {error}"
+        raise ValueError(message) from error
+    if not isinstance(body, Mapping):
+        message = "not a JSON object"
+        raise ValueError(message)  # noqa: TRY004 - one kind of error for every bad line
+    try:
+        return parse_installation_row(body)
+    except CallerError as error:
+        raise ValueError(error.detail) from error
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None, mode: str) -> Iterator[Any]:
+    """Open a file, stdin for -, nothing for None.
+
+    Raises:
+        CommandError: it cannot be opened.
+    """
+    if path is None:
+        yield None
+    elif str(path) == "-":
+        yield sys.stdin.buffer
+    else:
+        try:
+            file = path.open(mode)
+        except OSError as error:
+            message = f"{path} cannot be opened: {error.strerror}."
+            raise CommandError(message, code="file", status=MISTAKE, field="FILE") from error
+        with file:
+            yield file
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None

@@ -1,0 +1,17 @@
+"""Options that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+AppName = Annotated[str, typer.Option("--app", help="Name or application id of the app.")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on, instead of PUSHSVC_HOST.")]
+Port = Annotated[int | None, typer.Option(help="Port, instead of PUSHSVC_PORT; 0 for any.")]
+Processes = Annotated[
+    int | None, typer.Option(help="Worker processes, instead of PUSHSVC_PROCESSES.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
+]
+#: By which a parent of ours tells its child the descriptor of its lifeline.
+Lifeline = Annotated[int | None, typer.Option("--lifeline", hidden=True)]

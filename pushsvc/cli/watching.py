@@ -1,0 +1,104 @@
+"""Watching a push until every device has its outcome."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from rich.progress import Progress
+from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pushsvc.cli import display
+from pushsvc.cli.failures import MISTAKE, CommandError
+from pushsvc.model import Counts, Outcome, Push, PushState
+from pushsvc.stats import tally
+from pushsvc.storage import ledger, pushes
+
+#: Delay between two looks: as often as an eye can tell.
+LOOK_SECONDS: Final = 0.2
+ENDS: Final = frozenset({PushState.DONE, PushState.FAILED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How far a push is."""
+
+    state: str
+    #: in the batches written so far
+    devices: int
+    #: that have their outcome
+    settled: int
+
+
+async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, title: str) -> None:
+    """Look again and again, and show it, until the push has ended."""
+    with bar:
+        task = bar.add_task(title, total=None)
+        while True:
+            seen = await look()
+            # The audience is as large as its batches so far; while it grows there is no share.
+            total = seen.devices or None
+            bar.update(
+                task, total=total, completed=seen.settled, description=f"{title} {seen.state}"
+            )
+            if seen.state in ENDS:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Counts]:
+    """Return the push with this public id, and what came of it so far.
+
+    Raises:
+        CommandError: there is none.
+    """
+    key = await ledger.push_key(connection, object_id)
+    if key is None:
+        message = f"There is no push {object_id!r}. `pushsvc push list --app NAME` lists them."
+        raise CommandError(message, code="unknown_push", status=MISTAKE, field="PUSH_ID")
+    push = await pushes.get_push(connection, key)
+    return push, await pushes.counts_of(connection, push)
+
+
+def look_at(push: Push, counts: Counts) -> Look:
+    """Return how far it is."""
+    settled = sum(tally.total(counts).values())
+    return Look(state=push.state, devices=push.devices, settled=settled)
+
+
+def seconds(push: Push) -> float | None:
+    """Return how long the push took from when it was stored, or due if that came later."""
+    if push.finished_at is None:
+        return None
+    begun: datetime = max(push.created_at, push.due_at)
+    return round((push.finished_at - begun).total_seconds(), 3)
+
+
+def shown(push: Push, counts: Counts) -> list[str | Table]:
+    """Return the push as `push show` shows it to people."""
+    facts = [
+        ("state", push.state.value),
+        ("due", push.due_at),
+        ("expires", push.expires_at),
+        ("finished", push.finished_at),
+        ("seconds", seconds(push)),
+        ("devices", push.devices),
+        ("error", push.error),
+    ]
+    heading = f"push {push.object_id}"
+    rows = [(name, display.cell(value)) for name, value in facts if value is not None]
+    return [display.table(("", heading), rows), outcome_table(counts)]
+
+
+def outcome_table(counts: Counts) -> Table:
+    """Return the table of platforms and outcomes, with their sums."""
+    by_type = {t: tally.by_outcome(classes) for t, classes in sorted(counts.items())}
+    sums = tally.by_outcome(tally.total(counts))
+    columns = [outcome for outcome in Outcome if sums[outcome]]
+    rows: list[list[object]] = [
+        [name, *(line[c] for c in columns), sum(line.values())]
+        for name, line in [*by_type.items(), ("all", sums)]
+    ]
+    return display.table(("platform", *columns, "devices"), rows)

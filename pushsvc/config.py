@@ -1,0 +1,207 @@
+"""Settings: the one reader of the environment and of the settings file."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "PUSHSVC_"
+#: Names the settings file; without it `pushsvc.toml` in the working directory, if there is one.
+FILE_VARIABLE = "PUSHSVC_CONFIG"
+DEFAULT_FILE = Path("pushsvc.toml")
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has a value it cannot have; the message names it and the remedy."""
+
+
+class Settings(BaseSettings):
+    """Every setting, from `PUSHSVC_<NAME>` in the environment, else from the settings file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    database_url: str | None = Field(
+        None,
+        description="PostgreSQL 14+, as postgresql://user:password@host/database. "
+        "Unset: an embedded PostgreSQL in the data directory.",
+    )
+    redis_url: str | None = Field(
+        None,
+        description="Redis 6+, as redis://host:6379/0. Unset: an embedded Redis in the data "
+        "directory.",
+    )
+    data_dir: Path | None = Field(
+        None,
+        description="Where embedded servers and generated secrets live. Unset: "
+        "/var/lib/pushsvc for root, else ~/.local/share/pushsvc.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="32 random bytes in base64, which encrypt gateway credentials at rest "
+        "(`openssl rand -base64 32`). Required with a configured database; the embedded one "
+        "has its own in the data directory.",
+    )
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(8420, ge=0, le=65535, description="Port the API listens on; 0 for any.")
+    parse_mount: str = Field(
+        "/parse", pattern=r"^/[a-z0-9/_-]+$", description="Mount of the Parse API; /1 is an alias."
+    )
+    processes: int = Field(1, ge=1, le=64, description="Worker processes of `worker` and `up`.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="Form of the log: for people at a terminal, else JSON lines."
+    )
+    body_limit_bytes: int = Field(
+        20_000_000, ge=1_000, description="Largest request body the API reads."
+    )
+    batch_size: int = Field(1_000, ge=1, le=10_000, description="Devices in one batch.")
+    explicit_devices_limit: int = Field(
+        10_000, ge=1, le=100_000, description="Devices that one /v1 push may name."
+    )
+    urgent_audience_limit: int = Field(
+        100, ge=0, description="A push that names at most so many devices takes the urgent lane."
+    )
+    urgent_jobs: int = Field(16, ge=1, description="Jobs of the urgent lane at once, per process.")
+    bulk_jobs: int = Field(8, ge=1, description="Jobs of the bulk lane at once, per process.")
+    urgent_poll_seconds: float = Field(
+        0.02, gt=0, le=1, description="Delay between two looks at the urgent queue."
+    )
+    bulk_poll_seconds: float = Field(
+        0.02, gt=0, le=5, description="Delay between two looks at the bulk queue."
+    )
+    lease_seconds: float = Field(
+        30, ge=1, description="A batch not finished or renewed for so long goes to another worker."
+    )
+    clock_seconds: float = Field(
+        0.25, gt=0, le=60, description="Delay between two looks for due and forgotten work."
+    )
+    shutdown_seconds: float = Field(
+        8, ge=0, description="How long a stopping process lets running work finish."
+    )
+    attempt_limit: int = Field(
+        5, ge=1, le=20, description="Attempts for one device, the first included."
+    )
+    database_connections: int = Field(
+        10, ge=2, description="Most database connections of one process."
+    )
+    gateway_connections: int = Field(
+        2, ge=1, le=100, description="Most connections to one gateway, per credential and process."
+    )
+    gateway_timeout_seconds: float = Field(
+        20,
+        gt=0,
+        description="How long a written message waits for its answer before it is unknown.",
+    )
+    gateway_ca_file: Path | None = Field(
+        None, description="CA certificates that sign the gateways; for simulators and proxies."
+    )
+    apns_url: str = Field("https://api.push.apple.com", description="APNs, production.")
+    apns_sandbox_url: str = Field(
+        "https://api.sandbox.push.apple.com", description="APNs, development."
+    )
+    fcm_url: str = Field("https://fcm.googleapis.com", description="FCM HTTP v1.")
+    wns_token_url: str = Field(
+        "https://login.live.com/accesstoken.srf", description="WNS access tokens, package SIDs."
+    )
+    wns_entra_url: str = Field(
+        "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
+        description="WNS access tokens, Microsoft Entra applications.",
+    )
+    wns_connect_to: str | None = Field(
+        None,
+        pattern=r"^[^:/]+:\d+$",
+        description="host:port to connect to in place of every channel URI's host; for simulators.",
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_postgres(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(
+            ("postgresql://", "postgres://", "postgresql+asyncpg://")
+        ):
+            message = "must start with postgresql://"
+            raise ValueError(message)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_is_redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            message = "must start with redis://, rediss:// or unix://"
+            raise ValueError(message)
+        return value
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0917 - pydantic's signature
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line over environment over file."""
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _read_file())
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: a name nobody knows, with the nearest one, or a value that cannot be.
+    """
+    _refuse_unknown(
+        (name.removeprefix(PREFIX).lower() for name in os.environ if name.startswith(PREFIX)),
+        shown=lambda name: f"{PREFIX}{name.upper()}",
+    )
+    try:
+        return Settings(**{k: v for k, v in overrides.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "?"
+        message = (
+            f"Setting {name} ({PREFIX}{name.upper()}): {first['msg']}, got {first['input']!r}."
+        )
+        raise SettingsError(message) from None
+
+
+def _read_file() -> dict[str, Any]:
+    named = os.environ.get(FILE_VARIABLE)
+    path = Path(named) if named else DEFAULT_FILE
+    if not named and not path.exists():
+        return {}
+    try:
+        content = tomllib.loads(path.read_text())
+    except OSError as error:
+        message = f"The settings file {path} ({FILE_VARIABLE}) cannot be read: {error.strerror}."
+        raise SettingsError(message) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"The settings file {path} is not TOML: {error}."
+        raise SettingsError(message) from error
+    _refuse_unknown(content, shown=lambda name: f"{name} in {path}")
+    return content
+
+
+def _refuse_unknown(names: Iterable[str], *, shown: Callable[[str], str]) -> None:
+    known = [*Settings.model_fields, FILE_VARIABLE.removeprefix(PREFIX).lower()]
+    for name in names:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = (
+            f" Did you mean {shown(near[0])}?" if near else " docs/configuration.md lists them all."
+        )
+        message = f"Unknown setting {shown(name)}.{hint}"
+        raise SettingsError(message)

@@ -1,0 +1,1 @@
+"""SEND: messages to gateways, answers to outcomes."""

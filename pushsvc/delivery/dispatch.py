@@ -1,0 +1,115 @@
+"""Each device's message to its gateway, and the sheet on which the answers are gathered."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import structlog
+
+from pushsvc.delivery.gateway import Gateway, Message
+from pushsvc.model import ACCEPTED, Answer, Device, OutcomeClass, Refused, Shape
+
+log = structlog.get_logger(__name__)
+
+#: What a device gets that no gateway reaches.
+NO_GATEWAY: Final = Answer(OutcomeClass.REQUEST_BAD, "UnknownDeviceType")
+NO_TOKEN: Final = Answer(OutcomeClass.TOKEN_DEAD, "MissingDeviceToken")
+NO_CREDENTIAL: Final = Answer(OutcomeClass.CREDENTIAL, "MissingCredential")
+#: Handed to a gateway, and the process was stopped before its answer came.
+STOPPED: Final = Answer(OutcomeClass.UNKNOWN, "Stopped")
+
+#: Never handed to a gateway; a later attempt will.
+NOT_SENT: Final = Answer(OutcomeClass.RETRY_SAFE, "NotSent")
+#: Deleted since the plan.
+NO_INSTALLATION: Final = Answer(OutcomeClass.TOKEN_DEAD, "InstallationGone")
+#: A worker died over the batch; the message may have been sent.
+WORKER_LOST: Final = Answer(OutcomeClass.UNKNOWN, "WorkerLost")
+EXPIRED: Final = Answer(OutcomeClass.EXPIRED, "Expired")
+
+ShapeOf = Callable[[Device], Shape | Refused | None]
+KeyOf = Callable[[int], int]
+GatewayOf = Callable[[Shape], Gateway[Shape] | None]
+
+
+class Sheet:
+    """The outcomes of one batch: a byte for each device, and the answers that were not a yes."""
+
+    def __init__(self, outcomes: bytes) -> None:
+        self.outcomes = bytearray(outcomes)
+        self.answers: dict[int, Answer] = {}
+
+    def settle(self, index: int, answer: Answer) -> None:
+        """Note what came of the device at this place; called once for each."""
+        self.outcomes[index] = answer.outcome
+        if answer is not ACCEPTED:
+            self.answers[index] = answer
+
+    def settle_rest(self, answer: Answer) -> None:
+        """Note the same for every device that nothing came of yet."""
+        for index, byte in enumerate(self.outcomes):
+            if byte == OutcomeClass.OPEN:
+                self.settle(index, answer)
+
+    def is_open(self, index: int) -> bool:
+        """Tell whether nothing came of this device yet."""
+        return self.outcomes[index] == OutcomeClass.OPEN
+
+
+async def send(
+    devices: Iterable[Device],
+    sheet: Sheet,
+    *,
+    shape_of: ShapeOf,
+    gateway_of: GatewayOf,
+    key_of: KeyOf,
+) -> None:
+    """Send to every device that is open on the sheet; all gateways at once.
+
+    `key_of` gives the 64-bit key of the device at a place, the lower half of its message id.
+    """
+    routed: dict[Gateway[Shape], list[Message[Shape]]] = {}
+    for device in devices:
+        index = device.index
+        if not sheet.is_open(index):
+            continue
+        if not device.token:
+            sheet.settle(index, NO_TOKEN)
+            continue
+        shape = shape_of(device)
+        if shape is None:
+            sheet.settle(index, NO_GATEWAY)
+        elif isinstance(shape, Refused):
+            sheet.settle(index, Answer(OutcomeClass.REQUEST_BAD, shape.reason))
+        elif (gateway := gateway_of(shape)) is None:
+            sheet.settle(index, NO_CREDENTIAL)
+        else:
+            messages = routed.get(gateway)
+            if messages is None:
+                messages = routed[gateway] = []
+            messages.append((index, key_of(index), device.token, shape))
+    ends = await asyncio.gather(
+        *(_send(gateway, messages, sheet) for gateway, messages in routed.items()),
+        return_exceptions=True,
+    )
+    # A fault of ours in one gateway's code is no reason to give up the others' messages.
+    for end in ends:
+        if isinstance(end, BaseException):
+            log.error("gateway.failed", exc_info=end)
+
+
+async def _send(gateway: Gateway[Shape], messages: list[Message[Shape]], sheet: Sheet) -> None:
+    """Send to one gateway; whatever stops it, what it was handed has an answer."""
+    handed = 0
+
+    def hand() -> Iterator[Message[Shape]]:
+        nonlocal handed
+        for message in messages:
+            handed += 1
+            yield message
+
+    try:
+        await gateway.send(hand(), sheet.settle)
+    finally:
+        for index, *_ in messages[:handed]:
+            if sheet.is_open(index):
+                sheet.settle(index, STOPPED)

@@ -1,0 +1,190 @@
+"""The gateways in use: one for each credential, opened when first sent to, closed when revoked."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from pushsvc.clock import Clock
+from pushsvc.config import Settings
+from pushsvc.delivery import credentials
+from pushsvc.delivery.apns.client import ApnsGateway
+from pushsvc.delivery.apns.provider_token import shared_provider_token
+from pushsvc.delivery.fcm import access_token as fcm_token
+from pushsvc.delivery.fcm.client import FcmGateway
+from pushsvc.delivery.gateway import Gateway
+from pushsvc.delivery.tokens import TokenStore
+from pushsvc.delivery.wire import Limits, Origin, Pool, client_context
+from pushsvc.delivery.wns import access_token as wns_token
+from pushsvc.delivery.wns.client import WnsGateway
+from pushsvc.model import ApnsShape, Credential, FcmShape, GatewayName, Shape, WnsShape
+
+#: A credential that was added or revoked is seen by the workers within this.
+RELOAD_SECONDS: Final = 5.0
+
+Load = Callable[[int], Awaitable[Sequence[Credential]]]
+
+
+class AppGateways:
+    """One app's credentials and their gateways, as they were a moment ago."""
+
+    def __init__(self, gateways: Sequence[tuple[Credential, Gateway[Shape]]]) -> None:
+        self._credentials = [credential for credential, _ in gateways]
+        self._gateway_of = {credential.id: gateway for credential, gateway in gateways}
+        self._chosen: dict[str | type, Gateway[Shape] | None] = {}
+
+    def choose(self, shape: Shape) -> Gateway[Shape] | None:
+        """Return the gateway for messages of this shape; None where no credential serves it."""
+        key = shape.topic if isinstance(shape, ApnsShape) else type(shape)
+        try:
+            return self._chosen[key]
+        except KeyError:
+            credential = credentials.choose(self._credentials, shape)
+            gateway = self._gateway_of[credential.id] if credential else None
+            self._chosen[key] = gateway
+            return gateway
+
+
+class Gateways:
+    """All gateways of this process. Owns their connections and the closing of revoked ones."""
+
+    def __init__(self, settings: Settings, *, load: Load, store: TokenStore, clock: Clock) -> None:
+        """Open nothing yet; `load` returns the credentials in use of an app."""
+        self._load = load
+        self._clock = clock
+        self._builder = Builder(settings, store=store, clock=clock)
+        self._apps: dict[int, tuple[float, AppGateways]] = {}
+        self._open: dict[int, dict[int, Gateway[Shape]]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def of(self, app_id: int) -> AppGateways:
+        """Return the app's gateways, with its credentials as they were at most 5 s ago."""
+        loaded = self._apps.get(app_id)
+        now = self._clock.monotonic()
+        if loaded is not None and now - loaded[0] < RELOAD_SECONDS:
+            return loaded[1]
+        found = await self._load(app_id)
+        known = self._open.setdefault(app_id, {})
+        for credential in found:
+            if credential.id not in known:
+                known[credential.id] = self._builder.build(credential)
+        for revoked in known.keys() - {credential.id for credential in found}:
+            self._close_later(known.pop(revoked))
+        gateways = AppGateways([(credential, known[credential.id]) for credential in found])
+        self._apps[app_id] = (now, gateways)
+        return gateways
+
+    def _close_later(self, gateway: Gateway[Shape]) -> None:
+        task = asyncio.create_task(gateway.close(), name="close revoked gateway")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close every gateway, and wait for those that close already."""
+        for gateways in self._open.values():
+            for gateway in gateways.values():
+                self._close_later(gateway)
+        self._open.clear()
+        self._apps.clear()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._builder.close()
+
+
+class Builder:
+    """Makes a gateway of a credential."""
+
+    def __init__(self, settings: Settings, *, store: TokenStore, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._store = store
+        self._session: aiohttp.ClientSession | None = None
+        self._make: dict[GatewayName, Callable[[Credential], Gateway[Any]]] = {
+            GatewayName.APNS: self._apns,
+            GatewayName.FCM: self._fcm,
+            GatewayName.WNS: self._wns,
+        }
+        ca_file = settings.gateway_ca_file
+        self._ssl_context = client_context(str(ca_file) if ca_file else None)
+
+    def build(self, credential: Credential) -> Gateway[Shape]:
+        """Return a gateway, not yet connected.
+
+        Raises:
+            CredentialError: the stored credential cannot be read.
+        """
+        return self._make[credential.gateway](credential)
+
+    async def close(self) -> None:
+        """Close the connections to token endpoints."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _apns(self, credential: Credential) -> Gateway[ApnsShape]:
+        key = credentials.parse_apns(credential.public, credential.secret)
+        sandbox = key.environment == credentials.SANDBOX
+        url = self._settings.apns_sandbox_url if sandbox else self._settings.apns_url
+        # APNs starts a connection at one stream, and punishes who opens more.
+        limits = Limits(max_connections=self._settings.gateway_connections, await_settings=True)
+        return ApnsGateway(
+            lambda: Pool(Origin.from_url(url), ssl_context=self._ssl_context, limits=limits),
+            shared_provider_token(key, store=self._store, clock=self._clock),
+            clock=self._clock,
+            timeout_seconds=self._settings.gateway_timeout_seconds,
+        )
+
+    def _fcm(self, credential: Credential) -> Gateway[FcmShape]:
+        account = credentials.parse_service_account(credential.secret)
+        # Google answers pings with GOAWAY too_many_pings.
+        limits = Limits(max_connections=self._settings.gateway_connections, ping_after_seconds=None)
+        return FcmGateway(
+            account.project_id,
+            Pool(
+                Origin.from_url(self._settings.fcm_url),
+                ssl_context=self._ssl_context,
+                limits=limits,
+            ),
+            fcm_token.shared_access_token(
+                account, session=self._tokens_session(), store=self._store, clock=self._clock
+            ),
+            clock=self._clock,
+            timeout_seconds=self._settings.gateway_timeout_seconds,
+        )
+
+    def _wns(self, credential: Credential) -> Gateway[WnsShape]:
+        identity = credentials.parse_wns(credential.public, credential.secret)
+        connect_to = self._settings.wns_connect_to
+        host, _, port = (connect_to or "").rpartition(":")
+        return WnsGateway(
+            wns_token.shared_access_token(
+                identity,
+                session=self._tokens_session(),
+                store=self._store,
+                clock=self._clock,
+                live_url=self._settings.wns_token_url,
+                entra_url=self._settings.wns_entra_url,
+            ),
+            clock=self._clock,
+            timeout_seconds=self._settings.gateway_timeout_seconds,
+            ssl_context=_http1(self._settings.gateway_ca_file),
+            connect_to=(host, int(port)) if connect_to else None,
+        )
+
+    def _tokens_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=_http1(self._settings.gateway_ca_file))
+            self._session = aiohttp.ClientSession(connector=connector)
+        return self._session
+
+
+def _http1(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context for endpoints that are spoken to in HTTP/1.1.
+
+    It says so by ALPN: a server may take a client that says nothing for one that speaks HTTP/2.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context

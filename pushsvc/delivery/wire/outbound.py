@@ -1,0 +1,170 @@
+"""The sending half of a connection: requests to frames, within every window (RFC 9113 5.2, 6.9).
+
+A request reserves its whole body from the connection's window before its HEADERS are written,
+so a stream never stalls half sent for want of what others took. Only its own stream's window
+can hold it back then; what is left of such bodies waits in `stalled`.
+"""
+
+from typing import Final
+
+from pushsvc.delivery.wire import frames
+from pushsvc.delivery.wire.encoder import Encoder
+from pushsvc.delivery.wire.errors import ErrorCode, PeerError, StreamError
+from pushsvc.delivery.wire.flow import DEFAULT_WINDOW, MAX_WINDOW, widened
+from pushsvc.delivery.wire.frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    MAX_FRAME_BYTES,
+)
+from pushsvc.delivery.wire.headers import Call
+from pushsvc.delivery.wire.stream import Stream
+
+_LAST_CLIENT_ID: Final = frames.MAX_STREAM_ID
+
+
+class Outbound:
+    """Turns requests into bytes; the shell takes the bytes in one piece."""
+
+    def __init__(self, authority: bytes) -> None:
+        self.encoder = Encoder(authority)
+        self.next_id = 1
+        #: Octets of DATA the connection may carry; `reserved` of them are promised.
+        self.window = DEFAULT_WINDOW
+        self.reserved = 0
+        self.initial_window = DEFAULT_WINDOW
+        self.stalled: dict[int, Stream] = {}
+        self._out: list[bytes] = []
+
+    @property
+    def ids_left(self) -> int:
+        """Streams this connection can still open in its life (section 5.1.1)."""
+        return (_LAST_CLIENT_ID - self.next_id) // 2 + 1
+
+    def fits(self, octets: int) -> bool:
+        """Whether a body fits into what is left of the connection's window."""
+        return octets <= self.window - self.reserved
+
+    def take(self) -> bytes:
+        """Everything to be written now."""
+        if not self._out:
+            return b""
+        written = b"".join(self._out)
+        self._out.clear()
+        return written
+
+    def put(self, frame: bytes) -> None:
+        """Queue a control frame, in its order."""
+        self._out.append(frame)
+
+    # -- Requests -----------------------------------------------------------------------------
+
+    def request(self, stream: Stream, call: Call) -> int:
+        """Queue HEADERS and as much DATA as may go; the answer is the stream's id.
+
+        Ids are given here, where the frames are made: their order on the wire must be the
+        order of the ids (section 5.1.1).
+
+        Raises:
+            HeaderError: nothing was queued and no id used.
+        """
+        _, template, path, varying, body = call
+        block = self.encoder.block(template, path, varying)
+        stream_id = self.next_id
+        self.next_id = stream_id + 2
+        octets = len(body)
+        if (
+            0 < octets <= MAX_FRAME_BYTES >= len(block)
+            and octets <= self.initial_window
+            and octets <= self.window - self.reserved
+        ):
+            pack = frames.HEADER.pack
+            self.window -= octets
+            self._out += (
+                pack(0, len(block), HEADERS, END_HEADERS, stream_id),
+                block,
+                pack(0, octets, DATA, END_STREAM, stream_id),
+                body,
+            )
+            return stream_id
+        self._put_headers(stream_id, block, 0 if body else END_STREAM)
+        if body:
+            self._stall(stream_id, stream, body)
+            self._send_some(stream_id, stream)
+        return stream_id
+
+    def _put_headers(self, stream_id: int, block: bytes, flags: int) -> None:
+        """HEADERS, with CONTINUATION for what does not fit (section 6.10)."""
+        kind = HEADERS
+        for at in range(0, len(block), MAX_FRAME_BYTES):
+            piece = block[at : at + MAX_FRAME_BYTES]
+            last = END_HEADERS if at + MAX_FRAME_BYTES >= len(block) else 0
+            self.put(frames.frame(kind, flags | last, stream_id, payload=piece))
+            kind, flags = CONTINUATION, 0
+
+    def _stall(self, stream_id: int, stream: Stream, body: bytes) -> None:
+        stream.unsent = body
+        stream.window = self.initial_window
+        self.reserved += len(body)
+        self.stalled[stream_id] = stream
+
+    def _send_some(self, stream_id: int, stream: Stream) -> None:
+        """Write what both windows allow of a stalled body."""
+        octets = min(len(stream.unsent), stream.window, self.window)
+        if octets <= 0:
+            return
+        piece, stream.unsent = stream.unsent[:octets], stream.unsent[octets:]
+        stream.window -= octets
+        self.window -= octets
+        self.reserved -= octets
+        for at in range(0, octets, MAX_FRAME_BYTES):
+            last = not stream.unsent and at + MAX_FRAME_BYTES >= octets
+            payload = piece[at : at + MAX_FRAME_BYTES]
+            self.put(frames.frame(DATA, END_STREAM if last else 0, stream_id, payload=payload))
+        if not stream.unsent:
+            del self.stalled[stream_id]
+
+    def _send_stalled(self) -> None:
+        for stream_id, stream in list(self.stalled.items()):
+            self._send_some(stream_id, stream)
+
+    # -- What the peer changes ----------------------------------------------------------------
+
+    def widen(self, octets: int) -> None:
+        """WINDOW_UPDATE of the connection."""
+        self.window = widened(self.window, octets, PeerError)
+        self._send_stalled()
+
+    def widen_stream(self, stream_id: int, octets: int) -> None:
+        """WINDOW_UPDATE of one stream; one that has been sent in full no longer counts."""
+        stream = self.stalled.get(stream_id)
+        window = stream.window if stream is not None else 0
+        window = widened(window, octets, StreamError)
+        if stream is not None:
+            stream.window = window
+            self._send_some(stream_id, stream)
+
+    def resize_initial_window(self, size: int) -> None:
+        """INITIAL_WINDOW_SIZE moves every open stream's window, below zero too (6.9.2)."""
+        delta = size - self.initial_window
+        self.initial_window = size
+        for stream in self.stalled.values():
+            stream.window += delta
+            if stream.window > MAX_WINDOW:
+                raise PeerError(ErrorCode.FLOW_CONTROL_ERROR, "window above 2^31-1")
+        self._send_stalled()
+
+    # -- Ends ---------------------------------------------------------------------------------
+
+    def abandon(self, stream_id: int) -> None:
+        """Give back what an ended stream had reserved."""
+        stream = self.stalled.pop(stream_id, None)
+        if stream is not None:
+            self.reserved -= len(stream.unsent)
+
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """End a stream from our side."""
+        self.abandon(stream_id)
+        self.put(frames.reset(stream_id, code))

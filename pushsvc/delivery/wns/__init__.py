@@ -1,0 +1,1 @@
+"""Windows Push Notification Services."""

@@ -1,0 +1,357 @@
+"""THE WHOLE WAY OF A PUSH: submitted, planned, delivered, closed.
+
+    submit_push ──► pushes row ──commit──► wake a planner (the job names the push)
+    plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers
+    deliver_batch ─► lease and badges ► load ► shape ► send ► ledger and follow-ups
+    close_push  ──► when no batch is open: final counts
+    tick        ──► the clock: what is due, and whatever Redis or a dead worker forgot
+
+The stages know nothing of each other; only this page knows their order. Postgres is the record
+of all of it: each function may be called twice, late, or on another machine.
+"""
+
+import asyncio
+import hashlib
+import random
+
+import orjson
+import structlog
+from sqlalchemy import ColumnElement
+
+from pushsvc.delivery import dispatch
+from pushsvc.delivery.conclusion import Rules, conclude
+from pushsvc.errors import (
+    IdempotencyMismatchError,
+    InvalidExpirationError,
+    InvalidPushError,
+    InvalidPushTimeError,
+    InvalidQueryError,
+)
+from pushsvc.model import (
+    App,
+    Batch,
+    Device,
+    Json,
+    Lane,
+    Ledger,
+    NewBatch,
+    OnUnknown,
+    Push,
+    Refused,
+    Schedule,
+    Shape,
+    Submission,
+)
+from pushsvc.planning import batches as cutting, schedule
+from pushsvc.resources import Resources
+from pushsvc.shaping import body
+from pushsvc.stats import tally
+from pushsvc.storage import batches, pushes
+from pushsvc.storage.batches import BatchRef
+from pushsvc.storage.engine import DATABASE_ERRORS
+from pushsvc.targeting import audience
+from pushsvc.targeting.where import WhereError
+
+log = structlog.get_logger(__name__)
+
+#: A piece of the plan is so many batches: its size bounds memory, its end is a checkpoint.
+BATCHES_PER_PIECE = 20
+#: What one look of the clock takes up; the next look takes more.
+CLOCK_LIMIT = 200
+#: A batch whose messages are out must be written down: tries, and seconds before each.
+FINISH_DELAYS_SECONDS = (0.0, 0.2, 1.0, 3.0)
+#: Explicit devices have no row; their keys are told from row ids by the highest bit.
+EXPLICIT_KEY = 1 << 63
+
+
+# ---------------------------------------------------------------- submit
+
+
+async def submit_push(resources: Resources, app: App, submission: Submission) -> pushes.Stored:
+    """Check a push and store it. When this returns, it is durable.
+
+    Raises:
+        CallerError: what is wrong with it, and in which field; nothing is stored.
+    """
+    when = _checked(submission, resources)
+    async with resources.engine.begin() as connection:
+        stored = await pushes.insert_push(
+            connection,
+            submission,
+            app_id=app.id,
+            schedule=when,
+            lane=_lane(submission, limit=resources.settings.urgent_audience_limit),
+            push_hash=_push_hash(submission.content),
+        )
+    if stored.mismatched:
+        raise IdempotencyMismatchError("The idempotency key came before with another body.")
+    push = stored.push
+    if not stored.replayed:
+        log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
+        if when.due_at <= resources.clock.now():
+            await resources.queue.wake_plans([pushes.DuePush(push.id, push.lane)])
+    return stored
+
+
+def _checked(submission: Submission, resources: Resources) -> Schedule:
+    try:
+        body.check_content(submission.content)
+        if "devices" not in submission.audience:
+            audience.criterion(submission.audience, app_id=0)
+        return schedule.resolve(submission, now=resources.clock.now())
+    except body.ContentError as error:
+        raise InvalidPushError(error.message, field=error.field) from error
+    except WhereError as error:
+        raise InvalidQueryError(error.message, field=error.field, parse_code=error.code) from error
+    except schedule.ScheduleError as error:
+        kind = {138: InvalidExpirationError, 152: InvalidPushTimeError}.get(
+            error.parse_code, InvalidPushError
+        )
+        raise kind(error.message, field=error.field) from error
+
+
+def _lane(submission: Submission, *, limit: int) -> Lane:
+    if submission.lane is not None:
+        return submission.lane
+    devices = submission.audience.get("devices")
+    return Lane.URGENT if devices is not None and len(devices) <= limit else Lane.BULK
+
+
+def _push_hash(content: Json) -> str:
+    """Return Parse's pushHash: MD5 of the alert's text, of its JSON, or of nothing."""
+    alert = content["data"].get("alert", "")
+    text = alert.encode() if isinstance(alert, str) else orjson.dumps(alert)
+    return hashlib.md5(text, usedforsecurity=False).hexdigest()
+
+
+# ---------------------------------------------------------------- plan
+
+
+async def plan_push(resources: Resources, push_id: int) -> None:
+    """Write the audience down in batches, and wake deliverers from the first piece on."""
+    lease_seconds = resources.settings.lease_seconds
+    async with resources.engine.begin() as connection:
+        leased = await pushes.lease_plan(connection, push_id, lease_seconds=lease_seconds)
+    if leased is None:
+        return
+    push, lease = leased
+    try:
+        if "devices" in push.audience:
+            await _plan_devices(resources, push, lease=lease)
+        else:
+            wanted = audience.criterion(push.audience, app_id=push.app_id)
+            await _plan_audience(resources, push, wanted, lease=lease)
+    except pushes.LeaseLostError:
+        log.warning("plan.taken_over", push=push.object_id)
+        return
+    async with resources.engine.begin() as connection:
+        await pushes.finish_plan(connection, push.id, lease=lease)
+    await close_push(resources, push.id)
+
+
+async def _plan_audience(
+    resources: Resources, push: Push, wanted: ColumnElement[bool], *, lease: int
+) -> None:
+    size = resources.settings.batch_size
+    after, limit = push.planned_through, size * BATCHES_PER_PIECE
+    while True:
+        async with resources.engine.begin() as connection:
+            page = await audience.page(connection, wanted, after=after, limit=limit)
+        if not page.ids:
+            return
+        after = page.ids[-1]
+        new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=size))
+        await _write_piece(resources, push, new, lease=lease, through=after)
+        if len(page.ids) < limit:
+            return
+
+
+async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> None:
+    if push.batches:
+        return  # all devices of such a push are one piece, and it is there
+    async with resources.engine.begin() as connection:
+        named = await audience.named(connection, push.audience["devices"], app_id=push.app_id)
+    size = resources.settings.batch_size
+    new = [
+        *cutting.cut(named.ids, duplicates=named.duplicates, size=size),
+        *cutting.cut_recipients(named.recipients, taken=named.tokens, size=size),
+    ]
+    await _write_piece(resources, push, new, lease=lease, through=0)
+
+
+async def _write_piece(
+    resources: Resources, push: Push, new: list[NewBatch], *, lease: int, through: int
+) -> None:
+    """Write batches and checkpoint in one transaction, then wake deliverers."""
+    async with resources.engine.begin() as connection:
+        first = await pushes.record_piece(
+            connection,
+            push.id,
+            lease=lease,
+            planned_through=through,
+            batch_count=len(new),
+            devices=sum(len(b.installation_ids) or len(b.recipients) for b in new),
+            lease_seconds=resources.settings.lease_seconds,
+        )
+        await batches.write_batches(
+            connection, new, push_id=push.id, lane=push.lane, first_seq=first
+        )
+    refs = [BatchRef(push.id, first + place, push.lane) for place in range(len(new))]
+    await resources.queue.wake_batches(refs)
+
+
+# ---------------------------------------------------------------- deliver
+
+
+async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
+    """Send to the devices of one batch, and write down what came of each."""
+    settings = resources.settings
+    async with resources.engine.connect() as connection:
+        push = await pushes.get_push(connection, push_id)
+    # Before the lease: where credentials cannot be read, the batch waits and costs no attempt.
+    gateways = await resources.gateways.of(push.app_id)
+    batch = await batches.lease_batch(
+        resources.engine,
+        push_id,
+        seq,
+        lease_seconds=settings.lease_seconds,
+        expires_at=push.expires_at,
+        badge=body.badge_change(push.content),
+    )
+    if batch is None:
+        return
+    async with batches.kept(resources.engine, batch, lease_seconds=settings.lease_seconds):
+        sheet = dispatch.Sheet(batch.outcomes)
+        devices = await batches.load_devices(resources.engine, batch)
+        try:
+            _settle_early(push, batch, devices=devices, sheet=sheet)
+            await dispatch.send(
+                devices,
+                sheet,
+                shape_of=_shapes(resources, push),
+                gateway_of=gateways.choose,
+                key_of=_keys(batch),
+            )
+        finally:
+            sheet.settle_rest(dispatch.NOT_SENT)
+            # Also when the worker is told to stop: what is out must be in the ledger.
+            await asyncio.shield(_finish(resources, push, batch, devices=devices, sheet=sheet))
+    await close_push(resources, push_id)
+
+
+def _settle_early(
+    push: Push, batch: Batch, *, devices: list[Device], sheet: dispatch.Sheet
+) -> None:
+    """Settle the devices that no message goes to."""
+    present = {device.index for device in devices}
+    for index in range(batch.size):
+        if index not in present and sheet.is_open(index):
+            sheet.settle(index, dispatch.NO_INSTALLATION)
+    if batch.expired:
+        sheet.settle_rest(dispatch.EXPIRED)
+    elif batch.leases > 1 and push.on_unknown is OnUnknown.DROP:
+        sheet.settle_rest(dispatch.WORKER_LOST)
+
+
+def _shapes(resources: Resources, push: Push) -> dispatch.ShapeOf:
+    shaper = body.Shaper(
+        push.content,
+        push_id=push.id,
+        push_object_id=push.object_id,
+        created_at=push.created_at,
+        expires_at=push.expires_at,
+        now=resources.clock.now(),
+    )
+
+    def shape_of(device: Device) -> Shape | Refused | None:
+        gateway = body.gateway_of(device.device_type)
+        if gateway is None:
+            return None
+        return shaper.on(gateway)(device.app_identifier, device.locale, device.badge)
+
+    return shape_of
+
+
+def _keys(batch: Batch) -> dispatch.KeyOf:
+    if batch.installation_ids:
+        return batch.installation_ids.__getitem__
+    first = EXPLICIT_KEY | batch.seq << 32
+    return lambda index: first | index
+
+
+async def _finish(
+    resources: Resources,
+    push: Push,
+    batch: Batch,
+    *,
+    devices: list[Device],
+    sheet: dispatch.Sheet,
+) -> None:
+    rules = Rules(
+        attempt_limit=resources.settings.attempt_limit,
+        now=resources.clock.now(),
+        jitter=random.random(),  # noqa: S311 - spreads retries; guards nothing
+        gateway_of=body.gateway_of,
+    )
+    end = conclude(
+        push, batch, devices, outcomes=sheet.outcomes, answers=sheet.answers, rules=rules
+    )
+    types = [tally.NO_TYPE] * batch.size
+    for device in devices:
+        types[device.index] = device.device_type
+    ledger = Ledger(
+        outcomes=end.outcomes,
+        counts=tally.count(types, end.outcomes),
+        exceptions=end.exceptions,
+        follow_ups=end.follow_ups,
+        retirements=end.retirements,
+    )
+    if not await _write_down(resources, batch, ledger):
+        log.warning("batch.taken_over", push=push.object_id, seq=batch.seq)
+
+
+async def _write_down(resources: Resources, batch: Batch, ledger: Ledger) -> bool:
+    """Close the batch; its messages are out, so a database that stumbles is asked again."""
+    for delay in FINISH_DELAYS_SECONDS:
+        await asyncio.sleep(delay)
+        try:
+            return await batches.finish_batch(resources.engine, batch, ledger)
+        except DATABASE_ERRORS as error:
+            log.warning("ledger.unreachable", batch=batch.seq, error=str(error))
+    return False
+
+
+# ---------------------------------------------------------------- close
+
+
+async def close_push(resources: Resources, push_id: int) -> None:
+    """Close the push if all of its batches are done; else somebody later will."""
+    async with resources.engine.begin() as connection:
+        if not await pushes.close_push(connection, push_id):
+            return
+        push = await pushes.get_push(connection, push_id)
+        counts = await pushes.counts_of(connection, push)
+    outcomes = {o.value: n for o, n in tally.by_outcome(tally.total(counts)).items() if n}
+    log.info("push.done", push=push.object_id, devices=push.devices, **outcomes)
+
+
+# ---------------------------------------------------------------- the clock
+
+
+async def tick(resources: Resources) -> None:
+    """Find what is due by the database's time, and what Redis or a dead worker forgot."""
+    lease_seconds = resources.settings.lease_seconds
+    async with resources.engine.connect() as connection:
+        due = await pushes.due_pushes(connection, lease_seconds=lease_seconds, limit=CLOCK_LIMIT)
+        complete = await pushes.complete_pushes(connection, limit=CLOCK_LIMIT)
+    await resources.queue.wake_plans(due)
+    released = await batches.expire_leases(resources.engine, limit=CLOCK_LIMIT)
+    if released:
+        log.warning("leases.expired", batches=released)
+    for lane in Lane:
+        waiting = await batches.open_batches(
+            resources.engine, lane, lease_seconds=lease_seconds, limit=CLOCK_LIMIT
+        )
+        await resources.queue.wake_batches(waiting)
+    for push_id in complete:
+        await close_push(resources, push_id)

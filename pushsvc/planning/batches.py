@@ -1,0 +1,42 @@
+"""An audience cut into batches. Pure."""
+
+from collections.abc import Iterator, Sequence, Set as AbstractSet
+
+from pushsvc.model import NewBatch, OutcomeClass, Recipient
+
+
+def cut(ids: Sequence[int], *, duplicates: AbstractSet[int], size: int) -> Iterator[NewBatch]:
+    """Cut ids, in order, into batches of at most `size`.
+
+    A duplicate shares its token with another device of the audience that gets the message: it
+    stands in the ledger as deduplicated from the start, and is not sent to.
+    """
+    for start in range(0, len(ids), size):
+        part = ids[start : start + size]
+        outcomes = None
+        if not duplicates.isdisjoint(part):
+            outcomes = bytes(_settled(number in duplicates) for number in part)
+        yield NewBatch(installation_ids=part, outcomes=outcomes)
+
+
+def cut_recipients(
+    recipients: Sequence[Recipient], *, taken: AbstractSet[str], size: int
+) -> Iterator[NewBatch]:
+    """Cut explicit devices into batches; of those with one token the first gets the message.
+
+    `taken` are the tokens of the push's installations, which come before all of these.
+    """
+    seen = set(taken)
+    settled = bytearray()
+    for recipient in recipients:
+        settled.append(_settled(recipient.token in seen))
+        if recipient.token:
+            seen.add(recipient.token)
+    for start in range(0, len(recipients), size):
+        part = slice(start, start + size)
+        outcomes = bytes(settled[part])
+        yield NewBatch(recipients=recipients[part], outcomes=outcomes if any(outcomes) else None)
+
+
+def _settled(duplicate: bool) -> int:  # noqa: FBT001 - maps a fact to its byte
+    return OutcomeClass.DEDUPLICATED if duplicate else OutcomeClass.OPEN

@@ -1,0 +1,115 @@
+"""Everything with a lifetime: opened in order, closed in reverse, and passed on."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pushsvc import embedded
+from pushsvc.clock import Clock, SystemClock
+from pushsvc.config import Settings, SettingsError
+from pushsvc.delivery.fleet_tokens import FleetTokenStore
+from pushsvc.delivery.gateways import Gateways
+from pushsvc.model import Credential
+from pushsvc.planning import queue
+from pushsvc.planning.queue import Queue
+from pushsvc.storage.credentials import credentials_of
+from pushsvc.storage.engine import create_engine
+from pushsvc.storage.sealing import Seal, new_secret_key
+
+SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a process holds open while it runs."""
+
+    settings: Settings
+    engine: AsyncEngine
+    queue: Queue
+    seal: Seal
+    clock: Clock
+    gateways: Gateways
+
+
+@contextmanager
+def located(settings: Settings) -> Iterator[Settings]:
+    """Fill in the servers' URLs and the secret key, starting embedded servers where none is set.
+
+    Raises:
+        SettingsError: a configured database without a secret key.
+        embedded.EmbeddedError: an embedded server cannot run here; the message says what to do.
+    """
+    home = settings.data_dir or embedded.default_data_directory()
+    with ExitStack() as stack:
+        changes: dict[str, object] = {}
+        if settings.database_url is None:
+            running = stack.enter_context(embedded.start("postgres", home))
+            changes["database_url"] = running.url
+            if settings.secret_key is None:
+                changes["secret_key"] = SecretStr(_secret_key_in(home))
+        elif settings.secret_key is None:
+            message = (
+                "PUSHSVC_SECRET_KEY is required with a configured database: credentials are "
+                "stored encrypted under it. Make one with `openssl rand -base64 32`."
+            )
+            raise SettingsError(message)
+        if settings.redis_url is None:
+            running = stack.enter_context(embedded.start("redis", home))
+            changes["redis_url"] = running.url
+        yield settings.model_copy(update=changes)
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open what a process of the service needs; `settings` come from `located`."""
+    assert settings.database_url
+    assert settings.redis_url
+    assert settings.secret_key
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings.database_url, connections=settings.database_connections)
+        stack.push_async_callback(engine.dispose)
+        waker = Queue(queue.connect(settings.redis_url))
+        stack.push_async_callback(waker.close)
+        seal, clock = Seal(settings.secret_key.get_secret_value()), SystemClock()
+
+        async def load(app_id: int) -> list[Credential]:
+            async with engine.connect() as connection:
+                return await credentials_of(connection, seal, app_id=app_id)
+
+        store = FleetTokenStore(waker.redis)
+        gateways = Gateways(settings, load=load, store=store, clock=clock)
+        stack.push_async_callback(gateways.close)
+        yield Resources(
+            settings=settings,
+            engine=engine,
+            queue=waker,
+            seal=seal,
+            clock=clock,
+            gateways=gateways,
+        )
+
+
+def _secret_key_in(home: Path) -> str:
+    """Return the embedded database's own key, made with the first use."""
+    path = home / SECRET_KEY_FILE
+    home.mkdir(parents=True, exist_ok=True)
+    # Written beside and linked into place, so that of two who start at once both read one key.
+    fresh = path.with_suffix(f".{os.getpid()}")
+    if not path.exists():
+        fresh.touch(mode=0o600)
+        fresh.write_text(new_secret_key())
+        with suppress(FileExistsError):
+            path.hardlink_to(fresh)
+        fresh.unlink()
+    return path.read_text()

@@ -1,0 +1,1 @@
+"""WHAT: content shaped for each gateway; pure."""

@@ -1,0 +1,146 @@
+"""What is wrong with content, found when it is submitted."""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from pushsvc.model import Json, Refused
+from pushsvc.shaping import apns, fcm, limits, wns
+from pushsvc.shaping.badge import badge_change
+from pushsvc.shaping.content import LOCALISED, Content, ContentError, Envelope
+
+#: Name of a key -> what its value must be, null apart, and the sentence that says so.
+_Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
+
+#: The bounds of the JSON encoder's integers.
+_INT64: Final = -(2**63)
+_UINT64: Final = 2**64 - 1
+_MISSING: Final = 'A push needs "data", an object with at least one key.'
+
+
+def _is_collapse_id(value: Any) -> bool:
+    """Tell whether it can be an `apns-collapse-id`: a header's value, in 64 bytes."""
+    if not isinstance(value, str) or len(value.encode()) > limits.COLLAPSE_ID_BYTES:
+        return False
+    return value.strip() == value and value.isprintable()
+
+
+def _is_priority(value: Any) -> bool:
+    return str(value) in apns.PRIORITIES
+
+
+_DATA_RULES: Final[_Rules] = {
+    "alert": (lambda value: isinstance(value, str | dict), "The alert is a string or an object."),
+    "title": (lambda value: isinstance(value, str), "The title is a string."),
+    "aps": (lambda value: isinstance(value, dict), "aps is an object."),
+}
+#: These may stand in `data` or beside it.
+_STEERING_RULES: Final[_Rules] = {
+    "priority": (_is_priority, "The priority is 1, 5 or 10."),
+    "push_type": (
+        lambda value: isinstance(value, str) and value in apns.PUSH_TYPES,
+        f"The push type is one of {', '.join(apns.PUSH_TYPES)}.",
+    ),
+    "collapse_id": (
+        _is_collapse_id,
+        "The collapse id is at most 64 bytes of UTF-8: no control characters, no outer spaces.",
+    ),
+}
+_BESIDE_RULES: Final[_Rules] = {
+    "notification": (lambda value: isinstance(value, dict), "notification is an object."),
+    "rawPayload": (lambda _: False, "rawPayload is not supported."),
+}
+
+
+def check_content(content: Json) -> None:
+    """Raise ContentError unless every device can be sent something that this content says.
+
+    A payload that is too large for one gateway passes, and is refused there; one that is too
+    large for all of them does not.
+    """
+    data = content.get("data")
+    if not isinstance(data, dict) or not data:
+        raise ContentError(field="/data", message=_MISSING)
+    for key, value in content.items():
+        _check_json(f"/{key}", value)
+    if len(orjson.dumps(content)) > limits.CONTENT_BYTES:
+        raise ContentError(field="/data", message="The push is larger than 128 KB.")
+    _check_rules("/", content, {**_STEERING_RULES, **_BESIDE_RULES})
+    _check_rules("/data/", data, {**_STEERING_RULES, **_DATA_RULES})
+    badge_change(content)
+    _check_fits(content)
+
+
+def _check_json(field: str, value: Any) -> None:
+    """Raise ContentError for what JSON, UTF-8 or Postgres cannot hold. A stack, not recursion."""
+    stack = [(value, 1)]
+    while stack:
+        value, depth = stack.pop()
+        if depth > limits.CONTENT_DEPTH:
+            raise ContentError(field=field, message="It is nested too deeply.")
+        if isinstance(value, dict):
+            stack.extend((part, depth + 1) for pair in value.items() for part in pair)
+        elif isinstance(value, list):
+            stack.extend((part, depth + 1) for part in value)
+        elif flaw := _flaw(value):
+            raise ContentError(field=field, message=flaw)
+
+
+def _flaw(value: Any) -> str | None:
+    if isinstance(value, str):
+        if "\0" in value:
+            return "It holds the character U+0000, which cannot be stored."
+        # Half of a surrogate pair: valid in JSON's \u form, impossible in UTF-8.
+        return None if value.isascii() or _is_utf8(value) else "It holds half a character."
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return None if _INT64 <= value <= _UINT64 else "It holds an integer of more than 64 bits."
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "It holds a number that is none, or infinite."
+    return f"It holds a {type(value).__name__}, which JSON has not."
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_rules(place: str, values: Json, rules: _Rules) -> None:
+    for name, (is_right, message) in rules.items():
+        value = values.get(name)
+        if value is not None and not is_right(value):
+            raise ContentError(field=place + name, message=message)
+
+
+def _check_fits(content: Json) -> None:
+    """Raise ContentError if no gateway would take even the shortest texts."""
+    whole = Content.of(content)
+    shortest = {
+        name: min((whole.data.get(name), *whole.variants[name].values()), key=_length)
+        for name in LOCALISED
+    }
+    data = {**whole.data, **shortest}
+    smallest = Content.of(
+        {**content, "data": {key: value for key, value in data.items() if value is not None}}
+    )
+    choice = smallest.choose(None)
+    epoch = datetime.fromtimestamp(0, UTC)
+    envelope = Envelope(push_id=0, push_object_id="", created_at=epoch, expires_at=None, now=epoch)
+    attempts = (
+        lambda: apns.template(smallest, choice, envelope),
+        lambda: fcm.shape(smallest, choice, envelope),
+        lambda: wns.template(smallest, choice, envelope).plain,
+    )
+    if all(isinstance(attempt(), Refused) for attempt in attempts):
+        raise ContentError(field="/data", message="The payload is too large for every gateway.")
+
+
+def _length(value: Any) -> int:
+    return len(orjson.dumps(value))

@@ -1,0 +1,37 @@
+"""How large a payload may be, and the refusals of what is not."""
+
+from typing import Final
+
+from pushsvc.model import Refused
+
+#: Apple, "Generating a remote notification": 4 KB, 5 KB for VoIP. Bytes of the JSON.
+APNS_PAYLOAD_BYTES: Final = 4096
+APNS_VOIP_PAYLOAD_BYTES: Final = 5120
+#: Apple, "Sending notification requests to APNs": `apns-collapse-id`, in bytes.
+COLLAPSE_ID_BYTES: Final = 64
+
+#: Firebase, "About FCM messages": 4096 bytes. How they count is not published; the sum of all
+#: keys and values is what their errors agree with.
+FCM_PAYLOAD_BYTES: Final = 4096
+#: FCM v1, `AndroidConfig.ttl`: four weeks, in seconds.
+FCM_TTL_SECONDS: Final = 2_419_200
+
+#: Microsoft, "Push notification service request and response headers": 413 above this.
+WNS_PAYLOAD_BYTES: Final = 5000
+#: The same page: characters of `X-WNS-Tag`, letters and digits only.
+WNS_TAG_CHARACTERS: Final = 16
+
+#: Parse's limit of an object. A push is kept as one.
+CONTENT_BYTES: Final = 131_072
+#: Deeper JSON is an attack or a mistake; our JSON encoder stops at 254.
+CONTENT_DEPTH: Final = 64
+
+#: Finished shapes kept for one push and gateway: badges up to 100 in a handful of locales. 4 MB
+#: when every one of them is as large as can be.
+KEPT_SHAPES: Final = 1024
+#: Templates kept for one push and gateway: the locales that one content can be in.
+KEPT_TEMPLATES: Final = 256
+#: Devices' locale strings kept for one push, each with the texts it was given.
+KEPT_LOCALES: Final = 4096
+
+TOO_LARGE: Final = Refused(reason="PayloadTooLarge")

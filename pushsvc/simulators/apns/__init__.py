@@ -1,0 +1,1 @@
+"""APNs: checks, provider tokens, faults."""

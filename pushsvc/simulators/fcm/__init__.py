@@ -1,0 +1,1 @@
+"""FCM v1: schema, checks, OAuth, faults."""

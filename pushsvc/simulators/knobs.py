@@ -1,0 +1,31 @@
+"""What can be turned on the simulators; the defaults are as strict as the real gateways."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """Limits and speeds of all three gateways."""
+
+    #: Seconds between request and answer, drawn evenly from (low, high).
+    latency_seconds: tuple[float, float] = (0.0, 0.0)
+    #: APNs refuses a second new provider token of one team within this time; 0 turns the rule off.
+    #: Apple: "no more than once every 20 minutes".
+    apns_token_update_seconds: float = 20 * 60.0
+    #: Concurrent streams before the first authorised request, and after it.
+    apns_streams_at_first: int = 1
+    apns_streams: int = 1000
+    #: The sandbox answers with `apns-unique-id` too, and knows sandbox keys, not production ones.
+    apns_sandbox: bool = False
+    #: Google's front end is commonly seen to advertise 100.
+    fcm_streams: int = 100
+    #: Messages a minute before FCM answers 429 QUOTA_EXCEEDED; 0 turns the rule off.
+    fcm_messages_per_minute: int = 0
+    #: Lifetime of the OAuth access tokens that FCM and WNS issue.
+    access_token_seconds: int = 3600
+    #: Requests kept in full; later ones are only counted and the ledger calls itself truncated.
+    ledger_entries: int = 200_000
+    #: Tokens and message ids remembered for the summary by token and for finding duplicates.
+    ledger_tokens: int = 1_000_000
+    #: Bytes of each payload kept.
+    ledger_payload_bytes: int = 4096

@@ -1,0 +1,125 @@
+"""Faults by script: the next N requests, every N-th, the N-th of each connection, or by chance."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from pushsvc.simulators.faults import Marker
+
+#: Rules that may be active at once.
+MAX_RULES = 100
+SCOPES = ("next", "every", "connection", "random")
+
+
+class ScriptError(ValueError):
+    """The rule makes no sense."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule of the script.
+
+    Scopes: `next` strikes the next `n` requests; `every` each `n`-th; `connection` the `n`-th of
+    each connection; `random` each request with `probability`.
+    """
+
+    gateway: str
+    scope: str
+    fault: str
+    n: int = 1
+    parameter: int = 0
+    probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what could never strike.
+
+        Raises:
+            ScriptError: naming what is wrong.
+        """
+        if self.scope not in SCOPES:
+            message = f"scope must be one of {', '.join(SCOPES)}"
+            raise ScriptError(message)
+        if self.n < 1:
+            message = "n must be 1 or more"
+            raise ScriptError(message)
+        if not 0 <= self.parameter <= 0xFF:  # noqa: PLR2004 - PP is one byte
+            message = "parameter must be 0..255"
+            raise ScriptError(message)
+        if self.scope == "random" and not 0 < self.probability <= 1:
+            message = "probability must be above 0 and at most 1"
+            raise ScriptError(message)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A rule and how many requests it has seen."""
+
+    rule: Rule
+    seen: int = 0
+
+
+class Script:
+    """The active rules, asked once per request in the order they were added."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._seed = seed
+        self._running: dict[str, list[_Running]] = {}
+        self._chance = random.Random(seed)  # noqa: S311 - repeatable faults, no secrets
+
+    def add(self, rule: Rule) -> None:
+        """Make a rule active.
+
+        Raises:
+            ScriptError: when too many are.
+        """
+        if sum(map(len, self._running.values())) >= MAX_RULES:
+            message = f"at most {MAX_RULES} rules; DELETE /script first"
+            raise ScriptError(message)
+        self._running.setdefault(rule.gateway, []).append(_Running(rule))
+
+    def clear(self) -> None:
+        """Drop all rules and start the chance anew."""
+        self._running.clear()
+        self._chance.seed(self._seed)
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The active rules and how many requests each has seen."""
+        return [
+            {name: getattr(running.rule, name) for name in Rule.__slots__} | {"seen": running.seen}
+            for active in self._running.values()
+            for running in active
+        ]
+
+    def strike(self, gateway: str, *, ordinal: int) -> Marker | None:
+        """The fault for this request, if any.
+
+        Args:
+            gateway: whose request it is.
+            ordinal: the how-manieth request of its connection it is, from 1.
+        """
+        active = self._running.get(gateway)
+        if not active:
+            return None
+        struck: Rule | None = None
+        for running in list(active):
+            rule = running.rule
+            if rule.scope == "next" and struck is not None:
+                continue
+            running.seen += 1
+            if rule.scope == "next" and running.seen == rule.n:
+                active.remove(running)
+            if struck is None and self._strikes(running, ordinal):
+                struck = rule
+        return Marker(struck.fault, struck.parameter) if struck else None
+
+    def _strikes(self, running: _Running, ordinal: int) -> bool:
+        rule = running.rule
+        match rule.scope:
+            case "every":
+                return running.seen % rule.n == 0
+            case "connection":
+                return ordinal == rule.n
+            case "random":
+                return self._chance.random() < rule.probability
+            case _:
+                return True

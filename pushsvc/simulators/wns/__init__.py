@@ -1,0 +1,1 @@
+"""WNS: checks, both token endpoints, faults."""

@@ -1,0 +1,1 @@
+"""WHAT CAME OF IT: counts, status, feedback, metrics."""

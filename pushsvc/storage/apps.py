@@ -1,0 +1,187 @@
+"""Apps and their keys. Only hashes of keys are stored; the caller shows a new key once."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import func
+
+from pushsvc.model import App
+from pushsvc.storage.ids import new_application_id, new_key
+from pushsvc.storage.tables import api_keys, apps
+
+HINT_CHARACTERS = 10
+
+
+class KeyKind(StrEnum):
+    """Parse's keys, each sent in a header of its own, and ours."""
+
+    MASTER = "master"
+    REST = "rest"
+    JAVASCRIPT = "javascript"
+    CLIENT = "client"
+    WINDOWS = "windows"
+    API = "api"
+
+
+class Scope(StrEnum):
+    """What an api key may do; `admin` may all."""
+
+    SEND = "send"
+    READ = "read"
+    ADMIN = "admin"
+
+
+class AppExistsError(Exception):
+    """An app of this name or application id exists already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key as stored: its hash, never the key."""
+
+    id: int
+    app_id: int
+    kind: KeyKind
+    scopes: tuple[Scope, ...]
+    key_hash: bytes
+    hint: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def hash_key(key: str) -> bytes:
+    """Return the SHA-256 of a key: fast is safe here, our keys hold 256 random bits."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+async def create_app(
+    connection: AsyncConnection, *, name: str, application_id: str | None = None
+) -> App:
+    """Store a new app.
+
+    Raises:
+        AppExistsError: the name or the application id is taken.
+    """
+    statement = (
+        insert(apps)
+        .values(name=name, application_id=application_id or new_application_id())
+        .returning(apps)
+    )
+    try:
+        row = (await connection.execute(statement)).mappings().one()
+    except IntegrityError as error:
+        message = f"There is an app of that name or application id already: {name}."
+        raise AppExistsError(message) from error
+    return _app(row)
+
+
+async def list_apps(connection: AsyncConnection) -> list[App]:
+    """Return all apps in the order they were made."""
+    rows = (await connection.execute(select(apps).order_by(apps.c.id))).mappings()
+    return [_app(row) for row in rows]
+
+
+async def find_app(connection: AsyncConnection, name: str) -> App | None:
+    """Return the app with this name or application id."""
+    statement = select(apps).where((apps.c.name == name) | (apps.c.application_id == name))
+    row = (await connection.execute(statement)).mappings().first()
+    return _app(row) if row else None
+
+
+async def app_with_keys(
+    connection: AsyncConnection, application_id: str
+) -> tuple[App, list[Key]] | None:
+    """Return the app and its keys that are not revoked."""
+    row = (
+        (await connection.execute(select(apps).where(apps.c.application_id == application_id)))
+        .mappings()
+        .first()
+    )
+    if row is None:
+        return None
+    statement = select(api_keys).where(
+        api_keys.c.app_id == row["id"], api_keys.c.revoked_at.is_(None)
+    )
+    keys = (await connection.execute(statement)).mappings()
+    return _app(row), [_key(key) for key in keys]
+
+
+async def app_of_key(connection: AsyncConnection, key: str) -> tuple[App, Key] | None:
+    """Return whose api key this is, unless it is revoked.
+
+    The lookup is by hash, so its time says nothing of the key's characters.
+    """
+    statement = select(api_keys).where(
+        api_keys.c.key_hash == hash_key(key),
+        api_keys.c.kind == KeyKind.API,
+        api_keys.c.revoked_at.is_(None),
+    )
+    row = (await connection.execute(statement)).mappings().first()
+    if row is None:
+        return None
+    app = (await connection.execute(select(apps).where(apps.c.id == row["app_id"]))).mappings()
+    return _app(app.one()), _key(row)
+
+
+async def create_key(
+    connection: AsyncConnection,
+    app: App,
+    *,
+    kind: KeyKind,
+    scopes: Sequence[Scope] = (),
+    key: str | None = None,
+) -> tuple[Key, str]:
+    """Store a key, a new one unless `key` is given; return it with its clear text."""
+    clear = key or new_key("psk" if kind is KeyKind.API else kind.value)
+    statement = (
+        insert(api_keys)
+        .values(
+            app_id=app.id,
+            kind=kind,
+            scopes=[scope.value for scope in scopes],
+            key_hash=hash_key(clear),
+            hint=clear[:HINT_CHARACTERS],
+        )
+        .returning(api_keys)
+    )
+    row = (await connection.execute(statement)).mappings().one()
+    return _key(row), clear
+
+
+async def list_keys(connection: AsyncConnection, app: App) -> list[Key]:
+    """Return the app's keys, revoked ones too."""
+    statement = select(api_keys).where(api_keys.c.app_id == app.id).order_by(api_keys.c.id)
+    return [_key(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def revoke_key(connection: AsyncConnection, key_id: int) -> bool:
+    """Revoke a key at once; return whether there was one to revoke."""
+    statement = (
+        update(api_keys)
+        .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+def _app(row: RowMapping) -> App:
+    return App(
+        id=row["id"],
+        application_id=row["application_id"],
+        name=row["name"],
+        settings=row["settings"],
+    )
+
+
+def _key(row: RowMapping) -> Key:
+    values: dict[str, Any] = dict(row)
+    values["kind"] = KeyKind(row["kind"])
+    values["scopes"] = tuple(Scope(scope) for scope in row["scopes"])
+    return Key(**values)

@@ -1,0 +1,323 @@
+"""Batches: written by the plan, leased by a worker, closed together with their ledger.
+
+The statements each move up to a thousand devices, so they go to the driver as they are: ids as one
+binary array, rows as the driver's records.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pushsvc.model import BadgeChange, Batch, Device, Json, Lane, Ledger, NewBatch, Recipient
+from pushsvc.storage.engine import DATABASE_ERRORS, driver, encode_json
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Driver = asyncpg.Connection[asyncpg.Record]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRef:
+    """Names a batch in the queue.
+
+    `leases` and `wait` make another job of it when it was released, or has waited for long: its
+    former job may have died with a worker.
+    """
+
+    push_id: int
+    seq: int
+    lane: Lane
+    leases: int = 0
+    #: how many times as long as a lease it has been waiting
+    wait: int = 0
+
+
+# Writing: the plan's pieces, and what must be tried again.
+
+_INSERT: Final = """
+    INSERT INTO batches (push_id, seq, lane, installation_ids, recipients, outcomes, attempt,
+        badges_applied, not_before)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))
+"""
+
+
+async def write_batches(
+    connection: AsyncConnection,
+    new: Sequence[NewBatch],
+    *,
+    push_id: int,
+    lane: Lane,
+    first_seq: int,
+) -> None:
+    """Write batches, numbered from `first_seq`, in the transaction the caller has begun."""
+    raw = await connection.get_raw_connection()
+    assert raw.driver_connection is not None
+    await _insert(raw.driver_connection, new, push_id=push_id, lane=lane, first_seq=first_seq)
+
+
+async def _insert(
+    connection: "Driver", new: Sequence[NewBatch], *, push_id: int, lane: Lane, first_seq: int
+) -> None:
+    rows = [
+        (
+            push_id,
+            first_seq + place,
+            lane.value,
+            batch.installation_ids,
+            encode_json([asdict(r) for r in batch.recipients]) if batch.recipients else None,
+            batch.outcomes,
+            batch.attempt,
+            batch.badges_applied,
+            batch.delay_seconds,
+        )
+        for place, batch in enumerate(new)
+    ]
+    await connection.executemany(_INSERT, rows)
+
+
+# Leasing: the batch and its badges in one transaction, so that a badge moves once per device.
+
+_CLAIM: Final = """
+    SELECT installation_ids, recipients, outcomes, attempt, leases, badges_applied,
+        now() >= $3::timestamptz AS expired
+    FROM batches
+    WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
+    FOR UPDATE SKIP LOCKED
+"""
+
+_LEASE: Final = """
+    UPDATE batches SET state = 1, leases = leases + 1, badges_applied = $4,
+        lease_until = now() + make_interval(secs => $3)
+    WHERE push_id = $1 AND seq = $2
+"""
+
+_ADD: Final = """
+    UPDATE badges SET badge = least(greatest(badge::bigint + $2, 0), 2147483647)
+    WHERE installation_id = ANY($1) RETURNING installation_id, badge
+"""
+
+_SET: Final = """
+    UPDATE badges SET badge = $2 WHERE installation_id = ANY($1) RETURNING installation_id, badge
+"""
+
+_READ: Final = "SELECT installation_id, badge FROM badges WHERE installation_id = ANY($1)"
+
+
+async def lease_batch(
+    engine: AsyncEngine,
+    push_id: int,
+    seq: int,
+    *,
+    lease_seconds: float,
+    expires_at: datetime | None,
+    badge: BadgeChange | None,
+) -> Batch | None:
+    """Take an open batch that is due, and apply the push's badge change to its devices.
+
+    Badges are changed at the first lease only, and never once the push has expired: a batch
+    that is tried again, or taken over, reads them. None where it is not to be had.
+    """
+    async with driver(engine) as connection, connection.transaction():
+        row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at)
+        if row is None:
+            return None
+        ids, size = row["installation_ids"], _size(row)
+        badges: dict[int, int] = {}
+        change = badge is not None and not row["expired"]
+        if badge is not None and change and ids:
+            badges = await _badges(connection, ids, badge=None if row["badges_applied"] else badge)
+        await connection.execute(
+            _LEASE, push_id, seq, lease_seconds, change or row["badges_applied"]
+        )
+        return Batch(
+            push_id=push_id,
+            seq=seq,
+            installation_ids=tuple(ids),
+            recipients=_recipients(row["recipients"]),
+            attempt=row["attempt"],
+            leases=row["leases"] + 1,
+            expired=bool(row["expired"]),
+            outcomes=row["outcomes"] or bytes(size),
+            badges=badges,
+        )
+
+
+async def _badges(
+    connection: "Driver", ids: Sequence[int], *, badge: BadgeChange | None
+) -> dict[int, int]:
+    if badge is None:
+        rows = await connection.fetch(_READ, ids)
+    elif badge.increment is not None:
+        rows = await connection.fetch(_ADD, ids, badge.increment)
+    else:
+        rows = await connection.fetch(_SET, ids, badge.absolute)
+    return {row[0]: row[1] for row in rows}
+
+
+def _recipients(stored: Sequence[Json] | None) -> tuple[Recipient, ...]:
+    return tuple(Recipient(**fields) for fields in stored or ())
+
+
+def _size(row: "asyncpg.Record") -> int:
+    return len(row["installation_ids"]) or len(row["recipients"] or ())
+
+
+_RENEW: Final = """
+    UPDATE batches SET lease_until = now() + make_interval(secs => $4)
+    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state = 1
+"""
+
+#: Renewals in one lease: the third may still come late.
+RENEWALS_PER_LEASE = 3
+
+
+@asynccontextmanager
+async def kept(engine: AsyncEngine, batch: Batch, *, lease_seconds: float) -> AsyncIterator[None]:
+    """Renew the batch's lease for as long as the block runs."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(lease_seconds / RENEWALS_PER_LEASE)
+            # A renewal that fails is tried again; if none comes through, another worker takes over.
+            with suppress(*DATABASE_ERRORS):
+                async with driver(engine) as connection:
+                    await connection.execute(
+                        _RENEW, batch.push_id, batch.seq, batch.leases, lease_seconds
+                    )
+
+    task = asyncio.create_task(renew(), name=f"lease of batch {batch.push_id}/{batch.seq}")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+# Loading: what each message needs to know of its device.
+
+_LOAD: Final = """
+    SELECT id, device_type, device_token, channel_uris, app_identifier, locale_identifier,
+        token_retired_at IS NOT NULL
+    FROM installations WHERE id = ANY($1)
+"""
+
+#: Of the channels of a Windows device, Parse's .NET SDK calls the one for WNS so.
+DEFAULT_CHANNEL = "_Default"
+
+
+async def load_devices(engine: AsyncEngine, batch: Batch) -> list[Device]:
+    """Return the batch's devices that are still there and have a live token, in any order."""
+    if batch.recipients:
+        return [
+            Device(place, r.device_type, r.token, r.app_identifier, r.locale, r.badge)
+            for place, r in enumerate(batch.recipients)
+        ]
+    async with driver(engine) as connection:
+        rows = await connection.fetch(_LOAD, batch.installation_ids)
+    place_of = {number: place for place, number in enumerate(batch.installation_ids)}
+    badge_of = batch.badges.get
+    return [
+        Device(
+            place_of[number],
+            device_type,
+            "" if retired else token or _channel(channels) if channels else token or "",
+            app_identifier,
+            locale,
+            badge_of(number),
+        )
+        for number, device_type, token, channels, app_identifier, locale, retired in rows
+    ]
+
+
+def _channel(channels: Mapping[str, str]) -> str:
+    return channels.get(DEFAULT_CHANNEL) or next(iter(sorted(channels.values())), "")
+
+
+# Closing: ledger, counts, follow-ups and tokens in one transaction, which happens once.
+
+_FINISH: Final = """
+    UPDATE batches SET state = 2, lease_until = NULL, finished_at = now(),
+        outcomes = $4, counts = $5, exceptions = $6
+    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state = 1
+    RETURNING lane
+"""
+
+_RESERVE: Final = """
+    UPDATE pushes SET batches_planned = batches_planned + $2 WHERE id = $1
+    RETURNING batches_planned - $2
+"""
+
+_RETIRE: Final = """
+    UPDATE installations SET token_retired_at = now()
+    WHERE id = $1 AND device_token = $2 AND token_retired_at IS NULL
+        AND ($3::timestamptz IS NULL OR updated_at < $3)
+"""
+
+
+async def finish_batch(engine: AsyncEngine, batch: Batch, ledger: Ledger) -> bool:
+    """Close a batch with all that came of it; False where its lease was lost to another worker."""
+    counts = {t: {str(int(c)): n for c, n in by.items()} for t, by in ledger.counts.items()}
+    async with driver(engine) as connection, connection.transaction():
+        lane = await connection.fetchval(
+            _FINISH,
+            batch.push_id,
+            batch.seq,
+            batch.leases,
+            ledger.outcomes,
+            encode_json(counts),
+            encode_json(ledger.exceptions),
+        )
+        if lane is None:
+            return False
+        if ledger.follow_ups:
+            first = await connection.fetchval(_RESERVE, batch.push_id, len(ledger.follow_ups))
+            await _insert(
+                connection,
+                ledger.follow_ups,
+                push_id=batch.push_id,
+                lane=Lane(lane),
+                first_seq=first,
+            )
+        if ledger.retirements:
+            rows = [(r.installation_id, r.token, r.since) for r in ledger.retirements]
+            await connection.executemany(_RETIRE, rows)
+    return True
+
+
+# What the clock asks: leases that ran out, and open batches that no job in Redis names any more.
+
+_EXPIRE: Final = """
+    UPDATE batches SET state = 0, lease_until = NULL
+    WHERE (push_id, seq) IN (
+        SELECT push_id, seq FROM batches WHERE state = 1 AND lease_until < now()
+        ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING seq
+"""
+
+_OPEN: Final = """
+    SELECT push_id, seq, leases, floor(extract(epoch FROM now() - not_before) / $3)::integer
+    FROM batches WHERE state = 0 AND lane = $1 AND not_before <= now()
+    ORDER BY not_before LIMIT $2
+"""
+
+
+async def expire_leases(engine: AsyncEngine, *, limit: int) -> int:
+    """Open the batches whose worker let the lease run out, and return how many."""
+    async with driver(engine) as connection:
+        return len(await connection.fetch(_EXPIRE, limit))
+
+
+async def open_batches(
+    engine: AsyncEngine, lane: Lane, *, lease_seconds: float, limit: int
+) -> list[BatchRef]:
+    """Return open batches of the lane that are due, those that waited longest first."""
+    async with driver(engine) as connection:
+        rows = await connection.fetch(_OPEN, lane.value, limit, lease_seconds)
+    return [BatchRef(push_id, seq, lane, leases, wait) for push_id, seq, leases, wait in rows]

@@ -1,0 +1,87 @@
+"""The ledger read back: what came of each device of a push, batch by batch."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pushsvc.model import OutcomeClass
+from pushsvc.storage.batches import DEFAULT_CHANNEL
+from pushsvc.storage.engine import driver
+from pushsvc.storage.tables import pushes
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The end of one device. Positional: there is one for each device of a push."""
+
+    #: empty where the installation was deleted since
+    token: str
+    device_type: str
+    outcome: OutcomeClass
+    #: the gateway's word, or ours; empty where the message was sent
+    reason: str
+    #: the attempt that was the last; the first is 1
+    attempt: int
+
+
+async def push_key(connection: AsyncConnection, object_id: str) -> int | None:
+    """Return the key of the push with this public id, whichever app's it is."""
+    statement = select(pushes.c.id).where(pushes.c.object_id == object_id)
+    key: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    return key
+
+
+_NEXT: Final = """
+    SELECT seq, attempt, installation_ids, recipients, outcomes, exceptions
+    FROM batches WHERE push_id = $1 AND seq > $2 ORDER BY seq LIMIT 1
+"""
+
+#: The token as the messages went to: of a Windows device the channel that was chosen. A retired
+#: token is here, too.
+_DEVICES: Final = """
+    SELECT id, device_type, coalesce(
+        nullif(device_token, ''),
+        channel_uris ->> $2,
+        (SELECT min(value COLLATE "C") FROM jsonb_each_text(channel_uris)),
+        ''
+    )
+    FROM installations WHERE id = ANY($1)
+"""
+
+
+async def lines(engine: AsyncEngine, push_id: int) -> AsyncIterator[list[Line]]:
+    """Yield the ends of the devices of each batch.
+
+    A device that was carried into a follow-up batch has its end there, so each device of the
+    push comes once. What has no end yet comes as `OPEN`.
+    """
+    seq = -1
+    while True:
+        async with driver(engine) as connection:
+            row = await connection.fetchrow(_NEXT, push_id, seq)
+            if row is None:
+                return
+            ids = row["installation_ids"]
+            found = await connection.fetch(_DEVICES, ids, DEFAULT_CHANNEL) if ids else []
+        seq = row["seq"]
+        by_id = {number: (token, device_type) for number, device_type, token in found}
+        places = [by_id.get(number, ("", "")) for number in ids] or _explicit(row["recipients"])
+        yield _lines(row, places)
+
+
+def _explicit(stored: Any) -> list[tuple[str, str]]:
+    return [(one["token"], one["device_type"]) for one in stored or ()]
+
+
+def _lines(row: Any, places: Sequence[tuple[str, str]]) -> list[Line]:
+    exceptions = row["exceptions"] or {}
+    reasons = {place: reason for reason, struck in exceptions.items() for place in struck}
+    outcomes = row["outcomes"] or bytes(len(places))
+    return [
+        Line(token, device_type, OutcomeClass(byte), reasons.get(place, ""), row["attempt"])
+        for place, ((token, device_type), byte) in enumerate(zip(places, outcomes, strict=True))
+        if byte != OutcomeClass.CARRIED
+    ]

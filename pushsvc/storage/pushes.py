@@ -1,0 +1,332 @@
+"""Pushes: stored at the door, leased by the plan, closed when every device has its outcome."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pushsvc.model import (
+    BatchState,
+    Counts,
+    Lane,
+    OnUnknown,
+    OutcomeClass,
+    Push,
+    PushState,
+    Schedule,
+    Source,
+    Submission,
+)
+from pushsvc.storage.ids import new_object_id
+from pushsvc.storage.tables import batches, pushes
+
+_COLUMNS = (
+    pushes.c.id,
+    pushes.c.object_id,
+    pushes.c.app_id,
+    pushes.c.source,
+    pushes.c.audience,
+    pushes.c.content,
+    pushes.c.due_at,
+    pushes.c.expires_at,
+    pushes.c.push_time,
+    pushes.c.expiration_interval,
+    pushes.c.lane,
+    pushes.c.on_unknown,
+    pushes.c.state,
+    pushes.c.push_hash,
+    pushes.c.created_at,
+    pushes.c.started_at,
+    pushes.c.finished_at,
+    pushes.c.error,
+    pushes.c.devices_planned.label("devices"),
+    pushes.c.planned_through,
+    pushes.c.batches_planned.label("batches"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What became of a submission."""
+
+    push: Push
+    #: the request was a repeat: this is the push it stored the first time
+    replayed: bool
+    #: the repeat came with another body than the first
+    mismatched: bool
+
+
+async def insert_push(
+    connection: AsyncConnection,
+    submission: Submission,
+    *,
+    app_id: int,
+    schedule: Schedule,
+    lane: Lane,
+    push_hash: str,
+) -> Stored:
+    """Store a push, unless its idempotency key has stored one before."""
+    statement = (
+        upsert(pushes)
+        .values(
+            object_id=new_object_id(),
+            app_id=app_id,
+            source=submission.source,
+            audience=submission.audience,
+            content=submission.content,
+            due_at=schedule.due_at,
+            expires_at=schedule.expires_at,
+            push_time=schedule.push_time,
+            expiration_interval=schedule.expiration_interval,
+            lane=lane,
+            on_unknown=submission.on_unknown,
+            state=PushState.WAITING,
+            idempotency_key=submission.idempotency_key,
+            request_hash=submission.request_hash,
+            push_hash=push_hash,
+        )
+        .on_conflict_do_nothing(
+            index_elements=["app_id", "idempotency_key"],
+            index_where=pushes.c.idempotency_key.is_not(None),
+        )
+        .returning(*_COLUMNS)
+    )
+    row = (await connection.execute(statement)).mappings().first()
+    if row is not None:
+        return Stored(push=_push(row), replayed=False, mismatched=False)
+    first = select(*_COLUMNS, pushes.c.request_hash).where(
+        pushes.c.app_id == app_id, pushes.c.idempotency_key == submission.idempotency_key
+    )
+    row = (await connection.execute(first)).mappings().one()
+    values = dict(row)
+    same = values.pop("request_hash") == submission.request_hash
+    return Stored(push=_push(values), replayed=True, mismatched=not same)
+
+
+async def find_push(connection: AsyncConnection, *, app_id: int, object_id: str) -> Push | None:
+    """Return the app's push with this public id."""
+    statement = select(*_COLUMNS).where(pushes.c.app_id == app_id, pushes.c.object_id == object_id)
+    row = (await connection.execute(statement)).mappings().first()
+    return _push(row) if row else None
+
+
+async def get_push(connection: AsyncConnection, push_id: int) -> Push:
+    """Return the push with this key, which the caller knows to be there."""
+    statement = select(*_COLUMNS).where(pushes.c.id == push_id)
+    return _push((await connection.execute(statement)).mappings().one())
+
+
+async def list_pushes(
+    connection: AsyncConnection, *, app_id: int, before: int | None, limit: int
+) -> list[Push]:
+    """Return the app's pushes, newest first, older than the push with the id `before`."""
+    statement = select(*_COLUMNS).where(pushes.c.app_id == app_id)
+    if before is not None:
+        statement = statement.where(pushes.c.id < before)
+    statement = statement.order_by(pushes.c.id.desc()).limit(limit)
+    return [_push(row) for row in (await connection.execute(statement)).mappings()]
+
+
+_LIVE_COUNTS = text("""
+    SELECT type.key AS device_type, class.key AS class, sum(class.value::text::bigint)::bigint AS n
+    FROM batches, jsonb_each(batches.counts) AS type, jsonb_each(type.value) AS class
+    WHERE batches.push_id = :push_id
+    GROUP BY 1, 2
+""")
+
+
+async def counts_of(connection: AsyncConnection, push: Push) -> Counts:
+    """Return what came of the push so far: derived from its batches, final once it is closed."""
+    if push.state is PushState.DONE:
+        statement = select(pushes.c.counts).where(pushes.c.id == push.id)
+        stored = (await connection.execute(statement)).scalar_one()
+        return _counts(stored or {})
+    return await _live_counts(connection, push.id)
+
+
+async def _live_counts(connection: AsyncConnection, push_id: int) -> Counts:
+    found: dict[str, dict[str, int]] = {}
+    for row in await connection.execute(_LIVE_COUNTS, {"push_id": push_id}):
+        found.setdefault(row.device_type, {})[row[1]] = row.n
+    return _counts(found)
+
+
+def _counts(stored: Mapping[str, Mapping[str, int]]) -> Counts:
+    return {
+        device_type: {OutcomeClass(int(number)): n for number, n in classes.items()}
+        for device_type, classes in stored.items()
+    }
+
+
+# The plan: leased, so that one worker does it and another takes over should it die.
+
+_LEASE_PLAN = text("""
+    UPDATE pushes SET state = 'planning', leases = leases + 1,
+        started_at = coalesce(started_at, now()),
+        lease_until = now() + make_interval(secs => :seconds)
+    WHERE id = (
+        SELECT id FROM pushes
+        WHERE id = :push_id AND state IN ('waiting', 'planning') AND due_at <= now()
+            AND (lease_until IS NULL OR lease_until < now())
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING leases
+""")
+
+
+class LeaseLostError(Exception):
+    """Another worker has taken the plan over, because this one was too slow."""
+
+
+async def lease_plan(
+    connection: AsyncConnection, push_id: int, *, lease_seconds: float
+) -> tuple[Push, int] | None:
+    """Take the plan of a due push, unless another worker has it or it is through.
+
+    The second value is the lease's number: the fence against a worker that comes back late.
+    """
+    parameters = {"push_id": push_id, "seconds": lease_seconds}
+    lease = (await connection.execute(_LEASE_PLAN, parameters)).scalar_one_or_none()
+    return None if lease is None else (await get_push(connection, push_id), lease)
+
+
+async def record_piece(
+    connection: AsyncConnection,
+    push_id: int,
+    *,
+    lease: int,
+    planned_through: int,
+    batch_count: int,
+    devices: int,
+    lease_seconds: float,
+) -> int:
+    """Note how far the plan is and renew its lease; in one transaction with the piece's batches.
+
+    Returns the number of the piece's first batch.
+
+    Raises:
+        LeaseLostError: another worker plans this push now; the transaction must not commit.
+    """
+    statement = (
+        update(pushes)
+        .where(
+            pushes.c.id == push_id,
+            pushes.c.leases == lease,
+            pushes.c.state == PushState.PLANNING,
+        )
+        .values(
+            planned_through=planned_through,
+            batches_planned=pushes.c.batches_planned + batch_count,
+            devices_planned=pushes.c.devices_planned + devices,
+            lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds),
+        )
+        .returning(pushes.c.batches_planned)
+    )
+    planned: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    if planned is None:
+        raise LeaseLostError
+    return planned - batch_count
+
+
+async def finish_plan(connection: AsyncConnection, push_id: int, *, lease: int) -> None:
+    """Note that every device of the audience is in a batch."""
+    statement = (
+        update(pushes)
+        .where(
+            pushes.c.id == push_id,
+            pushes.c.leases == lease,
+            pushes.c.state == PushState.PLANNING,
+        )
+        .values(state=PushState.SENDING, lease_until=None)
+    )
+    await connection.execute(statement)
+
+
+async def fail_push(connection: AsyncConnection, push_id: int, *, error: str) -> None:
+    """Give up a push that cannot be planned."""
+    statement = (
+        update(pushes)
+        .where(pushes.c.id == push_id, pushes.c.state.in_([PushState.WAITING, PushState.PLANNING]))
+        .values(state=PushState.FAILED, error=error, finished_at=func.now(), lease_until=None)
+    )
+    await connection.execute(statement)
+
+
+async def close_push(connection: AsyncConnection, push_id: int) -> bool:
+    """Close the push if nothing of it is open; return whether this call did.
+
+    The row lock comes first, so that the last two batches to finish cannot both, or neither,
+    see the push complete.
+    """
+    lock = select(pushes.c.state).where(pushes.c.id == push_id).with_for_update()
+    if (await connection.execute(lock)).scalar_one_or_none() != PushState.SENDING:
+        return False
+    unfinished = select(batches.c.seq).where(
+        batches.c.push_id == push_id, batches.c.state != BatchState.DONE
+    )
+    if (await connection.execute(unfinished.limit(1))).first() is not None:
+        return False
+    counts = await _live_counts(connection, push_id)
+    plain = {t: {str(int(c)): n for c, n in classes.items()} for t, classes in counts.items()}
+    statement = (
+        update(pushes)
+        .where(pushes.c.id == push_id)
+        .values(state=PushState.DONE, counts=plain, finished_at=func.now())
+    )
+    await connection.execute(statement)
+    return True
+
+
+# What the clock asks. Redis only wakes: whatever it forgot is found here.
+
+_DUE = text("""
+    SELECT id, lane, leases, floor(extract(epoch FROM now() - due_at) / :seconds)::integer AS wait
+    FROM pushes
+    WHERE state IN ('waiting', 'planning') AND due_at <= now()
+        AND (lease_until IS NULL OR lease_until < now())
+    ORDER BY due_at LIMIT :limit
+""")
+
+_COMPLETE = text("""
+    SELECT id FROM pushes
+    WHERE state = 'sending' AND due_at <= now()
+        AND NOT EXISTS (
+            SELECT 1 FROM batches WHERE batches.push_id = pushes.id AND batches.state <> 2
+        )
+    LIMIT :limit
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class DuePush:
+    """A push to plan; `leases` and `wait` do for it what they do for a batch in the queue."""
+
+    id: int
+    lane: Lane
+    leases: int = 0
+    wait: int = 0
+
+
+async def due_pushes(
+    connection: AsyncConnection, *, lease_seconds: float, limit: int
+) -> Sequence[DuePush]:
+    """Return pushes that are due and that nobody plans, those that waited longest first."""
+    rows = await connection.execute(_DUE, {"limit": limit, "seconds": lease_seconds})
+    return [DuePush(row.id, Lane(row.lane), row.leases, row.wait) for row in rows]
+
+
+async def complete_pushes(connection: AsyncConnection, *, limit: int) -> Sequence[int]:
+    """Return pushes all of whose batches are done, but which nobody closed."""
+    return [row.id for row in await connection.execute(_COMPLETE, {"limit": limit})]
+
+
+def _push(row: RowMapping | dict[str, Any]) -> Push:
+    values = dict(row)
+    values["source"] = Source(values["source"])
+    values["lane"] = Lane(values["lane"])
+    values["on_unknown"] = OnUnknown(values["on_unknown"])
+    values["state"] = PushState(values["state"])
+    return Push(**values)

@@ -1,0 +1,236 @@
+"""The tables. Postgres is the record of everything; `migrations/` builds exactly this."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+EMPTY_OBJECT = text("'{}'::jsonb")
+
+
+def _moment(name: str, *, now: bool = False) -> Column[datetime]:
+    default = func.now() if now else None
+    return Column(name, DateTime(timezone=True), nullable=not now, server_default=default)
+
+
+def _app_id() -> Column[int]:
+    return Column("app_id", BigInteger, ForeignKey("apps.id", ondelete="CASCADE"), nullable=False)
+
+
+apps = Table(
+    "apps",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # Parse's application id; public.
+    Column("application_id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("settings", JSONB, nullable=False, server_default=EMPTY_OBJECT),
+    _moment("created_at", now=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _app_id(),
+    # master, rest, javascript, client, windows (Parse), or api (a scoped key of /v1)
+    Column("kind", Text, nullable=False),
+    # of an api key: send, read, admin
+    Column("scopes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    # SHA-256 of the key; the keys we make hold 256 random bits
+    Column("key_hash", LargeBinary, nullable=False),
+    # the first characters, so that people can tell their keys apart
+    Column("hint", Text, nullable=False),
+    _moment("created_at", now=True),
+    _moment("revoked_at"),
+    Index(None, "app_id"),
+    Index(None, "key_hash"),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _app_id(),
+    Column("gateway", Text, nullable=False),
+    # APNs: key_id, team_id, topics, environment; FCM: project_id; WNS: package_sid, tenant
+    Column("public", JSONB, nullable=False),
+    # AES-256-GCM: nonce, then ciphertext and tag
+    Column("secret", LargeBinary, nullable=False),
+    _moment("created_at", now=True),
+    _moment("revoked_at"),
+    Index(None, "app_id", "gateway"),
+)
+
+installations = Table(
+    "installations",
+    metadata,
+    # The order in which audiences are streamed: by key, never by offset.
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _app_id(),
+    Column("object_id", Text, nullable=False),
+    Column("installation_id", Text),
+    Column("device_token", Text),
+    Column("device_type", Text, nullable=False),
+    Column("push_type", Text),
+    Column("gcm_sender_id", Text),
+    Column("time_zone", Text),
+    Column("locale_identifier", Text),
+    Column("app_version", Text),
+    Column("app_name", Text),
+    Column("app_identifier", Text),
+    Column("parse_version", Text),
+    Column("channels", ARRAY(Text)),
+    # tag -> WNS channel URI of Windows devices
+    Column("channel_uris", JSONB),
+    # custom fields, Parse-encoded
+    Column("custom", JSONB, nullable=False, server_default=EMPTY_OBJECT),
+    # Another installation of the app has the same token: plans look for doubles only among these.
+    Column("token_shared", Boolean, nullable=False, server_default=text("false")),
+    # When the gateway told us that the token is dead; the row stays, its token is not sent to.
+    _moment("token_retired_at"),
+    _moment("created_at", now=True),
+    _moment("updated_at", now=True),
+    UniqueConstraint("app_id", "object_id"),
+    Index(
+        "installations_app_id_installation_id_key",
+        "app_id",
+        "installation_id",
+        unique=True,
+        postgresql_where=text("installation_id IS NOT NULL"),
+    ),
+    Index(None, "app_id", "device_token", postgresql_where=text("device_token IS NOT NULL")),
+    Index(None, "app_id", "id"),
+    Index("installations_channels", "channels", postgresql_using="gin"),
+    Index(
+        "installations_custom",
+        "custom",
+        postgresql_using="gin",
+        postgresql_ops={"custom": "jsonb_path_ops"},
+    ),
+)
+
+# Narrow and with room on each page, so that an increment is a HOT update that touches no index.
+badges = Table(
+    "badges",
+    metadata,
+    Column(
+        "installation_id",
+        BigInteger,
+        ForeignKey("installations.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("badge", Integer, nullable=False, server_default=text("0")),
+    postgresql_with={"fillfactor": 50},
+)
+
+pushes = Table(
+    "pushes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # the public id, of _PushStatus and of /v1
+    Column("object_id", Text, nullable=False, unique=True),
+    _app_id(),
+    Column("source", Text, nullable=False),
+    Column("audience", JSONB, nullable=False),
+    Column("content", JSONB, nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    _moment("expires_at"),
+    # as asked for; shown in _PushStatus
+    Column("push_time", Text, nullable=False),
+    Column("expiration_interval", BigInteger),
+    Column("lane", Text, nullable=False),
+    Column("on_unknown", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    # Parse's X-Parse-Request-Id or /v1's Idempotency-Key, and a hash of the body it came with
+    Column("idempotency_key", Text),
+    Column("request_hash", LargeBinary),
+    # MD5 of the alert, as Parse has it
+    Column("push_hash", Text, nullable=False),
+    # planning: its lease, how often it was leased, and the last installation already in a batch
+    _moment("lease_until"),
+    Column("leases", Integer, nullable=False, server_default=text("0")),
+    Column("planned_through", BigInteger, nullable=False, server_default=text("0")),
+    Column("batches_planned", Integer, nullable=False, server_default=text("0")),
+    Column("devices_planned", BigInteger, nullable=False, server_default=text("0")),
+    # device type -> class -> devices; written once, when the push is closed
+    Column("counts", JSONB),
+    Column("error", Text),
+    _moment("created_at", now=True),
+    _moment("started_at"),
+    _moment("finished_at"),
+    Index(
+        "pushes_app_id_idempotency_key_key",
+        "app_id",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+    Index(None, "app_id", "id"),
+    # What the clock looks at: small, whatever the history.
+    Index(
+        "pushes_open",
+        "state",
+        "due_at",
+        postgresql_where=text("state IN ('waiting', 'planning', 'sending')"),
+    ),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("push_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("lane", Text, nullable=False),
+    Column("installation_ids", ARRAY(BigInteger), nullable=False, server_default=text("'{}'")),
+    # explicit devices: [{device_type, token, ...}]; null where the ids say it
+    Column("recipients", JSONB),
+    Column("state", SmallInteger, nullable=False, server_default=text("0")),
+    # 1 for what the plan wrote; a retry is a new row with the next number
+    Column("attempt", SmallInteger, nullable=False, server_default=text("1")),
+    _moment("not_before", now=True),
+    _moment("lease_until"),
+    Column("leases", Integer, nullable=False, server_default=text("0")),
+    Column("badges_applied", Boolean, nullable=False, server_default=text("false")),
+    # The ledger: one byte for each device, the OutcomeClass, in the order of the ids. The plan
+    # may settle some (deduplicated); null while none is.
+    Column("outcomes", LargeBinary),
+    # device type -> class -> devices
+    Column("counts", JSONB),
+    # reason -> places of the devices in the batch, only for what was not sent
+    Column("exceptions", JSONB),
+    _moment("created_at", now=True),
+    _moment("finished_at"),
+    ForeignKeyConstraint(["push_id"], ["pushes.id"], ondelete="CASCADE"),
+    Index("batches_open", "lane", "not_before", postgresql_where=text("state = 0")),
+    Index("batches_leased", "lease_until", postgresql_where=text("state = 1")),
+    Index("batches_unfinished", "push_id", postgresql_where=text("state <> 2")),
+)

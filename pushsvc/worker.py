@@ -1,0 +1,136 @@
+"""The worker: names the jobs, owns the resources, runs both lanes and the clock. No push logic.
+
+Only this module and `planning/queue.py` know arq.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, cast
+
+import orjson
+import structlog
+from arq.typing import WorkerCoroutine
+from arq.worker import Worker as Lanes, func
+from redis.exceptions import RedisError
+
+from pushsvc import pipeline
+from pushsvc.config import Settings
+from pushsvc.model import Lane
+from pushsvc.planning import queue
+from pushsvc.resources import Resources, open_resources
+from pushsvc.storage.engine import DATABASE_ERRORS
+
+log = structlog.get_logger(__name__)
+
+#: After a failure of Redis or Postgres a loop waits so long before it asks again.
+PAUSE_SECONDS = 1
+#: arq wants a number; it is leases that say who works, and what is cut off here goes on elsewhere.
+JOB_TIMEOUT_SECONDS = 15 * 60
+#: The jobs of dead workers stay at the queue's head until that timeout: look past many of them.
+READ_LIMIT = 500
+#: After the running jobs are told to stop, they have so long to write down what is out.
+LAST_WRITES_SECONDS = 1.5
+
+
+async def run_worker(
+    settings: Settings, *, stop: asyncio.Event, ready: Callable[[], None] | None = None
+) -> None:
+    """Work until `stop` is set, then let what runs finish within `shutdown_seconds`.
+
+    `settings` come from `resources.located`. What does not finish in time is written down as far
+    as it came, and goes on elsewhere.
+    """
+    async with open_resources(settings) as resources, asyncio.TaskGroup() as group:
+        lanes = [_lane(resources, lane) for lane in Lane]
+        loops = [
+            group.create_task(_forever(lanes[0].main), name="lane urgent"),
+            group.create_task(_forever(lanes[1].main), name="lane bulk"),
+            group.create_task(_clock(resources), name="clock"),
+        ]
+        if ready is not None:
+            ready()
+        await stop.wait()
+        await _drain(lanes, within_seconds=settings.shutdown_seconds)
+        await _end(loops)
+
+
+async def plan_push(context: dict[str, Any], push_id: int) -> None:
+    """Job: plan one push."""
+    await pipeline.plan_push(context["resources"], push_id)
+
+
+async def deliver_batch(context: dict[str, Any], push_id: int, seq: int) -> None:
+    """Job: deliver one batch."""
+    await pipeline.deliver_batch(context["resources"], push_id, seq)
+
+
+def _lane(resources: Resources, lane: Lane) -> Lanes:
+    settings = resources.settings
+    urgent = lane is Lane.URGENT
+    return Lanes(
+        functions=[
+            func(cast(WorkerCoroutine, plan_push), name=queue.PLAN_JOB),
+            func(cast(WorkerCoroutine, deliver_batch), name=queue.DELIVER_JOB),
+        ],
+        queue_name=queue.queue_name(lane),
+        redis_pool=resources.queue.redis,
+        max_jobs=settings.urgent_jobs if urgent else settings.bulk_jobs,
+        poll_delay=settings.urgent_poll_seconds if urgent else settings.bulk_poll_seconds,
+        job_timeout=JOB_TIMEOUT_SECONDS,
+        queue_read_limit=READ_LIMIT,
+        keep_result=0,
+        # A job that fails is found again by the clock, with the truth that Postgres has by then.
+        max_tries=1,
+        retry_jobs=False,
+        handle_signals=False,
+        log_results=False,
+        ctx={"resources": resources},
+        job_serializer=orjson.dumps,
+        job_deserializer=orjson.loads,
+    )
+
+
+async def _forever(main: Callable[[], Awaitable[None]]) -> None:
+    """Keep a lane polling, whatever Redis does meanwhile."""
+    while True:
+        try:
+            await main()
+        except (RedisError, OSError) as error:
+            log.warning("queue.unreachable", error=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _clock(resources: Resources) -> None:
+    while True:
+        try:
+            await pipeline.tick(resources)
+        except DATABASE_ERRORS as error:
+            log.warning("clock.failed", error=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(resources.settings.clock_seconds)
+
+
+async def _end(loops: list[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: redis-py can lose a cancellation that meets an answer."""
+    running = set(loops)
+    while running:
+        for loop in running:
+            loop.cancel()
+        _, running = await asyncio.wait(running, timeout=PAUSE_SECONDS / 10)
+
+
+async def _drain(lanes: list[Lanes], *, within_seconds: float) -> None:
+    """Take no new jobs, let the running ones finish; those that do not are cancelled."""
+    for lane in lanes:
+        lane.allow_pick_jobs = False
+    running = [task for lane in lanes for task in lane.tasks.values() if not task.done()]
+    if not running:
+        return
+    log.info("worker.draining", jobs=len(running))
+    await asyncio.wait(running, timeout=within_seconds)
+    for task in running:
+        task.cancel()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WRITES_SECONDS):
+            await asyncio.gather(*running, return_exceptions=True)

@@ -1,0 +1,277 @@
+"""The service as real processes on real servers, and what the tests ask of it."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from redis.asyncio import Redis
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pushsvc.cli.processes import Children, Recipe
+from pushsvc.cli.simulate import gateway_settings
+from pushsvc.model import App, GatewayName, OutcomeClass
+from pushsvc.storage import apps, migrate, tables
+from pushsvc.storage.apps import KeyKind, Scope
+from pushsvc.storage.credentials import add_credential
+from pushsvc.storage.engine import create_engine
+from pushsvc.storage.ids import new_object_id
+from pushsvc.storage.sealing import Seal, new_secret_key
+
+DEADLINE_SECONDS = 60
+POLL_SECONDS = 0.02
+#: How long `up` may take to end after Ctrl-C.
+EXIT_SECONDS = 10
+TOKENS_PER_PAGE = 10_000
+
+
+async def until(fact: Callable[[], Awaitable[Any]], *, seconds: float = DEADLINE_SECONDS) -> Any:
+    """Wait until the fact is true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := await fact()):
+        assert time.monotonic() < deadline, f"never became true: {fact}"
+        await asyncio.sleep(POLL_SECONDS)
+    return found
+
+
+@dataclass(kw_only=True)
+class Service:
+    """Simulators and servers that run, and processes of the service to start and kill."""
+
+    environment: dict[str, str]
+    engine: AsyncEngine
+    redis: "Redis"
+    children: Children
+    control_url: str
+    topic: str
+    app: App
+    api_key: str
+    session: aiohttp.ClientSession
+    pids: dict[str, int] = field(default_factory=dict)
+    api_url: str = ""
+
+    async def start(self, name: str, *arguments: str) -> int:
+        """Start a process of the service, and return its pid when it is ready."""
+        recipe = Recipe(name=name, arguments=arguments, environment=self.environment)
+        (hello,) = await self.children.start(recipe)
+        self.pids[name] = hello["pid"]
+        self.api_url = hello.get("url", self.api_url)
+        return self.pids[name]
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run `pushsvc up` as its user does, with a Ctrl-C for it at the end."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pushsvc", "up", "--json"),
+            stdout=asyncio.subprocess.PIPE,
+            env=self.environment,
+        )
+        assert process.stdout is not None
+        try:
+            hello = json.loads(await process.stdout.readline())
+            self.api_url = hello["url"]
+            yield process
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGINT)
+                await asyncio.wait_for(process.wait(), DEADLINE_SECONDS)
+
+    def kill(self, name: str) -> None:
+        """End a process as the out-of-memory killer does."""
+        os.kill(self.pids.pop(name), signal.SIGKILL)
+
+    async def install(self, count: int, *, fault: str = "00000000") -> dict[int, str]:
+        """Store iOS installations in the channel `all`; return key -> token."""
+        rows = [
+            {
+                "app_id": self.app.id,
+                "object_id": new_object_id(),
+                "device_token": f"{number:056x}{fault}",
+                "device_type": "ios",
+                "app_identifier": self.topic,
+                "channels": ["all"],
+            }
+            for number in range(1, count + 1)
+        ]
+        table = tables.installations
+        async with self.engine.begin() as connection:
+            returning = table.insert().returning(table.c.id, table.c.device_token)
+            found = {row[0]: row[1] for row in await connection.execute(returning, rows)}
+            badges = [{"installation_id": number} for number in found]
+            await connection.execute(tables.badges.insert(), badges)
+        return found
+
+    async def push(self, **body: Any) -> str:
+        """Post a push to the channel `all`, and return its id."""
+        given = {
+            "channels": ["all"],
+            "data": {"alert": "Hello", "badge": "Increment"},
+        } | body
+        headers = {"Authorization": f"Bearer {self.api_key}"}
+        async with self.session.post(
+            f"{self.api_url}/v1/pushes", json=given, headers=headers
+        ) as response:
+            found = await response.json()
+            assert response.status == 202, found
+            return str(found["id"])
+
+    async def show(self, push: str) -> dict[str, Any]:
+        """Return the push as the API shows it."""
+        headers = {"Authorization": f"Bearer {self.api_key}"}
+        async with self.session.get(
+            f"{self.api_url}/v1/pushes/{push}", headers=headers
+        ) as response:
+            found: dict[str, Any] = await response.json()
+            assert response.status == 200, found
+            return found
+
+    async def done(self, push: str) -> dict[str, Any]:
+        """Wait until the push is closed, and return it."""
+
+        async def closed() -> dict[str, Any] | None:
+            found = await self.show(push)
+            return found if found["state"] == "done" else None
+
+        found: dict[str, Any] = await until(closed)
+        return found
+
+    async def requests(self) -> int:
+        """Return how many requests the simulated APNs has seen."""
+        async with self.session.get(f"{self.control_url}/stats") as response:
+            stats = await response.json()
+        return int(stats["gateways"]["apns"]["requests"])
+
+    async def seen(self, at_least: int) -> None:
+        """Wait until the simulated APNs has seen so many requests."""
+
+        async def reached() -> bool:
+            return await self.requests() >= at_least
+
+        await until(reached)
+
+    async def delivered(self) -> Counter[str]:
+        """Return token -> how often the simulated APNs took a message for it."""
+        found: Counter[str] = Counter()
+        after: Any = 0
+        while after is not None:
+            query = {"gateway": "apns", "after": str(after), "limit": str(TOKENS_PER_PAGE)}
+            async with self.session.get(
+                f"{self.control_url}/ledger/tokens", params=query
+            ) as response:
+                page = await response.json()
+            for entry in page["entries"]:
+                found[entry["token"]] += entry["delivered"]
+            after = page["next"]
+        return found
+
+    async def ledger(self, push: str) -> dict[int, OutcomeClass]:
+        """Return installation -> its outcome, asserting that each has just one."""
+        columns = tables.batches.c
+        statement = (
+            select(columns.installation_ids, columns.outcomes)
+            .join(tables.pushes, tables.pushes.c.id == columns.push_id)
+            .where(tables.pushes.c.object_id == push)
+        )
+        found: dict[int, OutcomeClass] = {}
+        async with self.engine.connect() as connection:
+            for ids, outcomes in await connection.execute(statement):
+                for number, byte in zip(ids, outcomes, strict=True):
+                    if byte != OutcomeClass.CARRIED:
+                        assert number not in found, f"{number} has two outcomes"
+                        found[number] = OutcomeClass(byte)
+        return found
+
+    async def badges(self) -> Counter[int]:
+        """Return badge -> how many of the app's devices have it."""
+        statement = (
+            select(tables.badges.c.badge)
+            .join(tables.installations)
+            .where(tables.installations.c.app_id == self.app.id)
+        )
+        async with self.engine.connect() as connection:
+            return Counter((await connection.execute(statement)).scalars())
+
+
+@asynccontextmanager
+async def service(
+    urls: tuple[str, str], directory: Path, **settings: str
+) -> AsyncIterator[Service]:
+    """Open simulators as a process and an app that sends to them; start the rest yourself."""
+    environment = dict(os.environ) | {
+        "PUSHSVC_DATABASE_URL": urls[0],
+        "PUSHSVC_REDIS_URL": urls[1],
+        "PUSHSVC_SECRET_KEY": new_secret_key(),
+        "PUSHSVC_PORT": "0",
+        "PUSHSVC_LOG_LEVEL": "warning",
+    }
+    environment |= {f"PUSHSVC_{name.upper()}": value for name, value in settings.items()}
+    engine = create_engine(urls[0], connections=4)
+    redis = Redis.from_url(urls[1])
+    async with (
+        Children(stop=asyncio.Event(), drain_seconds=EXIT_SECONDS) as children,
+        aiohttp.ClientSession() as session,
+    ):
+        try:
+            await migrate.upgrade(engine)
+            ends = await simulate(children, environment, directory)
+            app, api_key = await make_app(engine, environment["PUSHSVC_SECRET_KEY"], ends)
+            yield Service(
+                environment=environment,
+                engine=engine,
+                redis=redis,
+                children=children,
+                control_url=ends["control_url"],
+                topic=ends["credentials"]["apns"]["topics"][0],
+                app=app,
+                api_key=api_key,
+                session=session,
+            )
+        finally:
+            await redis.aclose()
+            await engine.dispose()
+
+
+async def simulate(
+    children: Children, environment: dict[str, str], directory: Path
+) -> Mapping[str, Any]:
+    """Start the simulators, and point the environment to them."""
+    ports = [f"--{name}-port=0" for name in ("apns", "fcm", "wns", "control")]
+    recipe = Recipe(
+        name="simulators",
+        arguments=["simulate", "--directory", str(directory), *ports],
+        environment=environment,
+    )
+    (ends,) = await children.start(recipe)
+    for setting, value in gateway_settings(ends).items():
+        environment[f"PUSHSVC_{setting.upper()}"] = value
+    return ends
+
+
+async def make_app(
+    engine: AsyncEngine, secret_key: str, ends: Mapping[str, Any]
+) -> tuple[App, str]:
+    """Store a fresh app with a credential for the simulated APNs; return it with an api key."""
+    apns = ends["credentials"]["apns"]
+    public = {name: apns[name] for name in ("key_id", "team_id", "topics")}
+    async with engine.begin() as connection:
+        app = await apps.create_app(connection, name=f"app-{new_object_id()}")
+        _, api_key = await apps.create_key(connection, app, kind=KeyKind.API, scopes=[Scope.ADMIN])
+        await add_credential(
+            connection,
+            Seal(secret_key),
+            app=app,
+            gateway=GatewayName.APNS,
+            public=public,
+            secret=apns["p8"],
+        )
+    return app, api_key

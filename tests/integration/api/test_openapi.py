@@ -1,0 +1,57 @@
+"""The description of `/v1` that programs read."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.api.conftest import Api
+
+
+@pytest.fixture
+async def document(api: Api) -> dict[str, Any]:
+    """What `/v1/openapi.json` says."""
+    answer = await api.call("GET", "/v1/openapi.json")
+    assert answer.status == 200
+    return dict(answer.body)
+
+
+async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
+    """Of `/v1`, and nothing of the Parse API, which has its own contract."""
+    operations = {
+        (method, path) for path, methods in document["paths"].items() for method in methods
+    }
+
+    assert operations == {
+        ("post", "/v1/pushes"),
+        ("get", "/v1/pushes"),
+        ("get", "/v1/pushes/{push_id}"),
+    }
+
+
+async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    """To a schema among the components."""
+    schemas = document["components"]["schemas"]
+
+    def references(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                yield node["$ref"]
+            for part in node.values():
+                yield from references(part)
+        elif isinstance(node, list):
+            for part in node:
+                yield from references(part)
+
+    found = {reference.removeprefix("#/components/schemas/") for reference in references(document)}
+    assert {"NewPush", "PushView", "PushPage", "Problem"} <= found
+    assert found <= set(schemas)
+
+
+async def test_errors_are_problems(document: dict[str, Any]) -> None:
+    """For every operation, and never the framework's own form."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            content = operation["responses"]["4XX"]["content"]
+            assert list(content) == ["application/problem+json"]
+            assert "422" not in operation["responses"]
+    assert not {"HTTPValidationError", "ValidationError"} & set(document["components"]["schemas"])

@@ -1,0 +1,305 @@
+"""`_Installation` over HTTP."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.integration.api.conftest import Api
+
+IOS: dict[str, Any] = {"deviceType": "ios", "deviceToken": "ab" * 32}
+CLASS = "/classes/_Installation"
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def create(api: Api, **fields: Any) -> str:
+    answer = await api.client("POST", CLASS, json={"installationId": new_id(), **fields})
+    assert answer.status == 201, answer.body
+    return str(answer.body["objectId"])
+
+
+@pytest.mark.parametrize("path", [CLASS, "/installations"])
+async def test_a_device_registers_itself(api: Api, path: str) -> None:
+    """201, where it is, and no more than Parse says of it."""
+    answer = await api.client("POST", path, json={**IOS, "installationId": new_id()})
+
+    object_id = answer.body["objectId"]
+    assert answer.status == 201
+    assert f"/parse/classes/_Installation/{object_id}" == answer.headers["Location"]
+    assert {"objectId", "createdAt"} == set(answer.body)
+
+
+async def test_every_field_comes_back_as_it_was_sent(api: Api) -> None:
+    """Special fields, custom ones and Parse's encoded values."""
+    fields = {
+        "deviceType": "winrt",
+        "channelUris": {"_Default": "https://db5.notify.windows.com/?token=x"},
+        "pushType": "wns",
+        "GCMSenderId": "42",
+        "timeZone": "Europe/Zurich",
+        "localeIdentifier": "de-CH",
+        "appVersion": "1.0",
+        "appName": "Sample",
+        "appIdentifier": "com.example.sample",
+        "parseVersion": "5.3",
+        "badge": 3,
+        "channels": ["", "news", "a-b"],
+        "favourite": {"__type": "GeoPoint", "latitude": 47.4, "longitude": 8.5},
+        "owner": {"__type": "Pointer", "className": "_User", "objectId": "abcdefghij"},
+        "scores": [1, 2.5, {"deep": None}],
+        "nothing": None,
+        "ACL": {"*": {"read": True, "write": True}},
+    }
+
+    object_id = await create(api, **fields)
+
+    answer = await api.client("GET", f"{CLASS}/{object_id}")
+    assert answer.status == 200
+    assert fields == {name: answer.body[name] for name in fields}
+    assert object_id == answer.body["objectId"]
+    assert answer.body["createdAt"].endswith("Z")
+
+
+async def test_a_second_create_of_a_device_updates_it(api: Api) -> None:
+    """200; and, which Parse Server lacks, the id by which the device is known."""
+    same = {"installationId": new_id().upper(), **IOS}
+    first = await api.client("POST", CLASS, json=same)
+
+    again = await api.client("POST", CLASS, json={**same, "channels": ["news"]})
+
+    assert again.status == 200
+    assert first.body["objectId"] == again.body["objectId"]
+    assert {"updatedAt", "objectId", "createdAt"} == set(again.body)
+    one = await api.client("GET", f"{CLASS}/{first.body['objectId']}")
+    assert (same["installationId"].lower(), ["news"]) == (
+        one.body["installationId"],
+        one.body["channels"],
+    )
+
+
+async def test_operations_change_what_is_stored_and_say_the_result(api: Api) -> None:
+    """Increment, Add, AddUnique, Remove and Delete, on channels, badge and custom fields."""
+    object_id = await create(api, **IOS, channels=["a"], badge=2, tags=["x"], gone=1)
+
+    answer = await api.client(
+        "PUT",
+        f"{CLASS}/{object_id}",
+        json={
+            "channels": {"__op": "AddUnique", "objects": ["a", "b"]},
+            "badge": {"__op": "Increment", "amount": 3},
+            "tags": {"__op": "Add", "objects": ["x"]},
+            "score": {"__op": "Increment", "amount": 1.5},
+            "none": {"__op": "Remove", "objects": ["x"]},
+            "gone": {"__op": "Delete"},
+            "plain": 1,
+        },
+    )
+
+    results = {"channels": ["a", "b"], "badge": 5, "tags": ["x", "x"], "score": 1.5, "none": []}
+    assert results == {n: v for n, v in answer.body.items() if n != "updatedAt"}
+    one = await api.client("GET", f"{CLASS}/{object_id}")
+    assert {**results, "plain": 1} == {n: one.body[n] for n in [*results, "plain"]}
+    assert "gone" not in one.body
+
+
+@pytest.mark.parametrize("unset", [None, {"__op": "Delete"}])
+async def test_a_token_can_be_taken_away(api: Api, unset: Any) -> None:
+    """By null, and by the operation Android's SDK sends, which Parse Server refuses."""
+    object_id = await create(api, **IOS)
+
+    answer = await api.client("PUT", f"{CLASS}/{object_id}", json={"deviceToken": unset})
+
+    assert answer.status == 200
+    one = await api.client("GET", f"{CLASS}/{object_id}")
+    assert "deviceToken" not in one.body
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "error"),
+    [
+        ({"deviceType": "ios", "installationId": None}, 135, "at least one ID field"),
+        ({"deviceType": None}, 135, "deviceType must be specified in this operation"),
+        ({"deviceType": "toaster"}, 133, "deviceType must be one of"),
+        ({"deviceToken": 5}, 114, "deviceToken must be a string"),
+        ({"deviceToken": "x" * 2001}, 114, "deviceToken must be a string"),
+        ({"installationId": 5}, 132, "installationId must be a string"),
+        ({"channels": "news"}, 134, "channels must be an array"),
+        ({"channels": ["1st"]}, 112, "Invalid channel name: 1st."),
+        ({"timeZone": "Mars/Olympus"}, 111, "timeZone must be a name"),
+        ({"timeZone": 1}, 111, "_Installation.timeZone; expected String but got Number"),
+        ({"badge": "1"}, 111, "badge must be a whole number"),
+        ({"badge": 2**31}, 111, "badge must be a whole number"),
+        ({"1st": 1}, 105, "Invalid field name: 1st."),
+        ({"className": 1}, 105, "Invalid field name: className."),
+        ({"_MasterKey": "x"}, 105, "Invalid field name: _MasterKey."),
+        ({"objectId": "abcdefghij"}, 105, "objectId is an invalid field name."),
+        ({"id": "abcdefghij"}, 105, "id is an invalid field name."),
+        ({"createdAt": "2030-01-01T00:00:00Z"}, 111, "expected Date but got String"),
+        ({"a": {"b.c": 1}}, 121, "Nested keys should not contain"),
+        ({"a": {"__op": "Divide"}}, 108, "The Divide operator is not supported yet."),
+        ({"a": {"__op": "Increment", "amount": "1"}}, 111, "incrementing must provide a number"),
+        ({"appName": {"__op": "Increment", "amount": 1}}, 111, "expected String but got Number"),
+        ({"a": {"__type": "GeoPoint", "latitude": 91, "longitude": 0}}, 111, "not a valid GeoPoi"),
+        ({"a": "x" * 140_000}, 116, "larger than 128 KB"),
+        ({"ACL": "all"}, 111, "expected ACL but got String"),
+    ],
+)
+async def test_a_bad_installation_is_refused_as_parse_refuses_it(
+    api: Api, fields: dict[str, Any], code: int, error: str
+) -> None:
+    """Status 400, the code of the guide, the text of Parse Server."""
+    body = {"deviceType": "ios", "installationId": new_id(), **fields}
+    body = {name: value for name, value in body.items() if value is not None}
+
+    answer = await api.client("POST", CLASS, json=body)
+
+    assert (400, code) == (answer.status, answer.body["code"])
+    assert error in answer.body["error"]
+
+
+async def test_an_operation_must_fit_what_is_stored(api: Api) -> None:
+    """A text cannot be incremented, and a number is no list."""
+    object_id = await create(api, **IOS, text="x", number=1)
+    for field, operation in (
+        ("text", {"__op": "Increment", "amount": 1}),
+        ("number", {"__op": "Add", "objects": [1]}),
+        ("badge", {"__op": "Increment", "amount": 2**31}),
+        ("badge", {"__op": "Increment", "amount": 0.5}),
+    ):
+        answer = await api.client("PUT", f"{CLASS}/{object_id}", json={field: operation})
+
+        assert (answer.status, answer.body["code"]) == (400, 111), field
+
+
+async def test_what_tells_devices_apart_does_not_change(api: Api) -> None:
+    """136 for another installation id or type."""
+    object_id = await create(api, **IOS)
+    for change in ({"installationId": new_id()}, {"deviceType": "android"}, {"deviceType": None}):
+        answer = await api.client("PUT", f"{CLASS}/{object_id}", json=change)
+
+        assert (answer.status, answer.body["code"]) == (400, 136), change
+
+
+async def test_an_installation_that_is_gone_is_404_with_101(api: Api) -> None:
+    """By this code every SDK knows that it must create the installation anew."""
+    for method, body in (("GET", None), ("PUT", {"badge": 1}), ("PUT", IOS), ("DELETE", None)):
+        answer = await api.master(method, f"{CLASS}/abcdefghij", json=body)
+
+        assert (answer.status, answer.body["code"]) == (404, 101), method
+
+
+@pytest.mark.parametrize("object_id", ["%00", "a.b", "%F0%9F%98%80"])
+async def test_an_id_that_can_be_nobodys_is_not_found(api: Api, object_id: str) -> None:
+    """Whatever stands in the path, it is a 404."""
+    answer = await api.master("GET", f"{CLASS}/{object_id}")
+
+    assert (answer.status, answer.body["code"]) == (404, 101)
+
+
+@pytest.mark.parametrize(("operation", "suffix"), [("find", ""), ("delete", "/abcdefghij")])
+async def test_clients_neither_list_nor_delete(api: Api, operation: str, suffix: str) -> None:
+    """119, in Parse's words."""
+    method = "GET" if operation == "find" else "DELETE"
+
+    answer = await api.client(method, CLASS + suffix)
+
+    assert (answer.status, answer.body["code"]) == (400, 119)
+    assert (
+        f"Clients aren't allowed to perform the {operation} operation on the installation "
+        "collection." == answer.body["error"]
+    )
+
+
+async def test_the_master_deletes(api: Api) -> None:
+    """An empty object, and then there is none."""
+    object_id = await create(api, **IOS)
+
+    answer = await api.master("DELETE", f"{CLASS}/{object_id}")
+
+    assert (answer.status, answer.body) == (200, {})
+    assert (await api.master("GET", f"{CLASS}/{object_id}")).status == 404
+
+
+async def test_an_acl_hides_an_installation_from_clients(api: Api) -> None:
+    """To all but the master it is as if it was not there."""
+    object_id = await create(api, **IOS, ACL={"*": {"read": False}})
+
+    assert (await api.client("GET", f"{CLASS}/{object_id}")).status == 404
+    assert (await api.client("PUT", f"{CLASS}/{object_id}", json={"a": 1})).status == 404
+    assert (await api.master("PUT", f"{CLASS}/{object_id}", json={"a": 1})).status == 200
+    assert (await api.master("GET", f"{CLASS}/{object_id}")).status == 200
+
+
+async def test_a_find_fits_sorts_cuts_and_counts(api: Api) -> None:
+    """where, order, skip, limit, count and keys."""
+    for score in (3, 1, 2, 2):
+        await create(api, deviceType="android", score=score, channels=["x"])
+    await create(api, deviceType="ios", score=9)
+    params = {
+        "where": '{"deviceType":"android"}',
+        "order": "-score,createdAt",
+        "skip": "1",
+        "limit": "2",
+        "count": "1",
+        "keys": "score,channels",
+        "excludeKeys": "channels",
+    }
+
+    answer = await api.master("GET", CLASS, params=params)
+
+    assert answer.body["count"] == 4
+    assert [row["score"] for row in answer.body["results"]] == [2, 2]
+    assert {"objectId", "createdAt", "updatedAt", "score"} == set(answer.body["results"][0])
+
+
+@pytest.mark.parametrize("field", ["badge", "objectId", "appName", "updatedAt", "nobodysField"])
+async def test_every_field_sorts(api: Api, field: str) -> None:
+    """Columns, the badge, Parse's own, and custom ones."""
+    await create(api, deviceType="android", badge=2, appName="b")
+    await create(api, deviceType="android", badge=1, appName="a")
+
+    answer = await api.master("GET", CLASS, params={"order": field})
+
+    values = [row.get(field) for row in answer.body["results"]]
+    assert len(values) == 2
+    assert values[0] is None or sorted(values) == values
+
+
+async def test_a_limit_of_zero_only_counts(api: Api) -> None:
+    """As SDKs ask for a count."""
+    await create(api, **IOS)
+
+    answer = await api.master("GET", CLASS, params={"limit": "0", "count": "1"})
+
+    assert answer.body == {"results": [], "count": 1}
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"limit": "-1"}, 117),
+        ({"limit": "many"}, 117),
+        ({"skip": "-1"}, 118),
+        ({"skip": "10001"}, 118),
+        ({"order": "1st"}, 105),
+        ({"where": "{"}, 107),
+        ({"where": '{"ACL":1}'}, 102),
+        ({"where": '{"a":{"$foo":1}}'}, 107),
+        ({"explode": "1"}, 102),
+    ],
+)
+async def test_a_bad_find_is_refused(api: Api, params: dict[str, str], code: int) -> None:
+    """Never a 5xx."""
+    answer = await api.master("GET", CLASS, params=params)
+
+    assert (400, code) == (answer.status, answer.body["code"])
+
+
+async def test_a_get_takes_no_query(api: Api) -> None:
+    """102, as Parse Server has it."""
+    answer = await api.client("GET", f"{CLASS}/abcdefghij", params={"where": "{}"})
+
+    assert (answer.status, answer.body["code"]) == (400, 102)

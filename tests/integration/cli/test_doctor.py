@@ -1,0 +1,110 @@
+"""The doctor finds what is wrong, and says what to do."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pushsvc.cli import session
+from pushsvc.config import Settings
+from pushsvc.model import GatewayName
+from pushsvc.storage import apps, credentials
+from pushsvc.storage.sealing import Seal, new_secret_key
+from tests.integration.cli.conftest import Ended, Pushsvc
+
+pytestmark = pytest.mark.integration
+
+NOWHERE = "postgresql://user:secret@127.0.0.1:1/none"
+
+
+def check(ended: Ended, name: str) -> dict[str, Any]:
+    [found] = [one for one in ended.json["checks"] if one["check"] == name]
+    return dict(found)
+
+
+def test_a_healthy_service_is_told_healthy(pushsvc: Pushsvc) -> None:
+    """Every check is fine, and the exit status says so."""
+    ended = pushsvc("doctor", "--json")
+
+    assert [one["check"] for one in ended.json["checks"] if not one["ok"]] == []
+    assert (ended.status, ended.json["ok"]) == (0, True)
+    assert "PostgreSQL" in pushsvc("doctor").out
+
+
+def test_a_database_that_does_not_answer_is_told(pushsvc: Pushsvc) -> None:
+    """What needs the database is then not looked at; no secret is shown."""
+    ended = pushsvc("doctor", "--json", PUSHSVC_DATABASE_URL=NOWHERE)
+
+    assert ended.status == 1
+    assert "PUSHSVC_DATABASE_URL" in check(ended, "database")["remedy"]
+    assert check(ended, "migrations")["found"] == "not looked at"
+    assert check(ended, "redis")["ok"]
+    assert "secret@" not in ended.out
+
+
+def test_a_redis_that_does_not_answer_is_told(pushsvc: Pushsvc) -> None:
+    """Redis is looked at by itself."""
+    ended = pushsvc("doctor", "--json", PUSHSVC_REDIS_URL="redis://127.0.0.1:1/0")
+
+    assert ended.status == 1
+    assert "PUSHSVC_REDIS_URL" in check(ended, "redis")["remedy"]
+    assert check(ended, "database")["ok"]
+
+
+def test_a_gateway_ca_that_is_not_there_is_told(pushsvc: Pushsvc) -> None:
+    """A CA file with a wrong path would fail only with the first push."""
+    ended = pushsvc("doctor", "--json", PUSHSVC_GATEWAY_CA_FILE="/no/such.pem")
+
+    assert ended.status == 1
+    assert "PUSHSVC_GATEWAY_CA_FILE" in check(ended, "gateway CA")["remedy"]
+
+
+def test_a_missing_secret_key_is_told(pushsvc: Pushsvc, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a configured database there must be a key."""
+    pushsvc("doctor")
+    monkeypatch.delenv("PUSHSVC_SECRET_KEY")
+    ended = pushsvc("doctor", "--json", PUSHSVC_SECRET_KEY="short")
+
+    assert ended.status == 1
+    assert "openssl rand" in check(ended, "secret key")["found"]
+
+
+@pytest.fixture
+def broken(settings: Settings, database: AsyncEngine) -> str:  # noqa: ARG001 - migrated
+    """An app with a credential that is none, as a former version may have let it in."""
+    assert settings.secret_key
+    seal = Seal(settings.secret_key.get_secret_value())
+
+    async def add() -> tuple[str, int]:
+        async with session.reached(settings) as engine, engine.begin() as connection:
+            app = await apps.create_app(connection, name=f"broken-{uuid.uuid4().hex[:8]}")
+            added = await credentials.add_credential(
+                connection, seal, app=app, gateway=GatewayName.FCM, public={}, secret="{}"
+            )
+            return app.name, added.id
+
+    name, number = asyncio.run(add())
+    return f"{number} (fcm) of {name}"
+
+
+def test_a_broken_credential_is_told(pushsvc: Pushsvc, broken: str) -> None:
+    """The doctor names the credential, and the command that takes it out of use."""
+    ended = pushsvc("doctor", "--json")
+    number = broken.split(maxsplit=1)[0]
+
+    found = check(ended, "credentials")
+    assert ended.status == 1
+    assert broken in found["found"]
+    assert f"credential revoke {number}" in found["remedy"]
+    assert pushsvc("credential", "revoke", number).status == 0
+
+
+def test_another_secret_key_is_told(pushsvc: Pushsvc, broken: str) -> None:
+    """A key that does not open what is stored is found before a push needs it."""
+    ended = pushsvc("doctor", "--json", PUSHSVC_SECRET_KEY=new_secret_key())
+
+    assert not check(ended, "secret key")["ok"]
+    assert "PUSHSVC_SECRET_KEY" in check(ended, "secret key")["remedy"]
+    assert pushsvc("credential", "revoke", broken.split(maxsplit=1)[0]).status == 0

@@ -1,0 +1,137 @@
+"""Pushes from the command line."""
+
+import asyncio
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+
+from pushsvc.config import Settings
+from pushsvc.worker import run_worker
+from tests.integration.cli.conftest import Pushsvc
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def name(pushsvc: Pushsvc) -> str:
+    """An app of this test alone."""
+    name = f"app-{uuid.uuid4().hex[:12]}"
+    assert pushsvc("app", "create", name).status == 0
+    return name
+
+
+def test_a_push_is_stored_listed_and_shown(pushsvc: Pushsvc, name: str) -> None:
+    """`send` stores what its options say; `push list` and `push show` have it as /v1 has."""
+    sent = pushsvc(
+        *("send", "--app", name, "--channel", "news", "--channel", "sports", "--json"),
+        *("--alert", "Hi", "--title", "T", "--badge", "Increment", "--sound", "s"),
+        *("--data", '{"custom": {"a": [1]}, "badge": 3}', "--at", "2099-01-01T00:00:00Z"),
+    )
+    assert sent.status == 2
+    assert sent.error["code"] == "invalid_push_time"
+
+    sent = pushsvc(
+        *("send", "--app", name, "--channel", "news", "--channel", "sports", "--json"),
+        *("--alert", "Hi", "--title", "T", "--badge", "Increment", "--sound", "s"),
+        *("--data", '{"custom": {"a": [1]}, "badge": 3}', "--expires-in", "60"),
+    ).json["push"]
+
+    assert sent["audience"] == {"channels": ["news", "sports"]}
+    assert sent["data"] == {
+        "alert": "Hi",
+        "title": "T",
+        "badge": "Increment",
+        "sound": "s",
+        "custom": {"a": [1]},
+    }
+    assert sent["expires_at"] is not None
+    shown = pushsvc("push", "show", sent["id"], "--json").json["push"]
+    assert (shown["id"], shown["data"], shown["state"]) == (sent["id"], sent["data"], "waiting")
+    listed = pushsvc("push", "list", "--app", name, "--json").json["pushes"]
+    assert [one["id"] for one in listed] == [sent["id"]]
+    assert sent["id"] in pushsvc("push", "show", sent["id"]).out
+    assert "Hi" in pushsvc("push", "list", "--app", name).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lane"),
+    [
+        pytest.param(["--where", '{"deviceType": "ios"}'], "bulk", id="a query is bulk"),
+        pytest.param(["--where", "{}", "--urgent"], "urgent", id="unless it is urgent"),
+        pytest.param(["--device", "A-B"], "urgent", id="a device is urgent by itself"),
+    ],
+)
+def test_the_lane_is_by_audience_or_by_wish(
+    pushsvc: Pushsvc, name: str, arguments: list[str], lane: str
+) -> None:
+    """The rules of the API hold here, too."""
+    sent = pushsvc("send", "--app", name, "--alert", "x", "--badge", "7", *arguments, "--json")
+
+    assert sent.json["push"]["lane"] == lane
+    assert sent.json["push"]["data"]["badge"] == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        pytest.param(["--channel", "c"], "data", id="nothing to say"),
+        pytest.param(["--channel", "no spaces", "--alert", "x"], "channels", id="no channel name"),
+        pytest.param(["--where", '{"a": {"$no": 1}}', "--alert", "x"], "$no", id="no operator"),
+        pytest.param(["--channel", "c", "--alert", "x", "--badge", "many"], "badge", id="badge"),
+        pytest.param(
+            ["--channel", "c", "--alert", "x", "--at", "tomorrow"], "not valid time", id="time"
+        ),
+        pytest.param(
+            ["--channel", "c", "--alert", "x", "--expires-in", "-1"], "greater than 0", id="expiry"
+        ),
+    ],
+)
+def test_what_the_api_refuses_is_refused_here(
+    pushsvc: Pushsvc, name: str, arguments: list[str], told: str
+) -> None:
+    """The same checks, with status 2 and nothing stored."""
+    ended = pushsvc("send", "--app", name, *arguments)
+
+    assert ended.status == 2
+    assert told in ended.err
+    assert pushsvc("push", "list", "--app", name, "--json").json["pushes"] == []
+
+
+def test_an_unknown_push_is_a_mistake(pushsvc: Pushsvc) -> None:
+    """`show` and `watch` say how to find pushes."""
+    for command in ("show", "watch"):
+        ended = pushsvc("push", command, "nothere", "--json")
+        assert (ended.status, ended.error["code"]) == (2, "unknown_push")
+        assert "pushsvc push list" in ended.err
+
+
+async def test_send_waits_until_every_device_has_its_outcome(
+    settings: Settings, pushsvc: Pushsvc, name: str, tmp_path: Path
+) -> None:
+    """`send --wait` and `push watch` return when a worker has closed the push."""
+    file = tmp_path / "in.ndjson"
+    rows = [{"deviceType": "ios", "deviceToken": f"{n:064x}"} for n in range(3)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    stop, ready = asyncio.Event(), asyncio.Event()
+
+    def wait() -> None:
+        pushsvc("installation", "import", str(file), "--app", name)
+        sent = pushsvc("send", "--app", name, "--where", "{}", "--alert", "x", "--wait", "--json")
+        assert sent.status == 0
+        # There is no credential, so no gateway is asked: each device fails for that reason.
+        assert sent.json["push"]["state"] == "done"
+        assert sent.json["push"]["by_device_type"]["ios"]["failed"] == 3
+        watched = pushsvc("push", "watch", sent.json["push"]["id"])
+        assert watched.status == 0
+        assert "failed" in watched.out
+
+    worker = asyncio.create_task(run_worker(settings, stop=stop, ready=ready.set))
+    await ready.wait()
+    try:
+        # Commands have a loop of their own, so they have a thread of their own, too.
+        await asyncio.to_thread(wait)
+    finally:
+        stop.set()
+        await worker

@@ -1,0 +1,43 @@
+"""Strict gateways on real sockets, and our clients pointed at them."""
+
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from pushsvc.delivery.tokens import LocalTokenStore
+from pushsvc.simulators import Simulators
+from tests.integration.delivery.sending import Clients, HeldClock
+
+
+@pytest.fixture(scope="session")
+def simulator_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates and credentials, made once for the run."""
+    return tmp_path_factory.mktemp("simulators")
+
+
+@pytest.fixture
+async def simulators(simulator_directory: Path) -> AsyncIterator[Simulators]:
+    """APNs, FCM and WNS of this test alone."""
+    async with Simulators(simulator_directory) as running:
+        yield running
+
+
+@pytest.fixture
+async def clients(simulators: Simulators) -> AsyncIterator[Clients]:
+    """Makes gateways on the simulators, and closes them."""
+    context = ssl.create_default_context(cafile=simulators.endpoints.ca_file)
+    # Google's front end speaks HTTP/2 too; the client must say that it wants the other.
+    context.set_alpn_protocols(["http/1.1"])
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        made = Clients(
+            endpoints=simulators.endpoints,
+            session=session,
+            store=LocalTokenStore(),
+            clock=HeldClock(),
+        )
+        yield made
+        await made.close()

@@ -1,0 +1,74 @@
+"""The parameters of Parse's find and get."""
+
+from typing import Any
+
+import pytest
+
+from pushsvc.api.parse.find import parse_find, parse_get
+from pushsvc.errors import InvalidQueryError
+from pushsvc.storage.installations import Order
+
+
+def test_without_parameters_it_is_the_first_hundred() -> None:
+    """Parse's defaults."""
+    asked = parse_find({})
+
+    assert (asked.where, asked.skip, asked.limit, asked.order) == ({}, 0, 100, ())
+    assert not asked.count
+    assert asked.keys.of({"a": 1}) == {"a": 1}
+
+
+@pytest.mark.parametrize(("limit", "used"), [(0, 0), (1000, 1000), (5000, 1000)])
+def test_a_limit_has_a_limit(limit: int, used: int) -> None:
+    """Parse's REST guide: a thousand."""
+    assert parse_find({"limit": limit}).limit == used
+
+
+def test_an_order_is_a_list_with_signs() -> None:
+    """Comma between, minus for descending; spaces and nothing do not count."""
+    assert parse_find({"order": "a, -b,"}).order == (
+        Order(field="a", descending=False),
+        Order(field="b", descending=True),
+    )
+
+
+@pytest.mark.parametrize(("count", "used"), [(1, True), (True, True), (0, False), ("", False)])
+def test_a_count_is_asked_for_by_what_is_true(count: Any, *, used: bool) -> None:
+    """SDKs send 1."""
+    assert parse_find({"count": count}).count == used
+
+
+def test_what_has_no_effect_is_accepted() -> None:
+    """SDKs send it along."""
+    parse_find({"include": "owner", "readPreference": "SECONDARY", "comment": "mine"})
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"explode": 1}, 102),
+        ({"where": "x"}, 107),
+        ({"where": []}, 107),
+        ({"limit": True}, 117),
+        ({"limit": 1.5}, 117),
+        ({"limit": None}, 117),
+        ({"skip": "x"}, 118),
+        ({"skip": 10_001}, 118),
+        ({"order": "a.b"}, 105),
+        ({"order": "--a"}, 105),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(params: dict[str, Any], code: int) -> None:
+    """With Parse's code."""
+    with pytest.raises(InvalidQueryError) as caught:
+        parse_find(params)
+    assert caught.value.parse_number == code
+
+
+def test_a_get_shows_the_keys_that_are_asked_for() -> None:
+    """And always what makes it an object."""
+    keys = parse_get({"keys": "a, b", "excludeKeys": "b"})
+
+    shown = keys.of({"objectId": "x", "createdAt": "y", "a": 1, "b": 2, "c": 3})
+
+    assert shown == {"objectId": "x", "createdAt": "y", "a": 1}

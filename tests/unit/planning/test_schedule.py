@@ -1,0 +1,114 @@
+"""When a push is due, and until when."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, strategies as st
+
+from pushsvc.model import Schedule, Source, Submission
+from pushsvc.planning import schedule
+from pushsvc.planning.schedule import ScheduleError
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def resolve(**times: object) -> Schedule:
+    submission = Submission(
+        source=Source.V1,
+        audience={},
+        content={},
+        **times,  # type: ignore[arg-type]  # bad ones, too
+    )
+    return schedule.resolve(submission, now=NOW)
+
+
+def test_without_times_a_push_is_due_now_and_never_expires() -> None:
+    """What is not scheduled goes at once."""
+    found = resolve()
+
+    assert found.due_at == NOW
+    assert found.expires_at is None
+    assert found.push_time == "2026-03-01T12:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "push_time",
+    [
+        pytest.param(int((NOW + HOUR).timestamp()), id="epoch seconds"),
+        pytest.param((NOW + HOUR).timestamp(), id="float"),
+        pytest.param("2026-03-01T13:00:00Z", id="Z"),
+        pytest.param("2026-03-01T13:00:00.000Z", id="milliseconds"),
+        pytest.param("2026-03-01T15:00:00+02:00", id="offset"),
+    ],
+)
+def test_absolute_times_are_understood_in_every_form(push_time: object) -> None:
+    """Numbers count in seconds of UTC, strings carry their zone."""
+    assert resolve(push_time=push_time).due_at == NOW + HOUR
+
+
+@pytest.mark.parametrize(
+    ("times", "field", "parse_code"),
+    [
+        pytest.param({"push_time": "soon"}, "push_time", 115, id="words"),
+        pytest.param({"push_time": "2026-03-01T13:00:00"}, "push_time", 115, id="no zone"),
+        pytest.param({"push_time": True}, "push_time", 115, id="bool"),
+        pytest.param({"push_time": float("nan")}, "push_time", 115, id="NaN"),
+        pytest.param({"push_time": 1e30}, "push_time", 115, id="beyond the calendar"),
+        pytest.param({"push_time": ["now"]}, "push_time", 115, id="list"),
+        pytest.param({"push_time": "2026-02-28T12:00:00Z"}, "push_time", 152, id="past"),
+        pytest.param({"push_time": "2026-03-16T12:00:00Z"}, "push_time", 152, id="too far"),
+        pytest.param({"expiration_time": "later"}, "expiration_time", 115, id="bad expiry"),
+        pytest.param(
+            {"expiration_time": "2026-03-01T11:59:59Z"}, "expiration_time", 138, id="over"
+        ),
+        pytest.param(
+            {"push_time": "2026-03-01T13:00:00Z", "expiration_time": "2026-03-01T12:30:00Z"},
+            "expiration_time",
+            138,
+            id="expires before it is due",
+        ),
+        pytest.param({"expiration_interval": 0}, "expiration_interval", 115, id="zero"),
+        pytest.param({"expiration_interval": "60"}, "expiration_interval", 115, id="string"),
+        pytest.param({"expiration_interval": False}, "expiration_interval", 115, id="false"),
+        pytest.param({"expiration_interval": float("inf")}, "expiration_interval", 138, id="inf"),
+        pytest.param(
+            {"expiration_interval": 60, "expiration_time": "2026-03-01T13:00:00Z"},
+            "expiration_interval",
+            115,
+            id="both",
+        ),
+    ],
+)
+def test_bad_times_name_their_field_and_parse_code(
+    times: dict[str, object], field: str, parse_code: int
+) -> None:
+    """Malformed is 115, an impossible expiry 138, out of the window 152 (parse.com errors)."""
+    with pytest.raises(ScheduleError) as caught:
+        resolve(**times)
+
+    assert caught.value.field == f"/{field}"
+    assert caught.value.parse_code == parse_code
+
+
+def test_an_interval_counts_from_the_moment_the_push_is_due() -> None:
+    """Also where that lies ahead (parse.com push guide)."""
+    found = resolve(push_time="2026-03-01T13:00:00Z", expiration_interval=90)
+
+    assert found.expires_at == NOW + HOUR + timedelta(seconds=90)
+    assert found.expiration_interval == 90
+
+
+@given(st.floats() | st.integers() | st.text(max_size=30) | st.booleans() | st.none())
+def test_any_time_resolves_or_is_refused_by_name(value: object) -> None:
+    """No value of any type gets through as anything else."""
+    for field in ("push_time", "expiration_time", "expiration_interval"):
+        found, refused = None, None
+        try:
+            found = resolve(**{field: value})
+        except ScheduleError as error:
+            refused = error.field
+        if found is None:
+            assert refused == f"/{field}"
+        else:
+            assert found.expires_at is None or found.expires_at >= found.due_at

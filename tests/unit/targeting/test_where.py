@@ -1,0 +1,365 @@
+"""A where-clause is understood as Parse understands it, or refused in Parse's words."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from pushsvc.targeting.where import (
+    MAX_DEPTH,
+    MAX_VALUES,
+    And,
+    Condition,
+    Equal,
+    Exists,
+    OneOf,
+    Or,
+    WhereError,
+    audience_condition,
+    channels_where,
+    mentions_device_token,
+    moment_of,
+    parse_where,
+)
+
+POINTER = {"__type": "Pointer", "className": "_User", "objectId": "u1"}
+MOMENT = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("where", "conditions"),
+    [
+        pytest.param({}, [], id="everybody"),
+        pytest.param({"k": "v"}, [Equal("k", "v")], id="text"),
+        pytest.param({"k": 1.5}, [Equal("k", 1.5)], id="number"),
+        pytest.param({"k": True}, [Equal("k", value=True)], id="boolean"),
+        pytest.param({"k": None}, [Equal("k", None)], id="null"),
+        pytest.param({"k": {"$eq": "v"}}, [Equal("k", "v")], id="$eq"),
+        pytest.param({"k": POINTER}, [Equal("k", POINTER)], id="Pointer"),
+        pytest.param(
+            {"k": {**POINTER, "x": 1}}, [Equal("k", POINTER)], id="only what makes the Pointer"
+        ),
+        pytest.param(
+            {"k": {"__type": "Date", "iso": "2026-11-22T10:00:00.000Z"}},
+            [Equal("k", MOMENT)],
+            id="Date",
+        ),
+        pytest.param(
+            {"k": {"__type": "GeoPoint", "latitude": 1, "longitude": -2.5}},
+            [Equal("k", {"__type": "GeoPoint", "latitude": 1, "longitude": -2.5})],
+            id="GeoPoint",
+        ),
+        pytest.param(
+            {"k": {"__type": "Bytes", "base64": "AA=="}},
+            [Equal("k", {"__type": "Bytes", "base64": "AA=="})],
+            id="Bytes",
+        ),
+        pytest.param({"k": {"$in": []}}, [OneOf("k", ())], id="$in of nothing"),
+        pytest.param(
+            {"k": {"$in": ["a", None, POINTER]}}, [OneOf("k", ("a", None, POINTER))], id="$in"
+        ),
+        pytest.param(
+            {"k": {"$in": [["a", "b"], "c"]}}, [OneOf("k", ("a", "b", "c"))], id="$in flattens"
+        ),
+        pytest.param({"k": {"$exists": True}}, [Exists("k", wanted=True)], id="$exists"),
+        pytest.param({"k": {"$exists": False}}, [Exists("k", wanted=False)], id="$exists not"),
+        pytest.param({"k": {"$exists": 0}}, [Exists("k", wanted=False)], id="$exists 0"),
+        pytest.param({"k": {"$exists": ""}}, [Exists("k", wanted=False)], id="$exists empty text"),
+        pytest.param({"k": {"$exists": None}}, [Exists("k", wanted=False)], id="$exists null"),
+        pytest.param({"k": {"$exists": []}}, [Exists("k", wanted=True)], id="$exists list"),
+        pytest.param({"k": {"$exists": {}}}, [Exists("k", wanted=True)], id="$exists object"),
+        pytest.param(
+            {"k": {"$exists": True, "$in": ["a"]}, "l.m_1.0": 1},
+            [Exists("k", wanted=True), OneOf("k", ("a",)), Equal("l.m_1.0", 1)],
+            id="several",
+        ),
+        pytest.param(
+            {"$or": [{"k": 1}, {"l": 2, "m": 3}], "n": 4},
+            [Or((And((Equal("k", 1),)), And((Equal("l", 2), Equal("m", 3))))), Equal("n", 4)],
+            id="$or beside a key",
+        ),
+        pytest.param(
+            {"$and": [{"$or": [{"k": 1}]}, {}]},
+            [And((And((Or((And((Equal("k", 1),)),)),)), And(())))],
+            id="$and",
+        ),
+    ],
+)
+def test_where(where: dict[str, Any], conditions: list[Condition]) -> None:
+    """Every key is a condition, and all must hold."""
+    assert And(tuple(conditions)) == parse_where(where)
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "message", "field"),
+    [
+        pytest.param(
+            {"k": {"$foo": 1}}, 107, "bad constraint: $foo", "/where/k", id="unknown operator"
+        ),
+        pytest.param(
+            {"k": {"$in": ["a"], "x": 1}}, 107, "bad constraint: x", "/where/k", id="mixed keys"
+        ),
+        pytest.param({"k": {"$in": "a"}}, 107, "bad $in value", "/where/k/$in", id="$in"),
+        pytest.param(
+            {"k": {"$in": [[["a"]]]}}, 107, 'bad atom: ["a"]', "/where/k/$in", id="$in twice nested"
+        ),
+        pytest.param(
+            {"k": {"$in": [{"a": 1}]}}, 107, 'bad atom: {"a":1}', "/where/k/$in", id="$in object"
+        ),
+        pytest.param(
+            {"k": ["a"]}, 107, 'You cannot use ["a"] as a query parameter.', "/where/k", id="list"
+        ),
+        pytest.param(
+            {"k": {"a": 1}},
+            107,
+            'You cannot use {"a":1} as a query parameter.',
+            "/where/k",
+            id="object",
+        ),
+        pytest.param(
+            {"k": {}}, 107, "You cannot use {} as a query parameter.", "/where/k", id="empty object"
+        ),
+        pytest.param(
+            "k", 107, 'You cannot use "k" as a query parameter.', "/where", id="where is text"
+        ),
+        pytest.param(
+            {"k": {"__type": "Relation"}},
+            107,
+            'bad atom: {"__type":"Relation"}',
+            "/where/k",
+            id="unknown type",
+        ),
+        pytest.param(
+            {"k": {"__type": ["x"]}}, 107, 'bad atom: {"__type":["x"]}', "/where/k", id="no type"
+        ),
+        pytest.param(
+            {"k": {"$eq": {"__type": "Pointer", "objectId": "x"}}},
+            111,
+            "This is not a valid Pointer",
+            "/where/k/$eq",
+            id="Pointer to no class",
+        ),
+        pytest.param(
+            {"k": {"__type": "Date", "iso": "soon"}},
+            111,
+            "This is not a valid Date",
+            "/where/k",
+            id="no date",
+        ),
+        pytest.param(
+            {"k": {"__type": "GeoPoint", "latitude": float("inf"), "longitude": 0}},
+            111,
+            "This is not a valid GeoPoint",
+            "/where/k",
+            id="no place",
+        ),
+        pytest.param({"a b": 1}, 105, "Invalid key name: a b", "/where/a b", id="space in key"),
+        pytest.param({"": 1}, 105, "Invalid key name: ", "/where/", id="empty key"),
+        pytest.param({"_a": 1}, 105, "Invalid key name: _a", "/where/_a", id="internal key"),
+        pytest.param({"$foo": 1}, 105, "Invalid key name: $foo", "/where/$foo", id="no junction"),
+        pytest.param({"a..b": 1}, 105, "Invalid key name: a..b", "/where/a..b", id="empty part"),
+        pytest.param(
+            {"a/~\ud800": 1}, 105, "Invalid key name: a/~?", "/where/a~1~0?", id="no text in key"
+        ),
+        pytest.param(
+            {"k" * 257: 1},
+            105,
+            "Invalid key name: " + "k" * 100 + "...",
+            "/where/" + "k" * 100 + "...",
+            id="long key",
+        ),
+        pytest.param({"ACL": 1}, 102, "Cannot query on ACL.", "/where/ACL", id="ACL"),
+        pytest.param(
+            {"$or": {"k": 1}}, 102, "Bad $or format - use an array value.", "/where/$or", id="$or"
+        ),
+        pytest.param(
+            {"$and": None}, 102, "Bad $and format - use an array value.", "/where/$and", id="$and"
+        ),
+        pytest.param(
+            {"$and": []},
+            102,
+            "Bad $and format - use an array of at least 1 value.",
+            "/where/$and",
+            id="$and of nothing",
+        ),
+        pytest.param(
+            {"$or": [{}, {"$and": [{"k": {"$x": 1}}]}]},
+            107,
+            "bad constraint: $x",
+            "/where/$or/1/$and/0/k",
+            id="deep inside",
+        ),
+        pytest.param(
+            {"$or": [5]},
+            107,
+            "You cannot use 5 as a query parameter.",
+            "/where/$or/0",
+            id="no clause",
+        ),
+        pytest.param({"k": "a\0"}, 107, 'bad atom: "a\\u0000"', "/where/k", id="NUL"),
+        pytest.param({"k": "\ud800"}, 107, "bad atom: str", "/where/k", id="half a character"),
+        pytest.param({"k": float("nan")}, 107, "bad atom: null", "/where/k", id="NaN"),
+        pytest.param({"k": 2**63}, 107, "bad atom: 9223372036854775808", "/where/k", id="integer"),
+        pytest.param({"k": b""}, 107, "bad atom: bytes", "/where/k", id="no JSON"),
+    ],
+)
+def test_bad_where(*, where: Any, code: int, message: str, field: str) -> None:
+    """Code and words are Parse's; the field is a JSON pointer to what is wrong."""
+    with pytest.raises(WhereError) as caught:
+        parse_where(where)
+    assert (code, message, field) == (caught.value.code, caught.value.message, caught.value.field)
+
+
+def nested(depth: int, operator: str = "$or") -> dict[str, Any]:
+    where: dict[str, Any] = {"k": 1}
+    for _ in range(depth):
+        where = {operator: [where]}
+    return where
+
+
+def test_depth_is_bounded() -> None:
+    """Clauses nest so deep and no deeper."""
+    parse_where(nested(MAX_DEPTH))
+    with pytest.raises(WhereError, match="exceeds maximum allowed depth of 20") as caught:
+        parse_where(nested(5000, "$and"))
+    assert caught.value.code == 102
+
+
+def test_deep_values_are_refused() -> None:
+    """A value nested deeper than JSON is written is named by its type."""
+    value: list[Any] = []
+    for _ in range(900):
+        value = [value]
+    with pytest.raises(WhereError, match="You cannot use list as a query parameter"):
+        parse_where({"k": value})
+
+
+@pytest.mark.parametrize(
+    ("fits", "exceeds"),
+    [
+        pytest.param(
+            {"k": {"$in": ["a"] * MAX_VALUES}},
+            {"k": {"$in": ["a"] * (MAX_VALUES + 1)}},
+            id="one list",
+        ),
+        pytest.param(
+            {"k": {"$in": ["a"] * (MAX_VALUES - 1)}, "l": 1},
+            {"k": {"$in": ["a"] * (MAX_VALUES - 1)}, "l": 1, "m": {"$in": []}},
+            id="all told",
+        ),
+        pytest.param(
+            {"$or": [{"k": 1}] * MAX_VALUES}, {"$or": [{"k": 1}] * (MAX_VALUES + 1)}, id="$or"
+        ),
+        pytest.param({"$or": [{}] * MAX_VALUES}, {"$or": [{}] * (MAX_VALUES + 1)}, id="empty ones"),
+    ],
+)
+def test_values_are_bounded(fits: dict[str, Any], exceeds: dict[str, Any]) -> None:
+    """So many values are compared and no more, however they are spread."""
+    parse_where(fits)
+    with pytest.raises(WhereError, match="at most 2000") as caught:
+        parse_where(exceeds)
+    assert caught.value.code == 102
+
+
+def test_channels() -> None:
+    """Channels are a union; no channels are nobody, and the empty name is a channel, too."""
+    assert OneOf("channels", ("a", "")) == channels_where(["a", ""])
+    assert OneOf("channels", ()) == channels_where([])
+
+
+@pytest.mark.parametrize(
+    ("channels", "code"),
+    [
+        pytest.param("a", 134, id="text"),
+        pytest.param({"a": 1}, 134, id="object"),
+        pytest.param(None, 134, id="null"),
+        pytest.param(["a"] * (MAX_VALUES + 1), 134, id="too many"),
+        pytest.param(["a", 5], 112, id="number"),
+        pytest.param(["a\0"], 112, id="NUL"),
+        pytest.param(["\udc00"], 112, id="half a character"),
+    ],
+)
+def test_bad_channels(channels: Any, code: int) -> None:
+    """Channels that are not texts in an array have Parse's codes for that."""
+    with pytest.raises(WhereError) as caught:
+        channels_where(channels)
+    assert (code, "/channels") == (caught.value.code, caught.value.field)
+
+
+def test_audience() -> None:
+    """An audience is channels or a where-clause."""
+    assert OneOf("channels", ("a",)) == audience_condition({"channels": ["a"]})
+    assert And((Equal("k", 1),)) == audience_condition({"where": {"k": 1}})
+
+
+@pytest.mark.parametrize(
+    ("where", "mentions"),
+    [
+        pytest.param({"deviceToken": {"$exists": False}}, True, id="at the top"),
+        pytest.param({"$or": [{"deviceToken": "t"}]}, False, id="within $or"),
+        pytest.param({"deviceType": "ios"}, False, id="not at all"),
+    ],
+)
+def test_own_device_token(*, where: dict[str, Any], mentions: bool) -> None:
+    """Only a clause with a deviceToken of its own at the top decides which tokens it wants."""
+    assert mentions == mentions_device_token(where)
+
+
+@pytest.mark.parametrize(
+    ("iso", "moment"),
+    [
+        pytest.param("2026-11-22T10:00:00.000Z", MOMENT, id="as JavaScript has it"),
+        pytest.param("2026-11-22T12:00:00+02:00", MOMENT, id="zone"),
+        pytest.param("2026-11-22T10:00:00", MOMENT, id="no zone is UTC"),
+        pytest.param("2026-11-22", MOMENT.replace(hour=0), id="day"),
+        pytest.param(
+            "2026-11-22T10:00:00.123999Z", MOMENT + timedelta(milliseconds=123), id="milliseconds"
+        ),
+        pytest.param("tomorrow", None, id="no moment"),
+        pytest.param("0001-01-01T00:00:00+14:00", None, id="before all time"),
+    ],
+)
+def test_moment(iso: str, moment: datetime | None) -> None:
+    """Moments are kept in UTC, to the millisecond."""
+    assert moment == moment_of(iso)
+
+
+@settings(deadline=None)
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5))])))
+def test_every_moment_in_iso_is_found_again(moment: datetime) -> None:
+    """What the calendar has is named by its ISO text."""
+    found = moment_of(moment.isoformat())
+    assert found is None or abs(found - moment) < timedelta(milliseconds=1)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["$in", "$eq", "$exists", "$or", "__type", "iso", "k"]) | st.text(),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def understood(where: Any) -> And | WhereError:
+    try:
+        return parse_where(where)
+    except WhereError as error:
+        return error
+
+
+@settings(deadline=None)
+@given(JSON)
+def test_any_json_is_understood_or_refused(where: Any) -> None:
+    """No JSON whatever is met by another exception, and every message can be written."""
+    found = understood(where)
+    if isinstance(found, WhereError):
+        assert found.code in {102, 105, 107, 111}
+        assert found.field.encode().startswith(b"/where")
+        assert found.message.encode()
