@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import structlog
 
 from pushsvc.clock import Clock
 from pushsvc.config import Settings
@@ -24,6 +25,8 @@ from pushsvc.model import ApnsShape, Credential, FcmShape, GatewayName, Shape, W
 
 #: A credential that was added or revoked is seen by the workers within this.
 RELOAD_SECONDS: Final = 5.0
+
+log = structlog.get_logger(__name__)
 
 Load = Callable[[int], Awaitable[Sequence[Credential]]]
 
@@ -70,12 +73,20 @@ class Gateways:
         known = self._open.setdefault(app_id, {})
         for credential in found:
             if credential.id not in known:
-                known[credential.id] = self._builder.build(credential)
+                self._add(credential, known)
         for revoked in known.keys() - {credential.id for credential in found}:
             self._close_later(known.pop(revoked))
-        gateways = AppGateways([(credential, known[credential.id]) for credential in found])
+        gateways = AppGateways([(c, known[c.id]) for c in found if c.id in known])
         self._apps[app_id] = (now, gateways)
         return gateways
+
+    def _add(self, credential: Credential, known: dict[int, Gateway[Shape]]) -> None:
+        """Open a gateway; a credential that cannot be read is no reason to stop the others."""
+        try:
+            known[credential.id] = self._builder.build(credential)
+        except credentials.CredentialError as error:
+            message = str(error)
+            log.error("credential.unusable", credential=credential.id, error=message)  # noqa: TRY400 - the sentence says it all
 
     def _close_later(self, gateway: Gateway[Shape]) -> None:
         task = asyncio.create_task(gateway.close(), name="close revoked gateway")

@@ -16,7 +16,13 @@ from pushsvc.model import App
 from pushsvc.storage.ids import new_application_id, new_key
 from pushsvc.storage.tables import api_keys, apps
 
-HINT_CHARACTERS = 10
+#: Shown of a key's random part, or of a key we did not make, if it is long enough to lose them.
+HINT_CHARACTERS = 4
+HINT_SHARE = 4
+
+
+#: What our api keys begin with, so that people and scanners know them.
+API_PREFIX = "psk"
 
 
 class KeyKind(StrEnum):
@@ -59,6 +65,15 @@ class Key:
 def hash_key(key: str) -> bytes:
     """Return the SHA-256 of a key: fast is safe here, our keys hold 256 random bits."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def hint_of(key: str) -> str:
+    """Return what people may see of a key to tell it from others."""
+    prefix, _, secret = key.partition("_")
+    if prefix not in {*KeyKind, API_PREFIX}:
+        prefix, secret = "", key
+    shown = secret[: min(HINT_CHARACTERS, len(secret) // HINT_SHARE)]
+    return f"{prefix}_{shown}" if prefix else shown
 
 
 async def create_app(
@@ -139,7 +154,7 @@ async def create_key(
     key: str | None = None,
 ) -> tuple[Key, str]:
     """Store a key, a new one unless `key` is given; return it with its clear text."""
-    clear = key or new_key("psk" if kind is KeyKind.API else kind.value)
+    clear = key or new_key(API_PREFIX if kind is KeyKind.API else kind.value)
     statement = (
         insert(api_keys)
         .values(
@@ -147,7 +162,7 @@ async def create_key(
             kind=kind,
             scopes=[scope.value for scope in scopes],
             key_hash=hash_key(clear),
-            hint=clear[:HINT_CHARACTERS],
+            hint=hint_of(clear),
         )
         .returning(api_keys)
     )

@@ -77,7 +77,8 @@ async def insert_push(
             source=submission.source,
             audience=submission.audience,
             content=submission.content,
-            due_at=schedule.due_at,
+            # What is due at once is due by the database's clock, which the planners go by.
+            due_at=func.now() if submission.push_time is None else schedule.due_at,
             expires_at=schedule.expires_at,
             push_time=schedule.push_time,
             expiration_interval=schedule.expiration_interval,
