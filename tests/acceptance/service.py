@@ -5,9 +5,8 @@ import json
 import os
 import signal
 import sys
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,21 +26,12 @@ from pushsvc.storage.credentials import add_credential
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.sealing import Seal, new_secret_key
+from tests.integration.pushing import until
 
 DEADLINE_SECONDS = 60
-POLL_SECONDS = 0.02
 #: How long `up` may take to end after Ctrl-C.
 EXIT_SECONDS = 10
 TOKENS_PER_PAGE = 10_000
-
-
-async def until(fact: Callable[[], Awaitable[Any]], *, seconds: float = DEADLINE_SECONDS) -> Any:
-    """Wait until the fact is true, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := await fact()):
-        assert time.monotonic() < deadline, f"never became true: {fact}"
-        await asyncio.sleep(POLL_SECONDS)
-    return found
 
 
 @dataclass(kw_only=True)
@@ -142,7 +132,7 @@ class Service:
             found = await self.show(push)
             return found if found["state"] == "done" else None
 
-        found: dict[str, Any] = await until(closed)
+        found: dict[str, Any] = await until(closed, seconds=DEADLINE_SECONDS)
         return found
 
     async def requests(self) -> int:
@@ -157,7 +147,7 @@ class Service:
         async def reached() -> bool:
             return await self.requests() >= at_least
 
-        await until(reached)
+        await until(reached, seconds=DEADLINE_SECONDS)
 
     async def delivered(self) -> Counter[str]:
         """Return token -> how often the simulated APNs took a message for it."""

@@ -30,7 +30,7 @@ from pushsvc.embedded import (
 from pushsvc.embedded.account import Account, first_closed
 from pushsvc.embedded.home import Home
 from pushsvc.embedded.lock import Lock
-from pushsvc.embedded.wheels import EXTERNAL_SETTING, PACKAGE
+from pushsvc.embedded.wheels import EXTERNAL_SETTING, WHEELS
 from tests.integration.embedded_fixtures import (
     KINDS,
     Users,
@@ -329,15 +329,16 @@ def test_a_directory_that_cannot_be_created(directory: Path) -> None:
 
 @both_kinds
 def test_a_platform_without_the_wheel(kind: Kind, users: Users) -> None:
-    """The error names the package and the setting that names an external server."""
-    package, setting = PACKAGE[kind], EXTERNAL_SETTING[kind]
-    empty = users.directory / "site" / package
-    empty.mkdir(parents=True)
-    (empty / "__init__.py").touch()
-    said = users.new(kind, packages=[empty.parent]).said
+    """The error names every package that would do, and the setting for an external server."""
+    site = users.directory / "site"
+    for wheel in WHEELS[kind]:
+        empty = site / wheel.package
+        empty.mkdir(parents=True)
+        (empty / "__init__.py").touch()
+    said = users.new(kind, packages=[site]).said
     assert said["error"] == NoWheelError.__name__
-    assert package.replace("_", "-") in said["message"]
-    assert setting in said["message"]
+    names = {wheel.distribution for wheel in WHEELS[kind]} | {EXTERNAL_SETTING[kind]}
+    assert {name for name in names if name not in said["message"]} == set()
 
 
 def test_a_server_that_does_not_start_shows_its_log(directory: Path) -> None:

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.integration
 #: The last words of a server that was stopped, not killed.
 CLEAN_END: dict[Kind, str] = {
     "postgres": "database system is shut down",
-    "redis": "Redis is now ready to exit",
+    "redis": " is now ready to exit",
 }
 
 both_kinds = pytest.mark.parametrize("kind", KINDS)

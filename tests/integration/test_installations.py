@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.errors import InvalidInstallationError, NotFoundError
@@ -130,6 +130,34 @@ async def test_devices_that_trade_tokens_do_not_block_each_other(store: Store) -
     rows = await store.rows()
     assert {row.installation_id for row in rows} <= set(ids)
     assert len({row.device_token for row in rows}) == len(rows)
+
+
+async def test_a_save_that_meets_a_writer_without_locks_tries_again(store: Store) -> None:
+    """A restore, or a statement by hand: the unique index tells of it, and the save finds it."""
+    row = {"app_id": store.app_id, "object_id": new_id(), "device_type": "ios"}
+    async with store.database.begin() as connection:
+        number = await connection.execute(
+            insert(i).values(installation_id="one", **row).returning(i.c.id)
+        )
+        badge = insert(badges).values(installation_id=number.scalar_one())
+        await connection.execute(badge)
+        save = asyncio.create_task(store.save(installationId="one", deviceType="ios"))
+        await _blocked(store.database)
+
+    saved = await save
+
+    assert (saved.created, saved.installation.object_id) == (False, row["object_id"])
+
+
+async def _blocked(database: AsyncEngine) -> None:
+    """Wait until a statement waits for another transaction."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid' "
+        "AND datname = current_database()"
+    )
+    async with asyncio.timeout(20), database.connect() as connection:
+        while (await connection.execute(waiting)).scalar_one() == 0:
+            await connection.rollback()
 
 
 # ---------------------------------------------------------------- Parse's rules, on rows

@@ -47,6 +47,7 @@ async def test_every_field_comes_back_as_it_was_sent(api: Api) -> None:
         "parseVersion": "5.3",
         "badge": 3,
         "channels": ["", "news", "a-b"],
+        "born": {"__type": "Date", "iso": "2000-01-01T00:00:00.000Z"},
         "favourite": {"__type": "GeoPoint", "latitude": 47.4, "longitude": 8.5},
         "owner": {"__type": "Pointer", "className": "_User", "objectId": "abcdefghij"},
         "scores": [1, 2.5, {"deep": None}],
@@ -143,6 +144,8 @@ async def test_a_token_can_be_taken_away(api: Api, unset: Any) -> None:
         ({"a": {"__op": "Increment", "amount": "1"}}, 111, "incrementing must provide a number"),
         ({"appName": {"__op": "Increment", "amount": 1}}, 111, "expected String but got Number"),
         ({"a": {"__type": "GeoPoint", "latitude": 91, "longitude": 0}}, 111, "not a valid GeoPoi"),
+        ({"a": {"__type": "Date", "iso": "soon"}}, 111, "not a valid Date"),
+        ({"a": [{"__type": "Secret"}]}, 111, "not a valid Secret"),
         ({"a": "x" * 140_000}, 116, "larger than 128 KB"),
         ({"ACL": "all"}, 111, "expected ACL but got String"),
     ],
@@ -266,6 +269,18 @@ async def test_every_field_sorts(api: Api, field: str) -> None:
     values = [row.get(field) for row in answer.body["results"]]
     assert len(values) == 2
     assert values[0] is None or sorted(values) == values
+
+
+async def test_a_find_by_badge(api: Api) -> None:
+    """The badge is kept in a table of its own, and is a field like any other."""
+    await create(api, deviceType="ios", badge=2)
+    await create(api, deviceType="ios", badge=3)
+    params = {"where": '{"badge":3}', "order": "-badge", "count": "1"}
+
+    answer = await api.master("GET", CLASS, params=params)
+
+    assert [row["badge"] for row in answer.body["results"]] == [3]
+    assert answer.body["count"] == 1
 
 
 async def test_a_limit_of_zero_only_counts(api: Api) -> None:

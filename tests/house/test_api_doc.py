@@ -1,0 +1,52 @@
+"""docs/api.md tells of every endpoint, with an example."""
+
+import re
+from pathlib import Path
+
+from pushsvc.api.health import ROUTES as HEALTH
+from pushsvc.api.parse.routes import ROUTES, ROUTES_OF_ONE
+from pushsvc.api.v1.pushes import router
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+HEADINGS = re.findall(r"^### (.+)$", PAGE, re.MULTILINE)
+
+
+def sections() -> dict[str, str]:
+    parts = re.split(r"^### (.+)$", PAGE, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_parse_endpoint_is_told() -> None:
+    """By method and path; `/installations` in one section for all."""
+    table = {
+        f"{method} /parse/{path}" for path, methods in ROUTES.items() for method in methods
+    } | {
+        f"{method} /parse/{path}/{{objectId}}"
+        for path, methods in ROUTES_OF_ONE.items()
+        for method in methods
+    }
+
+    aliases = {place for place in table if "/parse/installations" in place}
+    assert table - aliases <= set(HEADINGS)
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        assert f"`{method}" in sections()["/parse/installations"]
+
+
+def test_every_v1_endpoint_is_told() -> None:
+    """By method and path."""
+    for route in router.routes:
+        path = route.path.replace("{push_id}", "{id}")  # type: ignore[attr-defined] # a Route
+        for method in route.methods:  # type: ignore[attr-defined]
+            assert f"{method} {path}" in HEADINGS
+
+
+def test_every_health_endpoint_is_told() -> None:
+    """With an example."""
+    for route in HEALTH:
+        assert f"curl $URL{route.path}" in PAGE
+
+
+def test_every_section_has_an_example() -> None:
+    """That can be pasted."""
+    for heading, section in sections().items():
+        assert "```sh\ncurl " in section, heading

@@ -1,0 +1,70 @@
+"""Whatever is sent, it is never our mistake."""
+
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from tests.integration.api.conftest import Api
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.sampled_from(["ios", "2030-01-01T00:00:00Z", "Increment", 2**63, 1e308])
+)
+keys = st.text() | st.sampled_from(
+    [
+        *("$in", "$eq", "$exists", "$or", "$and", "__type", "__op", "amount", "objects", "iso"),
+        *("alert", "badge", "channels", "deviceToken", "objectId", "token", "device_type"),
+    ]
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def replaced(base: dict[str, Any], *names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """A body that is right but for one field."""
+    return st.tuples(st.sampled_from(names), values).map(lambda new: {**base, new[0]: new[1]})
+
+
+PUSH = {"where": {}, "data": {"alert": "hello"}}
+DEVICE = {"deviceType": "ios", "installationId": "one"}
+FIND = {"_method": "GET", "count": 1}
+TIMES = ("push_time", "expiration_time", "expiration_interval")
+SHAPES = ("data", "notification", "collapse_id", "push_type", "priority")
+bodies = st.one_of(
+    st.tuples(st.sampled_from(["/parse/push", "/v1/pushes"]), st.dictionaries(keys, values)),
+    st.tuples(st.just("/parse/push"), replaced(PUSH, "where", "channels", *TIMES, *SHAPES)),
+    st.tuples(st.just("/v1/pushes"), replaced(PUSH, "where", "devices", *TIMES, *SHAPES)),
+    st.tuples(
+        st.just("/parse/installations"),
+        replaced(DEVICE, "deviceToken", "channels", "badge", "timeZone", "custom", "ACL"),
+    ),
+    st.tuples(
+        st.just("/parse/installations"), replaced(FIND, "where", "order", "limit", "skip", "keys")
+    ),
+)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(bodies)
+async def test_no_body_is_answered_with_a_5xx(api: Api, request_: tuple[str, Any]) -> None:
+    """An SDK would send it again, and again."""
+    path, body = request_
+    headers = {
+        "X-Parse-Application-Id": api.row.app.application_id,
+        "X-Parse-Master-Key": api.row.master_key,
+        "Authorization": f"Bearer {api.row.api_key}",
+    }
+
+    answer = await api.call("POST", path, data=json.dumps(body), headers=headers)
+
+    assert answer.status < 500
