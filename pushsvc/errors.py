@@ -117,14 +117,6 @@ class MethodNotAllowedError(CallerError):
         self.allowed = tuple(allowed)
 
 
-class ConflictError(CallerError):
-    """The request contradicts what is stored."""
-
-    code = "conflict"
-    status = 409
-    parse_code = 137
-
-
 class BodyTooLargeError(CallerError):
     """The body is larger than `body_limit_bytes`."""
 

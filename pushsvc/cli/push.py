@@ -31,7 +31,8 @@ def list_(
         async with resources.engine.connect() as connection:
             owner = await session.app(connection, app_name)
             found = await pushes.list_pushes(connection, app_id=owner.id, before=None, limit=limit)
-            return [(one, await pushes.counts_of(connection, one)) for one in found]
+            counts = await pushes.counts_of_all(connection, found)
+            return [(one, counts[one.id]) for one in found]
 
     found = session.run(work)
     rows = [_row(one, counts) for one, counts in found]

@@ -132,27 +132,38 @@ async def list_pushes(
 
 
 _LIVE_COUNTS = text("""
-    SELECT type.key AS device_type, class.key AS class, sum(class.value::text::bigint)::bigint AS n
+    SELECT batches.push_id, type.key AS device_type, class.key AS class,
+        sum(class.value::text::bigint)::bigint AS n
     FROM batches, jsonb_each(batches.counts) AS type, jsonb_each(type.value) AS class
-    WHERE batches.push_id = :push_id
-    GROUP BY 1, 2
+    WHERE batches.push_id = ANY(:push_ids)
+    GROUP BY 1, 2, 3
 """)
 
 
 async def counts_of(connection: AsyncConnection, push: Push) -> Counts:
     """Return what came of the push so far: derived from its batches, final once it is closed."""
-    if push.state is PushState.DONE:
-        statement = select(pushes.c.counts).where(pushes.c.id == push.id)
-        stored = (await connection.execute(statement)).scalar_one()
-        return _counts(stored or {})
-    return await _live_counts(connection, push.id)
+    return (await counts_of_all(connection, [push]))[push.id]
 
 
-async def _live_counts(connection: AsyncConnection, push_id: int) -> Counts:
-    found: dict[str, dict[str, int]] = {}
-    for row in await connection.execute(_LIVE_COUNTS, {"push_id": push_id}):
-        found.setdefault(row.device_type, {})[row[1]] = row.n
-    return _counts(found)
+async def counts_of_all(connection: AsyncConnection, some: Sequence[Push]) -> Mapping[int, Counts]:
+    """Return the same for several pushes, by their ids."""
+    closed = [push.id for push in some if push.state is PushState.DONE]
+    found = await _live_counts(connection, [p.id for p in some if p.state is not PushState.DONE])
+    if closed:
+        statement = select(pushes.c.id, pushes.c.counts).where(pushes.c.id.in_(closed))
+        for row in await connection.execute(statement):
+            found[row.id] = _counts(row.counts or {})
+    return {push.id: found.get(push.id, {}) for push in some}
+
+
+async def _live_counts(connection: AsyncConnection, push_ids: Sequence[int]) -> dict[int, Counts]:
+    if not push_ids:
+        return {}
+    found: dict[int, dict[str, dict[str, int]]] = {}
+    for row in await connection.execute(_LIVE_COUNTS, {"push_ids": list(push_ids)}):
+        of_push = found.setdefault(row.push_id, {})
+        of_push.setdefault(row.device_type, {})[row[2]] = row.n
+    return {push_id: _counts(of_push) for push_id, of_push in found.items()}
 
 
 def _counts(stored: Mapping[str, Mapping[str, int]]) -> Counts:
@@ -270,7 +281,7 @@ async def close_push(connection: AsyncConnection, push_id: int) -> bool:
     )
     if (await connection.execute(unfinished.limit(1))).first() is not None:
         return False
-    counts = await _live_counts(connection, push_id)
+    counts = (await _live_counts(connection, [push_id])).get(push_id, {})
     plain = {t: {str(int(c)): n for c, n in classes.items()} for t, classes in counts.items()}
     statement = (
         update(pushes)

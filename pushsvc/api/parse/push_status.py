@@ -50,12 +50,11 @@ async def find(call: Call) -> Reply:
     asked = parse_find(call.params)
     _check_order(asked)
     async with call.resources.engine.connect() as connection:
-        found = [
-            (push, await pushes.counts_of(connection, push))
-            for push in await _rows(connection, call, asked)
-        ]
+        found = await _rows(connection, call, asked)
+        counts = await pushes.counts_of_all(connection, found)
     now = call.resources.clock.now()
-    return Reply(body={"results": [asked.keys.of(shown(push, n, now=now)) for push, n in found]})
+    rows = [asked.keys.of(shown(push, counts[push.id], now=now)) for push in found]
+    return Reply(body={"results": rows})
 
 
 def _forbid(operation: str) -> None:

@@ -82,10 +82,11 @@ class ByToken(Strict):
 
 
 def _kind(device: Any) -> str:
-    if isinstance(device, Mapping):
-        for name in ("object_id", "installation_id"):
-            if name in device:
-                return f"by {name}"
+    """Tell which of the three it is: of what came in, and of what was read when it is dumped."""
+    names = device if isinstance(device, Mapping) else getattr(type(device), "model_fields", ())
+    for name in ("object_id", "installation_id"):
+        if name in names:
+            return f"by {name}"
     return "by token"
 
 

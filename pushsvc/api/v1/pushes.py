@@ -73,7 +73,8 @@ async def find(
     async with resources.engine.connect() as connection:
         found = await pushes.list_pushes(connection, app_id=app.id, before=before, limit=limit + 1)
         page = found[:limit]
-        rows = [shown(push, await pushes.counts_of(connection, push)) for push in page]
+        counts = await pushes.counts_of_all(connection, page)
+    rows = [shown(push, counts[push.id]) for push in page]
     more = cursors.write(page[-1].id) if len(found) > limit else None
     return json_response({"pushes": rows, "next_cursor": more})
 

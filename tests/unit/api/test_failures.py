@@ -16,7 +16,6 @@ from pushsvc.api.error_table import caller_error, parse_response
 from pushsvc.api.failures import FailuresMiddleware
 from pushsvc.errors import (
     CallerError,
-    ConflictError,
     ForbiddenError,
     IdempotencyMismatchError,
     InternalError,
@@ -154,7 +153,6 @@ def test_a_bad_where_clause_keeps_parses_code() -> None:
         (NotFoundError("x"), 404),
         (UnauthorizedError("x"), 403),
         (ForbiddenError("x"), 400),
-        (ConflictError("x"), 400),
         (IdempotencyMismatchError("x"), 400),
         (UnavailableError("x"), 503),
         (InternalError("x"), 500),
