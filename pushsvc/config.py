@@ -19,6 +19,8 @@ PREFIX = "PUSHSVC_"
 #: Names the settings file; without it `pushsvc.toml` in the working directory, if there is one.
 FILE_VARIABLE = "PUSHSVC_CONFIG"
 DEFAULT_FILE = Path("pushsvc.toml")
+#: Settings with a secret in their value, which no message may show.
+SECRET_SETTINGS = frozenset({"database_url", "redis_url", "secret_key"})
 
 
 class SettingsError(Exception):
@@ -171,9 +173,8 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
-        message = (
-            f"Setting {name} ({PREFIX}{name.upper()}): {first['msg']}, got {first['input']!r}."
-        )
+        got = "" if name in SECRET_SETTINGS else f", got {first['input']!r}"
+        message = f"Setting {name} ({PREFIX}{name.upper()}): {first['msg']}{got}."
         raise SettingsError(message) from None
 
 

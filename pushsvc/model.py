@@ -261,8 +261,10 @@ class Batch:
     attempt: int
     #: leases so far, this one included; more than one means that a worker died on it
     leases: int
-    #: the push's time ran out before the lease
-    expired: bool
+    #: by the database's clock
+    leased_at: datetime
+    #: until the push expires, counted from the lease; None where it never does
+    seconds_left: float | None
     #: one OutcomeClass for each device; the plan may have settled some
     outcomes: bytes
     #: installation -> badge after the push's change; empty where the push changes none

@@ -13,14 +13,17 @@ of all of it: each function may be called twice, late, or on another machine.
 import asyncio
 import hashlib
 import random
+from collections.abc import Callable
 
 import orjson
 import structlog
 from sqlalchemy import ColumnElement
 
+from pushsvc.clock import Clock
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.conclusion import Rules, conclude
 from pushsvc.errors import (
+    CallerError,
     IdempotencyMismatchError,
     InvalidExpirationError,
     InvalidPushError,
@@ -48,7 +51,8 @@ from pushsvc.shaping import body
 from pushsvc.stats import tally
 from pushsvc.storage import batches, pushes
 from pushsvc.storage.batches import BatchRef
-from pushsvc.storage.engine import DATABASE_ERRORS
+from pushsvc.storage.engine import PASSING_ERRORS
+from pushsvc.storage.leases import LEASE_LIMIT, held
 from pushsvc.targeting import audience
 from pushsvc.targeting.where import WhereError
 
@@ -58,8 +62,10 @@ log = structlog.get_logger(__name__)
 BATCHES_PER_PIECE = 20
 #: What one look of the clock takes up; the next look takes more.
 CLOCK_LIMIT = 200
-#: A batch whose messages are out must be written down: tries, and seconds before each.
-FINISH_DELAYS_SECONDS = (0.0, 0.2, 1.0, 3.0)
+#: A batch whose messages are out must be written down: the pause between two tries is shorter than
+#: that of the clock, which hands out what nobody closed; and the end of trying.
+FINISH_PAUSE_SECONDS = 0.1
+FINISH_SECONDS = 600
 #: Explicit devices have no row; their keys are told from row ids by the highest bit.
 EXPLICIT_KEY = 1 << 63
 
@@ -73,7 +79,14 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
     Raises:
         CallerError: what is wrong with it, and in which field; nothing is stored.
     """
-    when = _checked(submission, resources)
+    try:
+        when = _checked(submission, resources)
+    except CallerError:
+        # A repeat may come when the times of the first request have passed.
+        replayed = await _replayed(resources, app, submission)
+        if replayed is None:
+            raise
+        return replayed
     async with resources.engine.begin() as connection:
         stored = await pushes.insert_push(
             connection,
@@ -83,13 +96,25 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
             lane=_lane(submission, limit=resources.settings.urgent_audience_limit),
             push_hash=_push_hash(submission.content),
         )
-    if stored.mismatched:
-        raise IdempotencyMismatchError("The idempotency key came before with another body.")
-    push = stored.push
+    push = _matching(stored).push
     if not stored.replayed:
         log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
         if when.due_at <= resources.clock.now():
             await resources.queue.wake_plans([pushes.DuePush(push.id, push.lane)])
+    return stored
+
+
+async def _replayed(resources: Resources, app: App, submission: Submission) -> pushes.Stored | None:
+    if submission.idempotency_key is None:
+        return None
+    async with resources.engine.connect() as connection:
+        stored = await pushes.find_replay(connection, submission, app_id=app.id)
+    return None if stored is None else _matching(stored)
+
+
+def _matching(stored: pushes.Stored) -> pushes.Stored:
+    if stored.mismatched:
+        raise IdempotencyMismatchError("The idempotency key came before with another body.")
     return stored
 
 
@@ -136,6 +161,30 @@ async def plan_push(resources: Resources, push_id: int) -> None:
         return
     push, lease = leased
     try:
+        async with held(
+            lambda: _renew_plan(resources, push_id, lease=lease),
+            lease_seconds=lease_seconds,
+            name=f"plan of {push.object_id}",
+        ):
+            await _write_plan(resources, push, lease=lease)
+    except Exception as error:
+        if lease < LEASE_LIMIT:
+            raise
+        log.exception("plan.given_up", push=push.object_id)
+        async with resources.engine.begin() as connection:
+            await pushes.give_up_plan(connection, push.id, lease=lease, error=str(error))
+    await close_push(resources, push.id)
+
+
+async def _renew_plan(resources: Resources, push_id: int, *, lease: int) -> bool:
+    async with resources.engine.begin() as connection:
+        return await pushes.renew_plan(
+            connection, push_id, lease=lease, lease_seconds=resources.settings.lease_seconds
+        )
+
+
+async def _write_plan(resources: Resources, push: Push, *, lease: int) -> None:
+    try:
         if "devices" in push.audience:
             await _plan_devices(resources, push, lease=lease)
         else:
@@ -146,7 +195,6 @@ async def plan_push(resources: Resources, push_id: int) -> None:
         return
     async with resources.engine.begin() as connection:
         await pushes.finish_plan(connection, push.id, lease=lease)
-    await close_push(resources, push.id)
 
 
 async def _plan_audience(
@@ -208,7 +256,6 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     settings = resources.settings
     async with resources.engine.connect() as connection:
         push = await pushes.get_push(connection, push_id)
-    # Before the lease: where credentials cannot be read, the batch waits and costs no attempt.
     gateways = await resources.gateways.of(push.app_id)
     batch = await batches.lease_batch(
         resources.engine,
@@ -220,10 +267,16 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     )
     if batch is None:
         return
-    async with batches.kept(resources.engine, batch, lease_seconds=settings.lease_seconds):
-        sheet = dispatch.Sheet(batch.outcomes)
-        devices = await batches.load_devices(resources.engine, batch)
-        try:
+    sheet, devices = dispatch.Sheet(batch.outcomes), list[Device]()
+    try:
+        async with held(
+            lambda: batches.renew_lease(
+                resources.engine, batch, lease_seconds=settings.lease_seconds
+            ),
+            lease_seconds=settings.lease_seconds,
+            name=f"batch {seq} of {push.object_id}",
+        ):
+            devices += await batches.load_devices(resources.engine, batch)
             _settle_early(push, batch, devices=devices, sheet=sheet)
             await dispatch.send(
                 devices,
@@ -231,11 +284,12 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 shape_of=_shapes(resources, push),
                 gateway_of=gateways.choose,
                 key_of=_keys(batch),
+                in_time=_in_time(batch, resources.clock),
             )
-        finally:
-            sheet.settle_rest(dispatch.NOT_SENT)
-            # Also when the worker is told to stop: what is out must be in the ledger.
-            await asyncio.shield(_finish(resources, push, batch, devices=devices, sheet=sheet))
+    finally:
+        sheet.settle_rest(dispatch.NOT_SENT)
+        # Also when the worker is told to stop: what is out must be in the ledger.
+        await asyncio.shield(_finish(resources, push, batch, devices=devices, sheet=sheet))
     await close_push(resources, push_id)
 
 
@@ -247,10 +301,19 @@ def _settle_early(
     for index in range(batch.size):
         if index not in present and sheet.is_open(index):
             sheet.settle(index, dispatch.NO_INSTALLATION)
-    if batch.expired:
+    if batch.seconds_left is not None and batch.seconds_left <= 0:
         sheet.settle_rest(dispatch.EXPIRED)
-    elif batch.leases > 1 and push.on_unknown is OnUnknown.DROP:
+    elif batch.leases > LEASE_LIMIT or (batch.leases > 1 and push.on_unknown is OnUnknown.DROP):
         sheet.settle_rest(dispatch.WORKER_LOST)
+
+
+def _in_time(batch: Batch, clock: Clock) -> Callable[[], bool]:
+    """Tell whether the push has not expired yet, as counted from the lease."""
+    left, now = batch.seconds_left, clock.monotonic
+    if left is None:
+        return lambda: True
+    end = now() + left
+    return lambda: now() < end
 
 
 def _shapes(resources: Resources, push: Push) -> dispatch.ShapeOf:
@@ -287,8 +350,10 @@ async def _finish(
     devices: list[Device],
     sheet: dispatch.Sheet,
 ) -> None:
+    # Work that workers die over is not carried on: somebody must look at it.
+    attempts = resources.settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0
     rules = Rules(
-        attempt_limit=resources.settings.attempt_limit,
+        attempt_limit=attempts,
         now=resources.clock.now(),
         jitter=random.random(),  # noqa: S311 - spreads retries; guards nothing
         gateway_of=body.gateway_of,
@@ -311,13 +376,17 @@ async def _finish(
 
 
 async def _write_down(resources: Resources, batch: Batch, ledger: Ledger) -> bool:
-    """Close the batch; its messages are out, so a database that stumbles is asked again."""
-    for delay in FINISH_DELAYS_SECONDS:
-        await asyncio.sleep(delay)
+    """Close the batch; its messages are out, so a database that is away is waited for.
+
+    The lease may run out meanwhile: until another worker claims the batch, it is ours to close.
+    """
+    end = resources.clock.monotonic() + FINISH_SECONDS
+    while resources.clock.monotonic() < end:
         try:
             return await batches.finish_batch(resources.engine, batch, ledger)
-        except DATABASE_ERRORS as error:
-            log.warning("ledger.unreachable", batch=batch.seq, error=str(error))
+        except PASSING_ERRORS as error:
+            log.warning("ledger.unreachable", batch=batch.seq, error=type(error).__name__)
+            await asyncio.sleep(FINISH_PAUSE_SECONDS)
     return False
 
 

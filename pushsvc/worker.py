@@ -11,7 +11,7 @@ from typing import Any, cast
 import orjson
 import structlog
 from arq.typing import WorkerCoroutine
-from arq.worker import Worker as Lanes, func
+from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from pushsvc import pipeline
@@ -50,9 +50,12 @@ async def run_worker(
         ]
         if ready is not None:
             ready()
-        await stop.wait()
-        await _drain(lanes, within_seconds=settings.shutdown_seconds)
-        await _end(loops)
+        try:
+            await stop.wait()
+        finally:
+            # The loops first: none of them may start a job behind the drain's back.
+            await _end(loops)
+            await _drain(lanes, within_seconds=settings.shutdown_seconds)
 
 
 async def plan_push(context: dict[str, Any], push_id: int) -> None:
@@ -65,10 +68,22 @@ async def deliver_batch(context: dict[str, Any], push_id: int, seq: int) -> None
     await pipeline.deliver_batch(context["resources"], push_id, seq)
 
 
-def _lane(resources: Resources, lane: Lane) -> Lanes:
+class LaneWorker(Worker):
+    """arq's worker, which outlives a Redis that stumbles."""
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Start jobs. Give the place back that arq takes before it asks Redis, and then forgets."""
+        try:
+            await super().start_jobs(job_ids)
+        except (RedisError, OSError):
+            self._release_sem_dec_counter_on_complete()
+            raise
+
+
+def _lane(resources: Resources, lane: Lane) -> LaneWorker:
     settings = resources.settings
     urgent = lane is Lane.URGENT
-    return Lanes(
+    return LaneWorker(
         functions=[
             func(cast(WorkerCoroutine, plan_push), name=queue.PLAN_JOB),
             func(cast(WorkerCoroutine, deliver_batch), name=queue.DELIVER_JOB),
@@ -120,10 +135,8 @@ async def _end(loops: list[asyncio.Task[None]]) -> None:
         _, running = await asyncio.wait(running, timeout=PAUSE_SECONDS / 10)
 
 
-async def _drain(lanes: list[Lanes], *, within_seconds: float) -> None:
-    """Take no new jobs, let the running ones finish; those that do not are cancelled."""
-    for lane in lanes:
-        lane.allow_pick_jobs = False
+async def _drain(lanes: list[LaneWorker], *, within_seconds: float) -> None:
+    """Let the running jobs finish; those that do not in time are cancelled, and write down."""
     running = [task for lane in lanes for task in lane.tasks.values() if not task.done()]
     if not running:
         return

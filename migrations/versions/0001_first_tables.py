@@ -98,6 +98,12 @@ def upgrade() -> None:
             "custom", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False
         ),
         sa.Column("token_shared", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column(
+            "token_set_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
         sa.Column("token_retired_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",

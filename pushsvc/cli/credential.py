@@ -17,6 +17,7 @@ from pushsvc.delivery.credentials import CredentialError
 from pushsvc.model import Credential, GatewayName
 from pushsvc.resources import Resources
 from pushsvc.storage import credentials
+from pushsvc.storage.credentials import StoredCredential
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 add = typer.Typer(
@@ -102,10 +103,10 @@ def wns(
 def list_(*, app_name: AppName, as_json: Json = False) -> None:
     """List the credentials of an app that are in use; never their secrets."""
 
-    async def work(resources: Resources) -> list[Credential]:
+    async def work(resources: Resources) -> list[StoredCredential]:
         async with resources.engine.connect() as connection:
             owner = await session.app(connection, app_name)
-            return await credentials.credentials_of(connection, resources.seal, app_id=owner.id)
+            return await credentials.list_credentials(connection, app_id=owner.id)
 
     found = session.run(work)
     rows = [(str(one.id), one.gateway.value, _of(one.public)) for one in found]
@@ -210,5 +211,5 @@ def _of(public: Mapping[str, Any]) -> str:
     )
 
 
-def _as_json(one: Credential) -> dict[str, Any]:
+def _as_json(one: Credential | StoredCredential) -> dict[str, Any]:
     return {"id": one.id, "gateway": one.gateway.value, **one.public}

@@ -25,6 +25,7 @@ from pushsvc.embedded.wheels import program
 from pushsvc.model import Credential, GatewayName
 from pushsvc.resources import located
 from pushsvc.storage import apps, credentials, migrate
+from pushsvc.storage.credentials import StoredCredential
 from pushsvc.storage.engine import DATABASE_ERRORS
 from pushsvc.storage.sealing import Seal, SealingError
 
@@ -185,26 +186,36 @@ async def _redis(found: Settings) -> str:
 async def _secret_key(found: Settings) -> str:
     """The key opens what is stored."""
     try:
-        opened = await _opened(found)
+        opened, sealed = await _opened(found)
     except SealingError as error:
         remedy = "Set PUSHSVC_SECRET_KEY to the key that the credentials were stored with."
         raise FailedCheckError(str(error), remedy) from error
+    if sealed:
+        remedy = (
+            "Restore the PUSHSVC_SECRET_KEY they were stored with, or "
+            "`pushsvc credential revoke ID` each, and add it again."
+        )
+        raise FailedCheckError(f"does not open {', '.join(map(_named, sealed))}", remedy)
     return f"opens {len(opened)} credential(s)"
 
 
 async def _credentials(found: Settings) -> str:
     """Every credential in use can be used."""
+    mend_first = "Mend the secret key first."
     try:
-        opened = await _opened(found)
+        opened, sealed = await _opened(found)
     except SealingError as error:
-        raise FailedCheckError("cannot be opened", "Mend the secret key first.") from error
+        raise FailedCheckError("cannot be opened", mend_first) from error
     for name, one in opened:
         try:
             _parse(one)
         except CredentialError as error:
-            told = f"credential {one.id} ({one.gateway.value}) of {name}: {error}"
+            told = f"{_named((name, one))}: {error}"
             remedy = f"`pushsvc credential revoke {one.id}`, and add it again."
             raise FailedCheckError(told, remedy) from error
+    if sealed:
+        told = f"{', '.join(map(_named, sealed))} cannot be opened"
+        raise FailedCheckError(told, mend_first)
     return f"{len(opened)} in use, all well-formed"
 
 
@@ -235,15 +246,31 @@ async def _gateway_ca(found: Settings) -> str:
     return str(path)
 
 
-async def _opened(found: Settings) -> list[tuple[str, Credential]]:
+async def _opened(
+    found: Settings,
+) -> tuple[list[tuple[str, Credential]], list[tuple[str, StoredCredential]]]:
+    """Return the credentials that open and those that do not, each with its app's name.
+
+    Raises:
+        SealingError: the secret key is none.
+    """
     assert found.secret_key
     seal = Seal(found.secret_key.get_secret_value())
+    opened: list[tuple[str, Credential]] = []
+    sealed: list[tuple[str, StoredCredential]] = []
     async with session.reached(found) as engine, engine.connect() as connection:
-        return [
-            (one.name, credential)
-            for one in await apps.list_apps(connection)
-            for credential in await credentials.credentials_of(connection, seal, app_id=one.id)
-        ]
+        for app_ in await apps.list_apps(connection):
+            for stored in await credentials.list_credentials(connection, app_id=app_.id):
+                try:
+                    opened.append((app_.name, credentials.open_credential(seal, stored)))
+                except SealingError:
+                    sealed.append((app_.name, stored))
+    return opened, sealed
+
+
+def _named(found: tuple[str, Credential | StoredCredential]) -> str:
+    name, one = found
+    return f"credential {one.id} ({one.gateway.value}) of {name}"
 
 
 def _parse(one: Credential) -> None:

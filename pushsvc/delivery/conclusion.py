@@ -69,7 +69,7 @@ def conclude(
         exceptions.setdefault(answer.reason, []).append(index)
         if not _again(push, answer, attempt=batch.attempt, limit=rules.attempt_limit):
             continue
-        gateway = rules.gateway_of(device_of[index].device_type) or GatewayName.APNS
+        gateway = _gateway_at(index, device_of, rules)
         delay = _delay(answer, batch.attempt, gateway=gateway, jitter=rules.jitter)
         if push.expires_at and rules.now + timedelta(seconds=delay) >= push.expires_at:
             final[index] = OutcomeClass.EXPIRED
@@ -93,6 +93,12 @@ def _again(push: Push, answer: Answer, *, attempt: int, limit: int) -> bool:
     if answer.outcome is OutcomeClass.UNKNOWN:
         return push.on_unknown is OnUnknown.RESEND
     return retryable(answer.outcome)
+
+
+def _gateway_at(index: int, device_of: Mapping[int, Device], rules: Rules) -> GatewayName:
+    """Return whose pace a retry keeps; any, where the device could not even be loaded."""
+    device = device_of.get(index)
+    return (rules.gateway_of(device.device_type) if device else None) or GatewayName.APNS
 
 
 def _delay(answer: Answer, attempt: int, *, gateway: GatewayName, jitter: float) -> float:

@@ -62,48 +62,69 @@ async def send(
     shape_of: ShapeOf,
     gateway_of: GatewayOf,
     key_of: KeyOf,
+    in_time: Callable[[], bool],
 ) -> None:
     """Send to every device that is open on the sheet; all gateways at once.
 
     `key_of` gives the 64-bit key of the device at a place, the lower half of its message id.
+    `in_time` is asked before each message; those that are still here when it says no have expired.
     """
     routed: dict[Gateway[Shape], list[Message[Shape]]] = {}
     for device in devices:
         index = device.index
         if not sheet.is_open(index):
             continue
-        if not device.token:
-            sheet.settle(index, NO_TOKEN)
+        found = _route(device, shape_of, gateway_of)
+        if isinstance(found, Answer):
+            sheet.settle(index, found)
             continue
-        shape = shape_of(device)
-        if shape is None:
-            sheet.settle(index, NO_GATEWAY)
-        elif isinstance(shape, Refused):
-            sheet.settle(index, Answer(OutcomeClass.REQUEST_BAD, shape.reason))
-        elif (gateway := gateway_of(shape)) is None:
-            sheet.settle(index, NO_CREDENTIAL)
-        else:
-            messages = routed.get(gateway)
-            if messages is None:
-                messages = routed[gateway] = []
-            messages.append((index, key_of(index), device.token, shape))
+        shape, gateway = found
+        messages = routed.get(gateway)
+        if messages is None:
+            messages = routed[gateway] = []
+        messages.append((index, key_of(index), device.token, shape))
     ends = await asyncio.gather(
-        *(_send(gateway, messages, sheet) for gateway, messages in routed.items()),
+        *(_send(gateway, messages, sheet, in_time=in_time) for gateway, messages in routed.items()),
         return_exceptions=True,
     )
     # A fault of ours in one gateway's code is no reason to give up the others' messages.
     for end in ends:
         if isinstance(end, BaseException):
             log.error("gateway.failed", exc_info=end)
+    if not in_time():
+        sheet.settle_rest(EXPIRED)
 
 
-async def _send(gateway: Gateway[Shape], messages: list[Message[Shape]], sheet: Sheet) -> None:
+def _route(
+    device: Device, shape_of: ShapeOf, gateway_of: GatewayOf
+) -> tuple[Shape, Gateway[Shape]] | Answer:
+    """Return what goes to the device and by which gateway, or why nothing can."""
+    if not device.token:
+        return NO_TOKEN
+    shape = shape_of(device)
+    if shape is None:
+        return NO_GATEWAY
+    if isinstance(shape, Refused):
+        return Answer(OutcomeClass.REQUEST_BAD, shape.reason)
+    gateway = gateway_of(shape)
+    return NO_CREDENTIAL if gateway is None else (shape, gateway)
+
+
+async def _send(
+    gateway: Gateway[Shape],
+    messages: list[Message[Shape]],
+    sheet: Sheet,
+    *,
+    in_time: Callable[[], bool],
+) -> None:
     """Send to one gateway; whatever stops it, what it was handed has an answer."""
     handed = 0
 
     def hand() -> Iterator[Message[Shape]]:
         nonlocal handed
         for message in messages:
+            if not in_time():
+                return
             handed += 1
             yield message
 

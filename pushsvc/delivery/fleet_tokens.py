@@ -6,8 +6,8 @@ each mint their own. Without Redis each process keeps its own, as well as it can
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
-from typing import Final
+from dataclasses import asdict, fields
+from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
@@ -33,7 +33,7 @@ class FleetTokenStore:
         """Return the token of this name, if there is one."""
         with suppress(RedisError, OSError):
             stored = await self._redis.get(_key(name))
-            return Token(**orjson.loads(stored)) if stored else None
+            return _token(stored) if stored else None
         return await self._local.get(name)
 
     async def put(self, name: str, token: Token, *, ttl_seconds: float) -> None:
@@ -62,6 +62,21 @@ class FleetTokenStore:
                 # A lock that ran out, or was never had, is nobody's loss.
                 with suppress(LockError, RedisError, OSError):
                     await lock.release()
+
+
+def _token(stored: bytes) -> Token | None:
+    """Return what another worker stored; None where this version cannot make a token of it."""
+    try:
+        read: Any = orjson.loads(stored)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(read, dict):
+        return None
+    known: dict[str, Any] = {one.name: read.get(one.name) for one in fields(Token)}
+    value, *times = known.values()
+    if not isinstance(value, str) or any(type(time) not in {int, float} for time in times):
+        return None
+    return Token(**known)
 
 
 def _key(name: str) -> str:

@@ -1,7 +1,7 @@
 """What every gateway offers to dispatch: take messages, answer each exactly once."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from pushsvc.model import Answer
 
@@ -13,6 +13,9 @@ ShapeT_contra = TypeVar("ShapeT_contra", contravariant=True)
 Message = tuple[int, int, str, ShapeT_contra]
 
 Settle = Callable[[int, Answer], None]
+
+#: How long the requests in flight have when the gateway is closed.
+DRAIN_SECONDS: Final = 5.0
 
 
 class Gateway(Protocol[ShapeT_contra]):

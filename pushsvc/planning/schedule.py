@@ -101,11 +101,13 @@ def _moment(field: str, value: object) -> datetime:
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            # The pattern alone takes 2026-03-01-02:00 for zoned: any sign may stand before a time.
+            if moment.tzinfo is not None and _ZONED.search(value):
+                return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            # OverflowError: in UTC it lies before the year 1 or after the year 9999.
             pass
         else:
-            if _ZONED.search(value):
-                return moment.astimezone(UTC)
             message = (
                 f"{value} is not valid time. {field[1:]} needs a zone: end it in Z or an offset "
                 "such as +02:00."

@@ -4,9 +4,7 @@ The statements each move up to a thousand devices, so they go to the driver as t
 binary array, rows as the driver's records.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import BadgeChange, Batch, Device, Json, Lane, Ledger, NewBatch, Recipient
-from pushsvc.storage.engine import DATABASE_ERRORS, driver, encode_json
+from pushsvc.storage.engine import driver, encode_json
 
 if TYPE_CHECKING:
     import asyncpg
@@ -84,8 +82,8 @@ async def _insert(
 # Leasing: the batch and its badges in one transaction, so that a badge moves once per device.
 
 _CLAIM: Final = """
-    SELECT installation_ids, recipients, outcomes, attempt, leases, badges_applied,
-        now() >= $3::timestamptz AS expired
+    SELECT installation_ids, recipients, outcomes, attempt, leases, badges_applied, now() AS now,
+        extract(epoch FROM $3::timestamptz - now())::float8 AS seconds_left
     FROM batches
     WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
     FOR UPDATE SKIP LOCKED
@@ -129,7 +127,8 @@ async def lease_batch(
             return None
         ids, size = row["installation_ids"], _size(row)
         badges: dict[int, int] = {}
-        change = badge is not None and not row["expired"]
+        seconds_left = row["seconds_left"]
+        change = badge is not None and (seconds_left is None or seconds_left > 0)
         if badge is not None and change and ids:
             badges = await _badges(connection, ids, badge=None if row["badges_applied"] else badge)
         await connection.execute(
@@ -142,7 +141,8 @@ async def lease_batch(
             recipients=_recipients(row["recipients"]),
             attempt=row["attempt"],
             leases=row["leases"] + 1,
-            expired=bool(row["expired"]),
+            leased_at=row["now"],
+            seconds_left=seconds_left,
             outcomes=row["outcomes"] or bytes(size),
             badges=badges,
         )
@@ -168,35 +168,20 @@ def _size(row: "asyncpg.Record") -> int:
     return len(row["installation_ids"]) or len(row["recipients"] or ())
 
 
+# Fenced by the number of the lease alone: a batch whose lease ran out is ours until it is claimed.
 _RENEW: Final = """
-    UPDATE batches SET lease_until = now() + make_interval(secs => $4)
-    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state = 1
+    UPDATE batches SET state = 1, lease_until = now() + make_interval(secs => $4)
+    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state <> 2
 """
 
-#: Renewals in one lease: the third may still come late.
-RENEWALS_PER_LEASE = 3
 
-
-@asynccontextmanager
-async def kept(engine: AsyncEngine, batch: Batch, *, lease_seconds: float) -> AsyncIterator[None]:
-    """Renew the batch's lease for as long as the block runs."""
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(lease_seconds / RENEWALS_PER_LEASE)
-            # A renewal that fails is tried again; if none comes through, another worker takes over.
-            with suppress(*DATABASE_ERRORS):
-                async with driver(engine) as connection:
-                    await connection.execute(
-                        _RENEW, batch.push_id, batch.seq, batch.leases, lease_seconds
-                    )
-
-    task = asyncio.create_task(renew(), name=f"lease of batch {batch.push_id}/{batch.seq}")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+async def renew_lease(engine: AsyncEngine, batch: Batch, *, lease_seconds: float) -> bool:
+    """Renew the batch's lease; False where another worker has claimed it, or it is gone."""
+    async with driver(engine) as connection:
+        said = await connection.execute(
+            _RENEW, batch.push_id, batch.seq, batch.leases, lease_seconds
+        )
+    return said == "UPDATE 1"
 
 
 # Loading: what each message needs to know of its device.
@@ -226,7 +211,7 @@ async def load_devices(engine: AsyncEngine, batch: Batch) -> list[Device]:
         Device(
             place_of[number],
             device_type,
-            "" if retired else token or _channel(channels) if channels else token or "",
+            "" if retired else _address(token, channels),
             app_identifier,
             locale,
             badge_of(number),
@@ -235,7 +220,10 @@ async def load_devices(engine: AsyncEngine, batch: Batch) -> list[Device]:
     ]
 
 
-def _channel(channels: Mapping[str, str]) -> str:
+def _address(token: str | None, channels: Mapping[str, str] | None) -> str:
+    """Return where to send; a Windows device is reached by its channel, whatever its token."""
+    if not channels or (token or "").startswith("https:"):
+        return token or ""
     return channels.get(DEFAULT_CHANNEL) or next(iter(sorted(channels.values())), "")
 
 
@@ -244,7 +232,7 @@ def _channel(channels: Mapping[str, str]) -> str:
 _FINISH: Final = """
     UPDATE batches SET state = 2, lease_until = NULL, finished_at = now(),
         outcomes = $4, counts = $5, exceptions = $6
-    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state = 1
+    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state <> 2
     RETURNING lane
 """
 
@@ -253,10 +241,11 @@ _RESERVE: Final = """
     RETURNING batches_planned - $2
 """
 
+# A token registered after the evidence against it is another one, though it reads the same.
 _RETIRE: Final = """
     UPDATE installations SET token_retired_at = now()
-    WHERE id = $1 AND device_token = $2 AND token_retired_at IS NULL
-        AND ($3::timestamptz IS NULL OR updated_at < $3)
+    WHERE id = $1 AND token_retired_at IS NULL AND token_set_at < $3
+        AND (device_token = $2 OR $2 IN (SELECT value FROM jsonb_each_text(channel_uris)))
 """
 
 
@@ -285,7 +274,10 @@ async def finish_batch(engine: AsyncEngine, batch: Batch, ledger: Ledger) -> boo
                 first_seq=first,
             )
         if ledger.retirements:
-            rows = [(r.installation_id, r.token, r.since) for r in ledger.retirements]
+            # Without a time of the gateway's own, its answer is evidence of the time we asked.
+            rows = [
+                (r.installation_id, r.token, r.since or batch.leased_at) for r in ledger.retirements
+            ]
             await connection.executemany(_RETIRE, rows)
     return True
 

@@ -18,6 +18,17 @@ DATABASE_ERRORS: Final = (
     OSError,
     TimeoutError,
 )
+#: Those of them that pass: the same statement may succeed a moment later.
+PASSING_ERRORS: Final = (
+    SQLAlchemyError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    OSError,
+    TimeoutError,
+)
 
 CONNECT_TIMEOUT_SECONDS = 10
 #: A pool that is empty for so long means an overloaded database; the request gets a 503.
@@ -32,6 +43,8 @@ def create_engine(url: str, *, connections: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
+        # Errors are logged, and parameters are device tokens.
+        hide_parameters=True,
         json_serializer=encode_json,
         json_deserializer=orjson.loads,
         connect_args={

@@ -188,14 +188,20 @@ _INSERT: Final = text(f"""
 
 _KEPT: Final = ", ".join(f"{name} = coalesce(r.{name}, i.{name})" for name in _NAMES)
 
+# An old file that repeats a token is no sign of life; another token is.
+_CHANGED: Final = " OR ".join(
+    f"coalesce(r.{name}, i.{name}) IS DISTINCT FROM i.{name}"
+    for name in ("device_token", "channel_uris")
+)
+
 # The badges are locked in the order of their keys, as the batches of a push do it.
 _UPDATE: Final = text(f"""
     WITH fresh AS ({_ROWS}),
     stored AS (
         UPDATE installations i
         SET {_KEPT}, custom = i.custom || r.custom, updated_at = {_NOW},
-            token_retired_at = CASE WHEN r.device_token = i.device_token OR r.device_token IS NULL
-                THEN i.token_retired_at END
+            token_set_at = CASE WHEN {_CHANGED} THEN clock_timestamp() ELSE i.token_set_at END,
+            token_retired_at = CASE WHEN {_CHANGED} THEN NULL ELSE i.token_retired_at END
         FROM fresh r WHERE i.id = r.target
     ),
     locked AS (

@@ -1,7 +1,7 @@
 """Installations: found, saved under Parse's dedup rules, deleted."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -39,6 +39,13 @@ _MET: Final = frozenset({"23505", "40P01", "40001"})
 _own: Final = badges.alias("own_badge")
 #: Parse's dates have milliseconds: what we show is what we store.
 _NOW: Final[ColumnElement[datetime]] = func.date_trunc("milliseconds", func.clock_timestamp())
+
+#: Of a device that registers, even one whose token a gateway has called dead. The time is that of
+#: the write, not of the transaction, which may have waited for its locks.
+_ALIVE: Final[Mapping[str, Any]] = {
+    "token_set_at": func.clock_timestamp(),
+    "token_retired_at": None,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,8 +322,7 @@ async def _insert(connection: AsyncConnection, app_id: int, values: Json) -> Ins
 async def _update(connection: AsyncConnection, target: Installation, values: Json) -> Installation:
     merged = {**target.fields, **values}
     fields = {name: value for name, value in merged.items() if value is not UNSET}
-    # A token that is sent is in use, even one that a gateway has called dead.
-    alive = {"token_retired_at": None} if isinstance(values.get("deviceToken"), str) else {}
+    alive = _ALIVE if _registers(target.fields, fields, values) else {}
     statement = (
         update(i)
         .where(i.c.id == target.id)
@@ -336,6 +342,12 @@ async def _update(connection: AsyncConnection, target: Installation, values: Jso
         updated_at=updated_at,
         fields=_shown(fields),
     )
+
+
+def _registers(before: Json, after: Json, sent: Json) -> bool:
+    """Tell whether the device registers where it is reached: a token that is sent is in use."""
+    changed = any(before.get(name) != after.get(name) for name in ("deviceToken", "channelUris"))
+    return changed or isinstance(sent.get("deviceToken"), str)
 
 
 async def _mark_shared(connection: AsyncConnection, app_id: int, token: str | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, func, select, text, update
+from sqlalchemy import RowMapping, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -98,10 +98,21 @@ async def insert_push(
     row = (await connection.execute(statement)).mappings().first()
     if row is not None:
         return Stored(push=_push(row), replayed=False, mismatched=False)
-    first = select(*_COLUMNS, pushes.c.request_hash).where(
+    stored = await find_replay(connection, submission, app_id=app_id)
+    assert stored is not None
+    return stored
+
+
+async def find_replay(
+    connection: AsyncConnection, submission: Submission, *, app_id: int
+) -> Stored | None:
+    """Return the push that this submission's idempotency key has stored before."""
+    statement = select(*_COLUMNS, pushes.c.request_hash).where(
         pushes.c.app_id == app_id, pushes.c.idempotency_key == submission.idempotency_key
     )
-    row = (await connection.execute(first)).mappings().one()
+    row = (await connection.execute(statement)).mappings().first()
+    if row is None:
+        return None
     values = dict(row)
     same = values.pop("request_hash") == submission.request_hash
     return Stored(push=_push(values), replayed=True, mismatched=not same)
@@ -257,12 +268,40 @@ async def finish_plan(connection: AsyncConnection, push_id: int, *, lease: int) 
     await connection.execute(statement)
 
 
-async def fail_push(connection: AsyncConnection, push_id: int, *, error: str) -> None:
-    """Give up a push that cannot be planned."""
+async def renew_plan(
+    connection: AsyncConnection, push_id: int, *, lease: int, lease_seconds: float
+) -> bool:
+    """Renew the plan's lease; False where another worker has taken it over."""
     statement = (
         update(pushes)
-        .where(pushes.c.id == push_id, pushes.c.state.in_([PushState.WAITING, PushState.PLANNING]))
-        .values(state=PushState.FAILED, error=error, finished_at=func.now(), lease_until=None)
+        .where(
+            pushes.c.id == push_id,
+            pushes.c.leases == lease,
+            pushes.c.state == PushState.PLANNING,
+        )
+        .values(lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def give_up_plan(
+    connection: AsyncConnection, push_id: int, *, lease: int, error: str
+) -> None:
+    """End a plan that cannot be finished: what is in batches goes out, and the error is kept."""
+    nothing = pushes.c.batches_planned == 0
+    statement = (
+        update(pushes)
+        .where(
+            pushes.c.id == push_id,
+            pushes.c.leases == lease,
+            pushes.c.state == PushState.PLANNING,
+        )
+        .values(
+            state=case((nothing, PushState.FAILED.value), else_=PushState.SENDING.value),
+            finished_at=case((nothing, func.now())),
+            error=error,
+            lease_until=None,
+        )
     )
     await connection.execute(statement)
 
@@ -270,16 +309,20 @@ async def fail_push(connection: AsyncConnection, push_id: int, *, error: str) ->
 async def close_push(connection: AsyncConnection, push_id: int) -> bool:
     """Close the push if nothing of it is open; return whether this call did.
 
-    The row lock comes first, so that the last two batches to finish cannot both, or neither,
-    see the push complete.
+    Under the row's lock, so that of the last two batches to finish not both, and not neither,
+    see the push complete. Most batches are not the last, and are told so without it.
     """
+    unfinished = (
+        select(batches.c.seq)
+        .where(batches.c.push_id == push_id, batches.c.state != BatchState.DONE)
+        .limit(1)
+    )
+    if (await connection.execute(unfinished)).first() is not None:
+        return False
     lock = select(pushes.c.state).where(pushes.c.id == push_id).with_for_update()
     if (await connection.execute(lock)).scalar_one_or_none() != PushState.SENDING:
         return False
-    unfinished = select(batches.c.seq).where(
-        batches.c.push_id == push_id, batches.c.state != BatchState.DONE
-    )
-    if (await connection.execute(unfinished.limit(1))).first() is not None:
+    if (await connection.execute(unfinished)).first() is not None:
         return False
     counts = (await _live_counts(connection, [push_id])).get(push_id, {})
     plain = {t: {str(int(c)): n for c, n in classes.items()} for t, classes in counts.items()}

@@ -51,11 +51,9 @@ class Seal:
         nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
         try:
             return self._aead.decrypt(nonce, ciphertext, owner.encode()).decode()
-        except InvalidTag:
-            message = (
-                "A credential cannot be decrypted: PUSHSVC_SECRET_KEY is not the key it was "
-                "stored with. Restore that key, or add the credential again."
-            )
+        except (InvalidTag, ValueError):
+            # A ValueError is of what is too short to have been sealed at all.
+            message = "PUSHSVC_SECRET_KEY is not the key that this was sealed with."
             raise SealingError(message) from None
 
 

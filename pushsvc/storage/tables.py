@@ -114,6 +114,9 @@ installations = Table(
     Column("custom", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     # Another installation of the app has the same token: plans look for doubles only among these.
     Column("token_shared", Boolean, nullable=False, server_default=text("false")),
+    # When the device last registered its token or channel URIs: what a gateway said of a token
+    # before then is no evidence against it.
+    _moment("token_set_at", now=True),
     # When the gateway told us that the token is dead; the row stays, its token is not sent to.
     _moment("token_retired_at"),
     _moment("created_at", now=True),

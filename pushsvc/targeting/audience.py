@@ -3,7 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    any_,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.util import ClauseAdapter
 
@@ -105,7 +120,7 @@ async def named(connection: AsyncConnection, devices: Sequence[Json], *, app_id:
         select(i.c.id, i.c.object_id, i.c.installation_id, i.c.device_token)
         .where(
             i.c.app_id == app_id,
-            or_(i.c.object_id.in_(object_ids), i.c.installation_id.in_(installation_ids)),
+            or_(_any_of(i.c.object_id, object_ids), _any_of(i.c.installation_id, installation_ids)),
         )
         .order_by(i.c.id)
     )
@@ -124,6 +139,11 @@ async def named(connection: AsyncConnection, devices: Sequence[Json], *, app_id:
     return Named(
         [row.id for row in rows], frozenset(duplicates), frozenset(tokens), [*explicit, *absent]
     )
+
+
+def _any_of(column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """One array is one parameter: of single ones Postgres takes 32,767."""
+    return column == any_(literal(values, ARRAY(Text)))
 
 
 def _recipient(device: Json) -> Recipient:

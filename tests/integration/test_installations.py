@@ -251,8 +251,49 @@ async def test_a_token_that_is_sent_again_is_alive_again(store: Store) -> None:
     await store.save(one.object_id, badge=1)
     [row] = await store.rows()
     assert row.token_retired_at is not None
+    before = row.token_set_at
     await store.save(one.object_id, deviceToken=TOKEN)
     [row] = await store.rows()
+    assert row.token_retired_at is None
+    assert row.token_set_at > before
+
+
+URIS = {"_Default": "https://db3.notify.windows.com/?token=a"}
+
+
+async def retire(store: Store) -> datetime:
+    """Take the app's tokens out of use; return when the last of them was registered."""
+    async with store.database.begin() as connection:
+        statement = update(i).where(i.c.app_id == store.app_id)
+        await connection.execute(statement.values(token_retired_at=datetime.now(UTC)))
+    moment: datetime = (await store.rows())[-1].token_set_at
+    return moment
+
+
+async def test_another_channel_uri_revives_a_windows_device(store: Store) -> None:
+    """It is reached by its channels; the same ones again are no news."""
+    one = await store.create(installationId=new_id(), deviceType="winrt", channelUris=URIS)
+    registered = await retire(store)
+
+    await store.save(one.object_id, channelUris=URIS, badge=1)
+    [row] = await store.rows()
+    assert (row.token_set_at, row.token_retired_at is None) == (registered, False)
+
+    await store.save(one.object_id, channelUris={"_Default": f"{URIS['_Default']}b"})
+    [row] = await store.rows()
+    assert row.token_set_at > registered
+    assert row.token_retired_at is None
+
+
+async def test_another_token_is_registered_when_it_comes(store: Store) -> None:
+    """What was said of the one before does not hold for it."""
+    one = await store.create(installationId=new_id(), deviceToken=TOKEN)
+    registered = await retire(store)
+
+    await store.save(one.object_id, deviceToken="cd" * 32)
+
+    [row] = await store.rows()
+    assert row.token_set_at > registered
     assert row.token_retired_at is None
 
 
@@ -391,11 +432,30 @@ async def test_a_retired_token_stays_retired_until_it_changes(store: Store) -> N
         statement = update(i).where(i.c.app_id == store.app_id)
         await connection.execute(statement.values(token_retired_at=datetime.now(UTC)))
 
+    registered = (await store.rows())[0].token_set_at
     await store.load(device(installationId="one", deviceToken="t"))
     [row] = await store.rows()
-    assert row.token_retired_at is not None
+    assert (row.token_set_at, row.token_retired_at is None) == (registered, False)
     await store.load(device(installationId="one", deviceToken="u"))
     [row] = await store.rows()
+    assert row.token_retired_at is None
+    assert row.token_set_at > registered
+
+
+async def test_an_imported_channel_uri_revives_a_windows_device(store: Store) -> None:
+    """Only where it is another one."""
+    windows = {"deviceType": "winrt", "installationId": "one"}
+    await store.load(device(**windows, channelUris=URIS))
+    registered = await retire(store)
+
+    for same in (device(**windows, channelUris=URIS), device(**windows, appVersion="2")):
+        await store.load(same)
+        [row] = await store.rows()
+        assert (row.token_set_at, row.token_retired_at is None) == (registered, False)
+
+    await store.load(device(**windows, channelUris={"_Default": f"{URIS['_Default']}b"}))
+    [row] = await store.rows()
+    assert row.token_set_at > registered
     assert row.token_retired_at is None
 
 

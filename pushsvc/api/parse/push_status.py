@@ -1,7 +1,7 @@
 """`_PushStatus`: pushes as Parse shows them, to the master key."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ STATUSES: Final[Mapping[PushState, str]] = {
 FAILED_OUTCOMES: Final = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.EXPIRED, Outcome.CANCELLED)
 #: The rows are listed in this order, and may be asked for in it.
 NEWEST_FIRST: Final = "createdAt"
+#: Pushes loaded at once: each comes with its whole audience, of which only a line is shown.
+SLICE: Final = 100
 
 
 async def get(call: Call, object_id: str) -> Reply:
@@ -49,11 +51,12 @@ async def find(call: Call) -> Reply:
         _forbid("find")
     asked = parse_find(call.params)
     _check_order(asked)
-    async with call.resources.engine.connect() as connection:
-        found = await _rows(connection, call, asked)
-        counts = await pushes.counts_of_all(connection, found)
     now = call.resources.clock.now()
-    rows = [asked.keys.of(shown(push, counts[push.id], now=now)) for push in found]
+    rows: list[Json] = []
+    async with call.resources.engine.connect() as connection:
+        async for found in _slices(connection, call, asked):
+            counts = await pushes.counts_of_all(connection, found)
+            rows += [asked.keys.of(shown(push, counts[push.id], now=now)) for push in found]
     return Reply(body={"results": rows})
 
 
@@ -73,18 +76,27 @@ def _check_order(asked: Find) -> None:
         raise InvalidQueryError(f"_PushStatus can only be ordered by -{NEWEST_FIRST}.")
 
 
-async def _rows(connection: AsyncConnection, call: Call, asked: Find) -> list[Push]:
+async def _slices(
+    connection: AsyncConnection, call: Call, asked: Find
+) -> AsyncIterator[Sequence[Push]]:
+    """Yield the pushes asked for, up to SLICE at a time; what is skipped is not kept."""
     app_id = call.caller.app.id
     if asked.where:
         object_id = asked.where.get("objectId")
         if len(asked.where) > 1 or not isinstance(object_id, str):
             raise InvalidQueryError("_PushStatus can only be queried by objectId.")
         one = await pushes.find_push(connection, app_id=app_id, object_id=object_id)
-        rows = [one] if one else []
-    else:
-        wanted = asked.skip + asked.limit
-        rows = await pushes.list_pushes(connection, app_id=app_id, before=None, limit=wanted)
-    return rows[asked.skip : asked.skip + asked.limit]
+        yield ([one] if one else [])[asked.skip : asked.skip + asked.limit]
+        return
+    before: int | None = None
+    end = asked.skip + asked.limit
+    for first in range(0, end, SLICE):
+        size = min(SLICE, end - first)
+        found = await pushes.list_pushes(connection, app_id=app_id, before=before, limit=size)
+        yield found[max(0, asked.skip - first) :]
+        if len(found) < size:
+            return
+        before = found[-1].id
 
 
 def shown(push: Push, counts: Counts, *, now: datetime) -> Json:

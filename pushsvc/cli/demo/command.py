@@ -112,7 +112,7 @@ class Play:
         addresses = Addresses(url=url, control_url=endpoints["control_url"])
         sent = await self._send(Api(self.http, url, cast))
         comparison = await self._compare(sent, addresses)
-        matches = comparison.finish(sent.push["by_device_type"])
+        matches = comparison.finish(sent.push, wished=self.wish.devices)
         self._tell(sent, comparison, matches=matches, living=report.living(addresses, cast))
         if self.wish.keep:
             self._say(report.manual(addresses, cast, sent.push["id"]))

@@ -65,11 +65,14 @@ class Comparison:
             if wrong:
                 self._note(line.token, wrong)
 
-    def finish(self, counts: Mapping[str, Mapping[str, int]]) -> bool:
-        """Compare what is left: tokens we know nothing of, and the counts the API told.
+    def finish(self, push: Mapping[str, Any], *, wished: int) -> bool:
+        """Compare what is left: tokens we know nothing of, and what the API told.
+
+        Two ledgers of nothing agree, too: the push must have been for all, and have reached some.
 
         Args:
-            counts: device type -> outcome -> devices.
+            push: as GET /v1/pushes/{id} has it.
+            wished: the devices that the push was for.
 
         Returns:
             Whether everything matches.
@@ -78,12 +81,18 @@ class Comparison:
             self._note(token, "was sent to, and is not in our ledger")
         told = {
             (device_type, Outcome(word)): n
-            for device_type, words in counts.items()
+            for device_type, words in push["by_device_type"].items()
             for word, n in words.items()
             if n
         }
         if told != dict(self.counted):
             self._note("counts", f"the API counts {told}, the ledger {dict(self.counted)}")
+        if push["devices"] != wished:
+            self._note("devices", f"the push was for {wished}, and the API tells {push['devices']}")
+        if len(self._ours) != wished:
+            self._note("devices", f"the push was for {wished}, the ledger has {len(self._ours)}")
+        if not any(n for (_, outcome), n in told.items() if outcome is Outcome.SENT):
+            self._note("counts", "no device was sent to")
         return self.mismatched == 0
 
     def _note(self, token: str, wrong: str) -> None:

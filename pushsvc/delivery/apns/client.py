@@ -10,7 +10,7 @@ from typing import Final
 from pushsvc.clock import Clock
 from pushsvc.delivery.answers import fields_of
 from pushsvc.delivery.apns import reasons
-from pushsvc.delivery.gateway import Message, Settle
+from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Settle
 from pushsvc.delivery.rounds import Rules, Run, drive, send_on
 from pushsvc.delivery.tokens import SharedToken, Token
 from pushsvc.delivery.wire import Answered, Call, HeaderError, Pool, Template
@@ -30,8 +30,6 @@ TEMPLATE_LIMIT: Final = 256
 #: https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
 LEAST_RECONNECT_SECONDS: Final = 60.0
 _64_BITS: Final = 2**64 - 1
-#: How long the requests in flight have when the gateway is closed.
-DRAIN_SECONDS: Final = 5.0
 
 ApnsMessage = Message[ApnsShape]
 

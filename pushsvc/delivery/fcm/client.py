@@ -8,7 +8,7 @@ import orjson
 from pushsvc.clock import Clock
 from pushsvc.delivery.answers import fields_of
 from pushsvc.delivery.fcm import reasons
-from pushsvc.delivery.gateway import Message, Settle
+from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Settle
 from pushsvc.delivery.rounds import Rules, Run, drive, send_on
 from pushsvc.delivery.tokens import SharedToken, Token
 from pushsvc.delivery.wire import Answered, Call, Pool, Template
@@ -16,8 +16,6 @@ from pushsvc.model import Answer, FcmShape, OutcomeClass
 
 #: A token that is no text FCM could have issued; never sent, and not evidence enough to retire it.
 UNWRITABLE_TOKEN: Final = Answer(OutcomeClass.TOKEN_SUSPECT, reasons.MALFORMED_TARGET)
-#: How long the requests in flight have when the gateway is closed.
-DRAIN_SECONDS: Final = 5.0
 
 FcmMessage = Message[FcmShape]
 

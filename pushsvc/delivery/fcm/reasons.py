@@ -15,7 +15,6 @@ from pushsvc.model import ACCEPTED, Answer, OutcomeClass
 
 _F: Final = "https://firebase.google.com/docs/"
 ERROR_CODE: Final = f"{_F}reference/fcm/rest/v1/ErrorCode"
-RETRIES: Final = f"{_F}cloud-messaging/scale-fcm"
 ERROR_MODEL: Final = "https://cloud.google.com/apis/design/errors"
 
 #: By FcmError's errorCode.

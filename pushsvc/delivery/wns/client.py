@@ -21,7 +21,7 @@ from yarl import URL
 
 from pushsvc.clock import Clock
 from pushsvc.delivery.answers import fields_of
-from pushsvc.delivery.gateway import Message, Settle
+from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Settle
 from pushsvc.delivery.rounds import Rules, Run, drive
 from pushsvc.delivery.tokens import SharedToken, Token, read_bounded
 from pushsvc.delivery.wire import Answered, NotProcessed, Unknown, Verdict
@@ -34,8 +34,6 @@ CONCURRENCY: Final = 64
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 #: Below what servers commonly allow: a connection that closes while we write is a doubt.
 KEEP_ALIVE_SECONDS: Final = 15.0
-#: How long the requests in flight have when the gateway is closed.
-DRAIN_SECONDS: Final = 5.0
 
 CLOSED: Final = NotProcessed("the gateway is closed")
 

@@ -1,8 +1,10 @@
 """Whatever is sent, it is never our mistake."""
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.integration.api.conftest import Api
@@ -20,6 +22,12 @@ keys = st.text() | st.sampled_from(
         *("$in", "$eq", "$exists", "$or", "$and", "__type", "__op", "amount", "objects", "iso"),
         *("alert", "badge", "channels", "deviceToken", "objectId", "token", "device_type"),
     ]
+)
+#: ISO 8601 of the whole calendar, with offsets that lead out of it, too.
+moments = st.builds(
+    lambda moment, minutes: moment.replace(tzinfo=timezone(timedelta(minutes=minutes))).isoformat(),
+    st.datetimes() | st.sampled_from([datetime.min, datetime.max]),  # noqa: DTZ901 - zoned above
+    st.integers(-1439, 1439),
 )
 values = st.recursive(
     scalars,
@@ -40,6 +48,10 @@ TIMES = ("push_time", "expiration_time", "expiration_interval")
 SHAPES = ("data", "notification", "collapse_id", "push_type", "priority")
 bodies = st.one_of(
     st.tuples(st.sampled_from(["/parse/push", "/v1/pushes"]), st.dictionaries(keys, values)),
+    st.tuples(
+        st.sampled_from(["/parse/push", "/v1/pushes"]),
+        st.tuples(st.sampled_from(TIMES), moments).map(lambda new: {**PUSH, new[0]: new[1]}),
+    ),
     st.tuples(st.just("/parse/push"), replaced(PUSH, "where", "channels", *TIMES, *SHAPES)),
     st.tuples(st.just("/v1/pushes"), replaced(PUSH, "where", "devices", *TIMES, *SHAPES)),
     st.tuples(
@@ -68,3 +80,21 @@ async def test_no_body_is_answered_with_a_5xx(api: Api, request_: tuple[str, Any
     answer = await api.call("POST", path, data=json.dumps(body), headers=headers)
 
     assert answer.status < 500
+
+
+@pytest.mark.parametrize("path", ["/parse/push", "/v1/pushes"])
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_time_outside_the_calendar_is_the_callers_mistake(
+    api: Api, path: str, moment: str
+) -> None:
+    """In its own zone it has a year, in UTC it has none."""
+    headers = {
+        "X-Parse-Application-Id": api.row.app.application_id,
+        "X-Parse-Master-Key": api.row.master_key,
+        "Authorization": f"Bearer {api.row.api_key}",
+    }
+    body = {**PUSH, "expiration_time": moment}
+
+    answer = await api.call("POST", path, data=json.dumps(body), headers=headers)
+
+    assert 400 <= answer.status < 500

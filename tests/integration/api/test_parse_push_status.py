@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pushsvc.api.parse import push_status
 from pushsvc.model import OutcomeClass, PushState
 from pushsvc.storage.tables import pushes
 from tests.integration.api.conftest import Api
@@ -98,6 +99,26 @@ async def test_the_sdk_finds_a_push_by_its_id(api: Api) -> None:
     assert [second, first] == [row["objectId"] for row in all_of_them.body["results"]]
     assert "payload" not in all_of_them.body["results"][0]
     assert [first] == [row["objectId"] for row in older.body["results"]]
+
+
+async def test_pages_join_without_gap_or_double(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the slices in which pushes are loaded."""
+    monkeypatch.setattr(push_status, "SLICE", 2)
+    sent = [await send(api, where={}) for _ in range(5)][::-1]
+
+    for skip in range(7):
+        for limit in range(7):
+            params = {"skip": str(skip), "limit": str(limit)}
+            found = await api.master("GET", CLASS, params=params)
+            assert [row["objectId"] for row in found.body["results"]] == sent[skip : skip + limit]
+
+
+async def test_a_far_page_is_refused(api: Api) -> None:
+    """At most 10,000 are skipped, as in Parse: 118."""
+    answer = await api.master("GET", CLASS, params={"skip": "10001"})
+
+    assert (answer.status, answer.body["code"]) == (400, 118)
+    assert (await api.master("GET", CLASS, params={"skip": "10000"})).body["results"] == []
 
 
 @pytest.mark.parametrize(

@@ -106,5 +106,34 @@ def test_another_secret_key_is_told(pushsvc: Pushsvc, broken: str) -> None:
     ended = pushsvc("doctor", "--json", PUSHSVC_SECRET_KEY=new_secret_key())
 
     assert not check(ended, "secret key")["ok"]
+    assert f"credential {broken}" in check(ended, "secret key")["found"]
+    assert f"credential {broken}" in check(ended, "credentials")["found"]
     assert "PUSHSVC_SECRET_KEY" in check(ended, "secret key")["remedy"]
     assert pushsvc("credential", "revoke", broken.split(maxsplit=1)[0]).status == 0
+
+
+def test_one_credential_under_another_key_hides_no_other(
+    pushsvc: Pushsvc, settings: Settings, broken: str
+) -> None:
+    """The doctor names it by its id, and `credential list` goes on listing all."""
+    number, name = broken.split(maxsplit=1)[0], broken.rpartition(" ")[2]
+    found = asyncio.run(_add_under(new_secret_key(), settings, name))
+
+    ended = pushsvc("doctor", "--json")
+    listed = pushsvc("credential", "list", "--app", name, "--json")
+
+    told = check(ended, "secret key")["found"]
+    assert f"credential {found} (fcm)" in told
+    assert f"credential {number} (fcm)" not in told
+    assert [str(one["id"]) for one in listed.json["credentials"]] == [number, str(found)]
+    for each in (number, str(found)):
+        assert pushsvc("credential", "revoke", each).status == 0
+
+
+async def _add_under(key: str, settings: Settings, name: str) -> int:
+    async with session.reached(settings) as engine, engine.begin() as connection:
+        owner = await session.app(connection, name)
+        added = await credentials.add_credential(
+            connection, Seal(key), app=owner, gateway=GatewayName.FCM, public={}, secret="{}"
+        )
+        return added.id

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 
@@ -86,3 +88,43 @@ async def test_without_redis_a_worker_keeps_a_token_of_its_own() -> None:
 
     assert mint.made == 1
     assert first == second
+
+
+STORED = {"value": "token", "minted_at": 1.0, "refresh_at": 2, "expires_at": 3.0}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pytest.param(b"\xff{", id="garbage"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"value": "token"}', id="fields are missing"),
+        pytest.param(orjson.dumps({**STORED, "value": 1}), id="a value that is no text"),
+        pytest.param(orjson.dumps({**STORED, "expires_at": "3"}), id="a time that is no number"),
+    ],
+)
+async def test_what_is_no_token_counts_as_absent(redis: "Redis", stored: bytes) -> None:
+    """Another version, or another program, may have written it; a new token replaces it."""
+    store = FleetTokenStore(redis)
+    mint = Mint()
+    await store.put("shared", await mint(None), ttl_seconds=60)
+    [key] = await redis.keys("*")
+    await redis.set(key, stored)
+
+    assert await store.get("shared") is None
+    assert (await worker(redis, mint).current()).value == "token 2"
+    assert (await store.get("shared")) is not None
+
+
+async def test_fields_of_another_version_are_left_out(redis: "Redis") -> None:
+    """A fleet is upgraded one process at a time."""
+    store = FleetTokenStore(redis)
+    await store.put("shared", Token(**STORED), ttl_seconds=60)  # type: ignore[arg-type]  # mixed
+    [key] = await redis.keys("*")
+    await redis.set(key, orjson.dumps({**STORED, "scope": "all"}))
+
+    found = await store.get("shared")
+
+    assert found is not None
+    assert asdict(found) == STORED

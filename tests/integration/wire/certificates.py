@@ -12,6 +12,19 @@ from cryptography.x509.oid import NameOID
 
 _DAY = timedelta(days=1)
 
+#: As of Python 3.13 an authority must say that it signs certificates (VERIFY_X509_STRICT).
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
@@ -26,6 +39,7 @@ class Authority:
         certificate = (
             self._builder("test authority", self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_SIGNS, critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.ca_file = str(folder / "ca.pem")
@@ -35,6 +49,7 @@ class Authority:
         self, name: str, key: ec.EllipticCurvePublicKey, *, expired: bool = False
     ) -> x509.CertificateBuilder:
         end = datetime.now(UTC) + (-_DAY if expired else _DAY)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
             x509.CertificateBuilder()
             .subject_name(_name(name))
@@ -43,6 +58,8 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(end - 10 * _DAY)
             .not_valid_after(end)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(signer, critical=False)
         )
 
     def certify(self, name: str, *, expired: bool = False) -> str:

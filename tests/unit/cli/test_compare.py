@@ -1,5 +1,7 @@
 """What we say of a device is held against what its gateway saw."""
 
+from typing import Any
+
 import pytest
 
 from pushsvc.cli.demo.compare import SHOWN, Comparison, Seen, difference
@@ -59,6 +61,11 @@ def test_every_difference_is_found(line: Line, seen: Seen | None) -> None:
     assert difference(line, seen) is not None
 
 
+def told(**ios: int) -> dict[str, Any]:
+    """The push, as the API tells it."""
+    return {"devices": sum(ios.values()), "by_device_type": {"ios": ios}}
+
+
 def comparison(**theirs: Seen) -> Comparison:
     return Comparison(theirs=theirs)
 
@@ -68,7 +75,7 @@ def test_a_whole_push_matches() -> None:
     compared = comparison(t=Seen(1, 1, 200, ""))
     compared.take([SENT])
 
-    assert compared.finish({"ios": {"sent": 1, "failed": 0}})
+    assert compared.finish(told(sent=1, failed=0), wished=1)
 
 
 def test_a_device_with_two_ends_is_found() -> None:
@@ -76,7 +83,7 @@ def test_a_device_with_two_ends_is_found() -> None:
     compared = comparison(t=Seen(1, 1, 200, ""))
     compared.take([SENT, SENT])
 
-    assert not compared.finish({"ios": {"sent": 2}})
+    assert not compared.finish(told(sent=2), wished=2)
 
 
 def test_a_token_that_is_not_ours_is_found() -> None:
@@ -84,7 +91,7 @@ def test_a_token_that_is_not_ours_is_found() -> None:
     compared = comparison(t=Seen(1, 1, 200, ""), other=Seen(1, 1, 200, ""))
     compared.take([SENT])
 
-    assert not compared.finish({"ios": {"sent": 1}})
+    assert not compared.finish(told(sent=1), wished=1)
     assert compared.mismatches == ["other: was sent to, and is not in our ledger"]
 
 
@@ -93,7 +100,7 @@ def test_counts_that_are_not_the_ledger_are_found() -> None:
     compared = comparison(t=Seen(1, 1, 200, ""))
     compared.take([SENT])
 
-    assert not compared.finish({"ios": {"sent": 2}})
+    assert not compared.finish(told(sent=2), wished=2)
 
 
 def test_mismatches_are_counted_beyond_those_that_are_told() -> None:
@@ -101,5 +108,29 @@ def test_mismatches_are_counted_beyond_those_that_are_told() -> None:
     compared = comparison()
     compared.take(Line(str(n), "ios", OutcomeClass.OK, "", 1) for n in range(3 * SHOWN))
 
-    assert not compared.finish({"ios": {"sent": 3 * SHOWN}})
+    assert not compared.finish(told(sent=3 * SHOWN), wished=3 * SHOWN)
     assert (len(compared.mismatches), compared.mismatched) == (SHOWN, 3 * SHOWN)
+
+
+def test_a_push_for_fewer_devices_than_were_wished_is_found() -> None:
+    """Ledgers that agree on too little are no success."""
+    compared = comparison(t=Seen(1, 1, 200, ""))
+    compared.take([SENT])
+
+    assert not compared.finish(told(sent=1), wished=2)
+
+
+def test_a_push_for_nobody_is_found() -> None:
+    """Two empty ledgers agree."""
+    compared = comparison()
+
+    assert not compared.finish({"devices": 0, "by_device_type": {}}, wished=10)
+
+
+def test_a_push_that_reached_nobody_is_found() -> None:
+    """Where nothing is accepted, nothing is shown to work."""
+    compared = comparison(t=Seen(1, 0, 410, "Unregistered"))
+    compared.take([DEAD])
+
+    assert not compared.finish(told(failed=1), wished=1)
+    assert compared.mismatches == ["counts: no device was sent to"]

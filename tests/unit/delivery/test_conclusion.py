@@ -57,7 +57,8 @@ def concluded(answers: list[Answer], *, push: Push = PUSH, attempt: int = 1) -> 
         recipients=(),
         attempt=attempt,
         leases=1,
-        expired=False,
+        leased_at=NOW,
+        seconds_left=None,
         outcomes=bytes(len(ids)),
         badges={},
     )

@@ -1,6 +1,6 @@
 """When a push is due, and until when."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, strategies as st
@@ -52,6 +52,16 @@ def test_absolute_times_are_understood_in_every_form(push_time: object) -> None:
     [
         pytest.param({"push_time": "soon"}, "push_time", 115, id="words"),
         pytest.param({"push_time": "2026-03-01T13:00:00"}, "push_time", 115, id="no zone"),
+        pytest.param({"push_time": "2026-03-01-13:00"}, "push_time", 115, id="no zone, but a sign"),
+        pytest.param(
+            {"push_time": "9999-12-31T23:59:59-14:00"}, "push_time", 115, id="after the calendar"
+        ),
+        pytest.param(
+            {"expiration_time": "0001-01-01T00:00:00+14:00"},
+            "expiration_time",
+            115,
+            id="before the calendar",
+        ),
         pytest.param({"push_time": True}, "push_time", 115, id="bool"),
         pytest.param({"push_time": float("nan")}, "push_time", 115, id="NaN"),
         pytest.param({"push_time": 1e30}, "push_time", 115, id="beyond the calendar"),
@@ -99,7 +109,18 @@ def test_an_interval_counts_from_the_moment_the_push_is_due() -> None:
     assert found.expiration_interval == 90
 
 
-@given(st.floats() | st.integers() | st.text(max_size=30) | st.booleans() | st.none())
+offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+moments = st.datetimes(timezones=offsets | st.none() | st.timezones()).map(datetime.isoformat)
+edges = st.builds(
+    lambda moment, offset: moment.replace(tzinfo=offset).isoformat(),
+    st.sampled_from([datetime.min, datetime.max]),  # noqa: DTZ901 - the zone comes with the offset
+    offsets,
+)
+
+
+@given(
+    st.floats() | st.integers() | st.text(max_size=30) | st.booleans() | st.none() | moments | edges
+)
 def test_any_time_resolves_or_is_refused_by_name(value: object) -> None:
     """No value of any type gets through as anything else."""
     for field in ("push_time", "expiration_time", "expiration_interval"):

@@ -16,6 +16,8 @@ def test_a_sealed_secret_opens_with_its_key_and_owner_only() -> None:
         (Seal(new_secret_key()), "app 1 apns", sealed),
         (seal, "app 2 apns", sealed),
         (seal, "app 1 apns", sealed[:-1] + bytes([sealed[-1] ^ 1])),
+        (seal, "app 1 apns", sealed[:5]),
+        (seal, "app 1 apns", b""),
     ]:
         with pytest.raises(SealingError, match="PUSHSVC_SECRET_KEY"):
             opener.open(text, owner=owner)

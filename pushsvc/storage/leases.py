@@ -1,0 +1,58 @@
+"""A lease renewed for as long as its work goes on, and the work stopped when the lease is lost."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from pushsvc.storage.engine import DATABASE_ERRORS
+
+log = structlog.get_logger(__name__)
+
+#: Renewals in one lease: the third may still come late.
+RENEWALS_PER_LEASE = 3
+#: Work that ends its process is taken up so often; more, and it is the work that ends processes.
+LEASE_LIMIT = 5
+
+
+@asynccontextmanager
+async def held(
+    renew: Callable[[], Awaitable[bool]], *, lease_seconds: float, name: str
+) -> AsyncIterator[None]:
+    """Renew a lease while the block runs; cut the block off when it is lost.
+
+    It is lost when `renew` says so, or could not be asked for as long as the lease lasts: then
+    another worker has the work, or may have it at any moment. The block ends where it stands, and
+    what follows it goes on.
+    """
+    owner = asyncio.current_task()
+    assert owner is not None
+    lost = False
+
+    async def watch() -> None:
+        nonlocal lost
+        renewed_at = time.monotonic()
+        while not lost:
+            await asyncio.sleep(lease_seconds / RENEWALS_PER_LEASE)
+            try:
+                lost = not await renew()
+                renewed_at = time.monotonic()
+            except DATABASE_ERRORS as error:
+                log.warning("lease.not_renewed", lease=name, error=str(error))
+                lost = time.monotonic() - renewed_at >= lease_seconds
+        log.warning("lease.lost", lease=name)
+        owner.cancel()
+
+    watcher = asyncio.create_task(watch(), name=f"lease of {name}")
+    try:
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+    except asyncio.CancelledError:
+        # Ours alone ends the block alone; somebody else's goes on.
+        if not lost or owner.uncancel():
+            raise
