@@ -11,15 +11,11 @@ of all of it: each function may be called twice, late, or on another machine.
 """
 
 import asyncio
-import hashlib
 import random
-from collections.abc import Callable
 
-import orjson
 import structlog
 from sqlalchemy import ColumnElement
 
-from pushsvc.clock import Clock
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.conclusion import Rules, conclude
 from pushsvc.errors import (
@@ -34,7 +30,6 @@ from pushsvc.model import (
     App,
     Batch,
     Device,
-    Json,
     Lane,
     Ledger,
     NewBatch,
@@ -66,8 +61,6 @@ CLOCK_LIMIT = 200
 #: that of the clock, which hands out what nobody closed; and the end of trying.
 FINISH_PAUSE_SECONDS = 0.1
 FINISH_SECONDS = 600
-#: Explicit devices have no row; their keys are told from row ids by the highest bit.
-EXPLICIT_KEY = 1 << 63
 
 
 # ---------------------------------------------------------------- submit
@@ -93,8 +86,8 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
             submission,
             app_id=app.id,
             schedule=when,
-            lane=_lane(submission, limit=resources.settings.urgent_audience_limit),
-            push_hash=_push_hash(submission.content),
+            lane=schedule.lane_of(submission, limit=resources.settings.urgent_audience_limit),
+            push_hash=body.push_hash(submission.content),
         )
     push = _matching(stored).push
     if not stored.replayed:
@@ -133,20 +126,6 @@ def _checked(submission: Submission, resources: Resources) -> Schedule:
             error.parse_code, InvalidPushError
         )
         raise kind(error.message, field=error.field) from error
-
-
-def _lane(submission: Submission, *, limit: int) -> Lane:
-    if submission.lane is not None:
-        return submission.lane
-    devices = submission.audience.get("devices")
-    return Lane.URGENT if devices is not None and len(devices) <= limit else Lane.BULK
-
-
-def _push_hash(content: Json) -> str:
-    """Return Parse's pushHash: MD5 of the alert's text, of its JSON, or of nothing."""
-    alert = content["data"].get("alert", "")
-    text = alert.encode() if isinstance(alert, str) else orjson.dumps(alert)
-    return hashlib.md5(text, usedforsecurity=False).hexdigest()
 
 
 # ---------------------------------------------------------------- plan
@@ -283,8 +262,8 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 sheet,
                 shape_of=_shapes(resources, push),
                 gateway_of=gateways.choose,
-                key_of=_keys(batch),
-                in_time=_in_time(batch, resources.clock),
+                key_of=dispatch.keys_of(batch),
+                in_time=dispatch.in_time(batch, resources.clock),
             )
     finally:
         sheet.settle_rest(dispatch.NOT_SENT)
@@ -307,15 +286,6 @@ def _settle_early(
         sheet.settle_rest(dispatch.WORKER_LOST)
 
 
-def _in_time(batch: Batch, clock: Clock) -> Callable[[], bool]:
-    """Tell whether the push has not expired yet, as counted from the lease."""
-    left, now = batch.seconds_left, clock.monotonic
-    if left is None:
-        return lambda: True
-    end = now() + left
-    return lambda: now() < end
-
-
 def _shapes(resources: Resources, push: Push) -> dispatch.ShapeOf:
     shaper = body.Shaper(
         push.content,
@@ -333,13 +303,6 @@ def _shapes(resources: Resources, push: Push) -> dispatch.ShapeOf:
         return shaper.on(gateway)(device.app_identifier, device.locale, device.badge)
 
     return shape_of
-
-
-def _keys(batch: Batch) -> dispatch.KeyOf:
-    if batch.installation_ids:
-        return batch.installation_ids.__getitem__
-    first = EXPLICIT_KEY | batch.seq << 32
-    return lambda index: first | index
 
 
 async def _finish(

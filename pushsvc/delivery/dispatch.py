@@ -6,8 +6,9 @@ from typing import Final
 
 import structlog
 
+from pushsvc.clock import Clock
 from pushsvc.delivery.gateway import Gateway, Message
-from pushsvc.model import ACCEPTED, Answer, Device, OutcomeClass, Refused, Shape
+from pushsvc.model import ACCEPTED, Answer, Batch, Device, OutcomeClass, Refused, Shape
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +26,9 @@ NO_INSTALLATION: Final = Answer(OutcomeClass.TOKEN_DEAD, "InstallationGone")
 #: A worker died over the batch; the message may have been sent.
 WORKER_LOST: Final = Answer(OutcomeClass.UNKNOWN, "WorkerLost")
 EXPIRED: Final = Answer(OutcomeClass.EXPIRED, "Expired")
+
+#: Explicit devices have no row; their keys are told from row ids by the highest bit.
+EXPLICIT_KEY: Final = 1 << 63
 
 ShapeOf = Callable[[Device], Shape | Refused | None]
 KeyOf = Callable[[int], int]
@@ -53,6 +57,23 @@ class Sheet:
     def is_open(self, index: int) -> bool:
         """Tell whether nothing came of this device yet."""
         return self.outcomes[index] == OutcomeClass.OPEN
+
+
+def keys_of(batch: Batch) -> KeyOf:
+    """Return the 64-bit key of the device at each place: its row's, or batch and place."""
+    if batch.installation_ids:
+        return batch.installation_ids.__getitem__
+    first = EXPLICIT_KEY | batch.seq << 32
+    return lambda index: first | index
+
+
+def in_time(batch: Batch, clock: Clock) -> Callable[[], bool]:
+    """Return what tells whether the push has not expired yet, as counted from the lease."""
+    left, now = batch.seconds_left, clock.monotonic
+    if left is None:
+        return lambda: True
+    end = now() + left
+    return lambda: now() < end
 
 
 async def send(

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pushsvc.model import Schedule, Submission
+from pushsvc.model import Lane, Schedule, Submission
 
 #: Parse's push guide: at most two weeks ahead.
 FARTHEST: Final = timedelta(weeks=2)
@@ -52,6 +52,14 @@ def resolve(submission: Submission, *, now: datetime) -> Schedule:
         push_time=iso(due_at),
         expiration_interval=math.ceil(interval) if isinstance(interval, int | float) else None,
     )
+
+
+def lane_of(submission: Submission, *, limit: int) -> Lane:
+    """Return the lane that was asked for; else few named devices are urgent, all others bulk."""
+    if submission.lane is not None:
+        return submission.lane
+    devices = submission.audience.get("devices")
+    return Lane.URGENT if devices is not None and len(devices) <= limit else Lane.BULK
 
 
 def iso(moment: datetime) -> str:

@@ -1,8 +1,11 @@
 """One push's content in the shape of each gateway, for each device at the price of a look-up."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, Generic, TypeVar
+
+import orjson
 
 from pushsvc.model import GatewayName, Json, Refused, Shape
 from pushsvc.shaping import apns, fcm, limits, wns
@@ -17,6 +20,7 @@ __all__ = [
     "badge_change",
     "check_content",
     "gateway_of",
+    "push_hash",
 ]
 
 #: Parse's device types, those of its SDKs of today included -> the gateway that reaches them.
@@ -43,6 +47,13 @@ ValueT = TypeVar("ValueT")
 def gateway_of(device_type: str) -> GatewayName | None:
     """Return the gateway that reaches devices of this type; None when there is none."""
     return _GATEWAYS.get(device_type)
+
+
+def push_hash(content: Json) -> str:
+    """Return Parse's pushHash: MD5 of the alert's text, of its JSON, or of nothing."""
+    alert = content["data"].get("alert", "")
+    text = alert.encode() if isinstance(alert, str) else orjson.dumps(alert)
+    return hashlib.md5(text, usedforsecurity=False).hexdigest()
 
 
 class _Memo(dict[KeyT, ValueT], Generic[KeyT, ValueT]):

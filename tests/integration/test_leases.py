@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
@@ -16,7 +17,7 @@ from pushsvc import pipeline
 from pushsvc.clock import SystemClock
 from pushsvc.config import Settings
 from pushsvc.errors import InvalidPushTimeError
-from pushsvc.model import Ledger, OutcomeClass, PushState
+from pushsvc.model import Batch, Ledger, OutcomeClass, PushState
 from pushsvc.shaping import body
 from pushsvc.storage import batches, tables
 from pushsvc.storage.leases import LEASE_LIMIT, held
@@ -93,7 +94,7 @@ async def test_a_batch_whose_lease_ran_out_can_be_closed_until_another_claims_it
     push = await site.push()
     await pipeline.plan_push(site.resources, push.id)
 
-    async def lease() -> batches.Batch | None:
+    async def lease() -> Batch | None:
         return await batches.lease_batch(
             site.engine,
             push.id,
@@ -193,7 +194,7 @@ async def test_a_repeat_is_answered_after_its_times_have_passed(site: Site) -> N
 async def test_a_redis_that_stumbles_costs_no_place_in_a_lane() -> None:
     """arq takes a place before it asks Redis; sixteen failures must not make the lane deaf."""
 
-    async def job(_context: object) -> None:
+    async def job(_context: dict[Any, Any], *_: Any, **__: Any) -> None:
         """Nothing."""
 
     pool = ConnectionPool(connection_class=UnixDomainSocketConnection, path="/nowhere/redis.sock")

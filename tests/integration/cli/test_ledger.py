@@ -114,7 +114,7 @@ async def test_what_the_simulators_saw_agrees(site: Site) -> None:
         push = await site.done(await site.push())
     page, _ = site.simulators.ledger.token_page(gateway=None, after=0, limit=10)
     theirs = {one.token: Seen.of(one.as_json()) for one in page}
-    counts = {"ios": {"sent": 2, "failed": 1}}
+    told = {"devices": 3, "by_device_type": {"ios": {"sent": 2, "failed": 1}}}
 
     honest = Comparison(theirs=theirs)
     forged = Comparison(theirs=theirs | {tokens[0]: Seen(1, 0, 410, "Unregistered")})
@@ -122,6 +122,6 @@ async def test_what_the_simulators_saw_agrees(site: Site) -> None:
         honest.take(part)
         forged.take(part)
 
-    assert honest.finish(counts)
-    assert not forged.finish(counts)
+    assert honest.finish(told, wished=3)
+    assert not forged.finish(told, wished=3)
     assert forged.mismatches[0].startswith(tokens[0])
