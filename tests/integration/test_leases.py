@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 from arq.connections import ArqRedis
+from arq.typing import WorkerCoroutine
 from arq.worker import func
 from redis.asyncio import ConnectionPool, UnixDomainSocketConnection
 from redis.exceptions import RedisError
@@ -194,12 +195,12 @@ async def test_a_repeat_is_answered_after_its_times_have_passed(site: Site) -> N
 async def test_a_redis_that_stumbles_costs_no_place_in_a_lane() -> None:
     """arq takes a place before it asks Redis; sixteen failures must not make the lane deaf."""
 
-    async def job(_context: dict[Any, Any], *_: Any, **__: Any) -> None:
+    async def job(_context: object) -> None:
         """Nothing."""
 
     pool = ConnectionPool(connection_class=UnixDomainSocketConnection, path="/nowhere/redis.sock")
     lane = LaneWorker(
-        functions=[func(job, name="job")],
+        functions=[func(cast(WorkerCoroutine, job), name="job")],
         queue_name="test",
         redis_pool=ArqRedis(pool),
         max_jobs=2,
