@@ -363,8 +363,8 @@ async def close_push(resources: Resources, push_id: int) -> None:
             return
         push = await pushes.get_push(connection, push_id)
         counts = await pushes.counts_of(connection, push)
-    outcomes = {o.value: n for o, n in tally.by_outcome(tally.total(counts)).items() if n}
-    log.info("push.done", push=push.object_id, devices=push.devices, **outcomes)
+    classes = {c.name.lower(): n for c, n in sorted(tally.total(counts).items())}
+    log.info("push.done", push=push.object_id, devices=push.devices, **classes)
 
 
 # ---------------------------------------------------------------- the clock

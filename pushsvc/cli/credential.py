@@ -11,7 +11,7 @@ import typer
 from pushsvc.cli import session
 from pushsvc.cli.display import result, table
 from pushsvc.cli.failures import MISTAKE, CommandError
-from pushsvc.cli.options import AppName, Json
+from pushsvc.cli.options import MOST_ID, AppName, Json
 from pushsvc.delivery import credentials as parsing
 from pushsvc.delivery.credentials import CredentialError
 from pushsvc.model import Credential, GatewayName
@@ -121,7 +121,9 @@ def list_(*, app_name: AppName, as_json: Json = False) -> None:
 
 @app.command()
 def revoke(
-    credential_id: Annotated[int, typer.Argument(help="The id, from `credential list`.")],
+    credential_id: Annotated[
+        int, typer.Argument(min=1, max=MOST_ID, help="The id, from `credential list`.")
+    ],
     *,
     as_json: Json = False,
 ) -> None:

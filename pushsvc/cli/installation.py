@@ -1,5 +1,6 @@
 """`pushsvc installation`: many installations at once, from a file."""
 
+import codecs
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -73,6 +74,9 @@ def import_(
 
     Fields have Parse's names; what is there already is updated. Exits with 1 if a line was bad.
     """
+    if rejects is not None and rejects.exists() and file.exists() and rejects.samefile(file):
+        message = "--rejects names the file that is imported, and would empty it. Name another."
+        raise CommandError(message, code="same_file", status=MISTAKE, field="--rejects")
 
     async def work(resources: Resources) -> Tally:
         async with resources.engine.connect() as connection:
@@ -158,6 +162,9 @@ def lines_of(file: IO[bytes]) -> Iterator[Line]:
     while content := file.readline(LINE_BYTES + 1):
         number += 1
         size = len(content)
+        if number == 1:
+            # Some editors begin a file with it; it is no part of the line.
+            content = content.removeprefix(codecs.BOM_UTF8)
         while not content.endswith(b"\n") and (rest := file.readline(LINE_BYTES)):
             size += len(rest)
             if rest.endswith(b"\n"):

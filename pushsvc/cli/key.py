@@ -7,7 +7,7 @@ import typer
 from pushsvc.cli import session
 from pushsvc.cli.display import result, table
 from pushsvc.cli.failures import MISTAKE, CommandError
-from pushsvc.cli.options import AppName, Json
+from pushsvc.cli.options import MOST_ID, AppName, Json
 from pushsvc.resources import Resources
 from pushsvc.storage import apps
 from pushsvc.storage.apps import Key, KeyKind, Scope
@@ -66,7 +66,9 @@ def list_(*, app_name: AppName, as_json: Json = False) -> None:
 
 @app.command()
 def revoke(
-    key_id: Annotated[int, typer.Argument(help="The key's id, from `key list`.")],
+    key_id: Annotated[
+        int, typer.Argument(min=1, max=MOST_ID, help="The key's id, from `key list`.")
+    ],
     *,
     as_json: Json = False,
 ) -> None:

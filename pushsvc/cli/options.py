@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+#: The ids of rows are Postgres's bigint.
+MOST_ID = 2**63 - 1
+
 AppName = Annotated[str, typer.Option("--app", help="Name or application id of the app.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on, instead of PUSHSVC_HOST.")]
 Port = Annotated[int | None, typer.Option(help="Port, instead of PUSHSVC_PORT; 0 for any.")]

@@ -14,8 +14,9 @@ from pushsvc.cli.display import cell, result
 from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.cli.options import AppName, Json
 from pushsvc.cli.push import follow
-from pushsvc.model import Counts, Lane, Push, PushState, Source, Submission
+from pushsvc.model import Counts, Lane, Outcome, Push, PushState, Source, Submission
 from pushsvc.resources import Resources
+from pushsvc.stats import tally
 
 app = typer.Typer(add_completion=False)
 
@@ -78,7 +79,13 @@ def send(
     told = f"Push {push.object_id} is stored; it is due at {cell(push.due_at)}."
     shown = watching.shown(push, counts) if wait else [told]
     result({"push": views.shown(push, counts)}, *shown, as_json=as_json)
-    return int(push.state is PushState.FAILED)
+    return int(push.state is PushState.FAILED or (wait and _reached_nobody(counts)))
+
+
+def _reached_nobody(counts: Counts) -> bool:
+    """Tell whether there were devices, and not one got it."""
+    outcomes = tally.by_outcome(tally.total(counts))
+    return any(outcomes.values()) and not outcomes[Outcome.SENT]
 
 
 def _submission(body: Mapping[str, Any], *, devices_limit: int) -> Submission:

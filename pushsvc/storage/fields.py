@@ -4,6 +4,7 @@ Texts and codes are Parse's: 105 a bad name, 108 an unknown operator, 111 a wron
 channels, 114 a token, 116 too large, 121 a bad nested key, 132 an installation id, 133 a type.
 """
 
+import math
 import re
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
@@ -346,6 +347,8 @@ def _apply(name: str, operation: Operation, stored: Any) -> Any:
         if stored is not None and not is_number(stored):
             mismatch(name, type_name(stored), operation.value)
         total = (stored or 0) + operation.value
+        if not math.isfinite(total):
+            refuse(111, name, f"incrementing {name} by that much leaves the range of numbers")
         return total if name != BADGE or total != int(total) else int(total)
     if stored is not None and not isinstance(stored, list):
         mismatch(name, type_name(stored), operation.value)

@@ -98,6 +98,10 @@ def parse_find(params: Mapping[str, Any]) -> Find:
     )
 
 
+#: Postgres sorts by 1,664 columns at most; nobody needs to come near.
+MOST_ORDER_FIELDS: Final = 32
+
+
 def parse_get(params: Mapping[str, Any]) -> Keys:
     """Return which fields a get asks for.
 
@@ -118,6 +122,9 @@ def _number(params: Mapping[str, Any], name: str, *, default: int, code: int) ->
 
 def _order(value: Any) -> tuple[Order, ...]:
     names = [name.strip() for name in str(value).split(",")] if value is not None else []
+    if len(names) > MOST_ORDER_FIELDS:
+        message = f"order names {len(names)} fields; at most {MOST_ORDER_FIELDS} are taken."
+        raise InvalidQueryError(message, parse_code=INVALID_KEY_NAME)
     order = tuple(
         Order(field=name.removeprefix("-"), descending=name.startswith("-"))
         for name in names

@@ -56,6 +56,7 @@ def test_what_has_no_effect_is_accepted() -> None:
         ({"skip": 10_001}, 118),
         ({"order": "a.b"}, 105),
         ({"order": "--a"}, 105),
+        ({"order": ",".join(f"a{n}" for n in range(2_000))}, 105),
     ],
 )
 def test_what_cannot_be_asked_is_refused(params: dict[str, Any], code: int) -> None:

@@ -1,11 +1,14 @@
 """A file of installations is read line by line, whatever is in it."""
 
+import codecs
 import io
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
+from pushsvc.cli import root
 from pushsvc.cli.installation import LINE_BYTES, lines_of, parse_line
 
 GOOD = b'{"deviceType": "ios", "deviceToken": "aa"}'
@@ -20,6 +23,29 @@ def test_lines_have_the_numbers_an_editor_shows() -> None:
         (4, b"b"),
         (5, b"c"),
     ]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
+    """Some editors begin a file with it."""
+    (line,) = lines_of(io.BytesIO(codecs.BOM_UTF8 + GOOD))
+
+    assert line.content == GOOD
+
+
+def test_the_file_that_is_imported_is_not_emptied_by_its_rejects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also under another name: the mistake is told, and the file is as it was."""
+    file, other = tmp_path / "installations.ndjson", tmp_path / "rejects.ndjson"
+    file.write_bytes(GOOD)
+    other.symlink_to(file)
+
+    for rejects in (file, other):
+        arguments = ["installation", "import", str(file), "--app", "a", "--rejects", str(rejects)]
+        assert root.run(arguments) == 2
+        assert "--rejects" in capsys.readouterr().err
+
+    assert file.read_bytes() == GOOD
 
 
 def test_a_line_without_end_is_not_read_into_memory() -> None:

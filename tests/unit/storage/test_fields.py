@@ -162,3 +162,13 @@ def test_an_imported_row_has_values_only() -> None:
         "objectId": "abcdefghij",
         "createdAt": "2020-01-01T00:00:00+00:00",
     }
+
+
+def test_an_increment_beyond_the_numbers_is_refused_and_the_value_stays() -> None:
+    """JSON has no infinity: the sum would be stored as null."""
+    fields = parse_installation_fields({"score": {"__op": "Increment", "amount": 1e308}})
+
+    with pytest.raises(InvalidInstallationError) as caught:
+        changed(fields, {"score": 1e308})
+
+    assert caught.value.parse_number == 111
