@@ -137,14 +137,6 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
-    @field_validator("gateway_ca_file")
-    @classmethod
-    def _ca_file_can_be_read(cls, value: Path | None) -> Path | None:
-        if value is not None and not os.access(value, os.R_OK):
-            message = "is not a file that can be read"
-            raise ValueError(message)
-        return value
-
     @field_validator("redis_url")
     @classmethod
     def _redis_is_redis(cls, value: str | None) -> str | None:

@@ -10,7 +10,7 @@ import aiohttp
 import structlog
 
 from pushsvc.clock import Clock
-from pushsvc.config import Settings
+from pushsvc.config import Settings, SettingsError
 from pushsvc.delivery import credentials
 from pushsvc.delivery.apns.client import ApnsGateway
 from pushsvc.delivery.apns.provider_token import shared_provider_token
@@ -118,7 +118,12 @@ class Builder:
             GatewayName.WNS: self._wns,
         }
         ca_file = settings.gateway_ca_file
-        self._ssl_context = client_context(str(ca_file) if ca_file else None)
+        try:
+            self._ssl_context = client_context(str(ca_file) if ca_file else None)
+        except OSError as error:  # ssl.SSLError is one
+            why = error.strerror or str(error)
+            message = f"Setting gateway_ca_file (PUSHSVC_GATEWAY_CA_FILE): {ca_file}: {why}."
+            raise SettingsError(message) from error
 
     def build(self, credential: Credential) -> Gateway[Shape]:
         """Return a gateway, not yet connected.

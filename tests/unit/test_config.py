@@ -43,9 +43,3 @@ def test_another_bad_value_is_shown() -> None:
     """Whoever reads it can find it again."""
     with pytest.raises(SettingsError, match="got 70000"):
         config.load(port=70000)
-
-
-def test_a_ca_file_that_is_not_there_is_named_with_its_setting() -> None:
-    """Not only by the first command that would use it."""
-    with pytest.raises(SettingsError, match=r"gateway_ca_file.*/nonexistent/ca\.pem"):
-        config.load(gateway_ca_file="/nonexistent/ca.pem")
