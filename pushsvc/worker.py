@@ -4,7 +4,7 @@ Only this module and `planning/queue.py` know arq.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -29,6 +29,8 @@ PAUSE_SECONDS = 1
 JOB_TIMEOUT_SECONDS = 15 * 60
 #: The jobs of dead workers stay at the queue's head until that timeout: look past many of them.
 READ_LIMIT = 500
+#: A round of a loop takes milliseconds; where Redis or Postgres hang, no longer is waited.
+LAST_ROUND_SECONDS = 1.0
 #: After the running jobs are told to stop, they have so long to write down what is out.
 LAST_WRITES_SECONDS = 1.5
 
@@ -43,10 +45,10 @@ async def run_worker(
     """
     async with open_resources(settings) as resources, asyncio.TaskGroup() as group:
         lanes = [_lane(resources, lane) for lane in Lane]
+        ending = asyncio.Event()
         loops = [
-            group.create_task(_forever(lanes[0].main), name="lane urgent"),
-            group.create_task(_forever(lanes[1].main), name="lane bulk"),
-            group.create_task(_clock(resources), name="clock"),
+            *(group.create_task(_forever(lane), name=f"lane {lane.queue_name}") for lane in lanes),
+            group.create_task(_clock(resources, ending), name="clock"),
         ]
         if ready is not None:
             ready()
@@ -54,7 +56,8 @@ async def run_worker(
             await stop.wait()
         finally:
             # The loops first: none of them may start a job behind the drain's back.
-            await _end(loops)
+            ending.set()
+            await _end(lanes, loops)
             await _drain(lanes, within_seconds=settings.shutdown_seconds)
 
 
@@ -68,8 +71,19 @@ async def deliver_batch(context: dict[str, Any], push_id: int, seq: int) -> None
     await pipeline.deliver_batch(context["resources"], push_id, seq)
 
 
+class LaneEndedError(Exception):
+    """The lane was told to end, and is between two polls."""
+
+
 class LaneWorker(Worker):
-    """arq's worker, which outlives a Redis that stumbles."""
+    """arq's worker, which outlives a Redis that stumbles, and can be ended between two polls."""
+
+    ending = False
+
+    async def _poll_iteration(self) -> None:
+        if self.ending:
+            raise LaneEndedError
+        await super()._poll_iteration()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Start jobs. Give the place back that arq takes before it asks Redis, and then forgets."""
@@ -106,29 +120,38 @@ def _lane(resources: Resources, lane: Lane) -> LaneWorker:
     )
 
 
-async def _forever(main: Callable[[], Awaitable[None]]) -> None:
-    """Keep a lane polling, whatever Redis does meanwhile."""
-    while True:
+async def _forever(lane: LaneWorker) -> None:
+    """Keep a lane polling until it is to end, whatever Redis does meanwhile."""
+    while not lane.ending:
         try:
-            await main()
+            await lane.main()
+        except LaneEndedError:
+            return
         except (RedisError, OSError) as error:
             log.warning("queue.unreachable", error=str(error))
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _clock(resources: Resources) -> None:
-    while True:
+async def _clock(resources: Resources, ending: asyncio.Event) -> None:
+    while not ending.is_set():
+        pause = resources.settings.clock_seconds
         try:
             await pipeline.tick(resources)
         except DATABASE_ERRORS as error:
             log.warning("clock.failed", error=str(error))
-            await asyncio.sleep(PAUSE_SECONDS)
-        await asyncio.sleep(resources.settings.clock_seconds)
+            pause += PAUSE_SECONDS
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), pause)
 
 
-async def _end(loops: list[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: redis-py can lose a cancellation that meets an answer."""
-    running = set(loops)
+async def _end(lanes: list[LaneWorker], loops: list[asyncio.Task[None]]) -> None:
+    """End the loops where they stand between two rounds; one that hangs is cancelled.
+
+    Until it has ended: redis-py can lose a cancellation that meets an answer.
+    """
+    for lane in lanes:
+        lane.ending = True
+    _, running = await asyncio.wait(loops, timeout=LAST_ROUND_SECONDS)
     while running:
         for loop in running:
             loop.cancel()
