@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, case, func, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, and_, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -216,6 +216,15 @@ async def lease_plan(
     return None if lease is None else (await get_push(connection, push_id), lease)
 
 
+def _planned_by(push_id: int, lease: int) -> ColumnElement[bool]:
+    """Return the fence: the push is still being planned, and under this lease."""
+    return and_(
+        pushes.c.id == push_id,
+        pushes.c.leases == lease,
+        pushes.c.state == PushState.PLANNING,
+    )
+
+
 async def record_piece(
     connection: AsyncConnection,
     push_id: int,
@@ -235,11 +244,7 @@ async def record_piece(
     """
     statement = (
         update(pushes)
-        .where(
-            pushes.c.id == push_id,
-            pushes.c.leases == lease,
-            pushes.c.state == PushState.PLANNING,
-        )
+        .where(_planned_by(push_id, lease))
         .values(
             planned_through=planned_through,
             batches_planned=pushes.c.batches_planned + batch_count,
@@ -258,11 +263,7 @@ async def finish_plan(connection: AsyncConnection, push_id: int, *, lease: int) 
     """Note that every device of the audience is in a batch."""
     statement = (
         update(pushes)
-        .where(
-            pushes.c.id == push_id,
-            pushes.c.leases == lease,
-            pushes.c.state == PushState.PLANNING,
-        )
+        .where(_planned_by(push_id, lease))
         .values(state=PushState.SENDING, lease_until=None)
     )
     await connection.execute(statement)
@@ -274,11 +275,7 @@ async def renew_plan(
     """Renew the plan's lease; False where another worker has taken it over."""
     statement = (
         update(pushes)
-        .where(
-            pushes.c.id == push_id,
-            pushes.c.leases == lease,
-            pushes.c.state == PushState.PLANNING,
-        )
+        .where(_planned_by(push_id, lease))
         .values(lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
     )
     return (await connection.execute(statement)).rowcount == 1
@@ -291,11 +288,7 @@ async def give_up_plan(
     nothing = pushes.c.batches_planned == 0
     statement = (
         update(pushes)
-        .where(
-            pushes.c.id == push_id,
-            pushes.c.leases == lease,
-            pushes.c.state == PushState.PLANNING,
-        )
+        .where(_planned_by(push_id, lease))
         .values(
             state=case((nothing, PushState.FAILED.value), else_=PushState.SENDING.value),
             finished_at=case((nothing, func.now())),
