@@ -8,11 +8,13 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 ARGS ?=
+# Thrice as slow when it is traced, and not needed for any branch.
+SLOW_WIRE_TESTS := tests/unit/wire/test_hpack_against_hpack.py
 
-.PHONY: help demo test test-unit check fmt bench lock clean
+.PHONY: help demo test test-unit test-wire wire-servers wire-coverage fuzz check fmt bench bench-wire lock clean
 
 help: ## Show this menu
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: $(READY) ## One push to 10,000 devices against strict simulators (ARGS="--json", ARGS="--keep")
 	@$(BIN)/pushsvc demo $(ARGS)
@@ -22,6 +24,20 @@ test: $(READY) ## All tests: unit, integration, acceptance, house (ARGS="-k badg
 
 test-unit: $(READY) ## Only the tests that need no sockets
 	@$(BIN)/python -m pytest tests/unit tests/house $(ARGS)
+
+test-wire: $(READY) wire-servers wire-coverage ## All proofs of the HTTP/2 wire, real servers among them
+	@$(BIN)/python -m pytest $(SLOW_WIRE_TESTS) tests/fuzz tests/integration/wire \
+		tests/integration/delivery/test_aioapns_pool.py tests/integration/delivery/test_stock_*.py $(ARGS)
+
+wire-servers: ## Install the HTTP/2 servers that the wire is held against, where that may be done
+	@sh tests/integration/wire/oracles/install.sh
+
+wire-coverage: $(READY) ## Unit tests alone go through every branch of the wire's core
+	@$(BIN)/coverage run --branch -m pytest -q tests/unit/wire --ignore=$(SLOW_WIRE_TESTS)
+	@$(BIN)/coverage report --fail-under=100 --include="$$($(BIN)/python -m tests.house.wire_core)"
+
+fuzz: $(READY) ## Inputs that nobody would send, at the wire (ARGS="--seconds 600")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: $(READY) ## Format, lint, import contracts, types
 	@$(BIN)/ruff format --check .
@@ -35,6 +51,9 @@ fmt: $(READY) ## Format and fix what can be fixed
 
 bench: $(READY) ## Figures against the sink (ARGS="--case broadcast --devices 100000 --json")
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-wire: $(READY) wire-servers ## The wire beside other HTTP/2 clients (ARGS=--json)
+	@$(BIN)/python -m bench.wire $(ARGS)
 
 lock: $(READY) ## Lock the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras \

@@ -36,10 +36,14 @@ http {{
   server {{
     listen 127.0.0.1:{port} ssl http2; server_name localhost;
     ssl_certificate {cert}; ssl_certificate_key {cert}; ssl_protocols TLSv1.2 TLSv1.3;
-    location / {{ access_log {dir}/{paths} path buffer=256k flush=1s; return 200; }}
+    {locations}
   }}
 }}
 """
+
+
+#: Says yes, and writes down the path.
+ACCEPT_ALL = "location / {{ access_log {dir}/{paths} path buffer=256k flush=1s; return 200; }}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,17 @@ class Sink:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Sink]:
-    """Start the sink on a free port, and stop it at the end."""
+def running(directory: Path, locations: str = ACCEPT_ALL) -> Iterator[Sink]:
+    """Start the sink on a free port, and stop it at the end; `locations` are nginx's."""
     authority, port = open_authority(directory), free_port()
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    start = _nginx(nginx, directory, authority, port=port) if nginx else _granian(authority, port)
+    nginx = find_nginx()
+    conf = NGINX_CONF.format(
+        dir=directory,
+        port=port,
+        cert=authority.chain_file,
+        locations=locations.format(dir=directory, paths=PATHS_FILE),
+    )
+    start = _nginx(nginx, directory, conf) if nginx else _granian(authority, port)
     with (directory / "sink.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own command line
             start,
@@ -102,6 +112,11 @@ def running(directory: Path) -> Iterator[Sink]:
         sink.stop()
 
 
+def find_nginx() -> str | None:
+    """Return where nginx is, also where only root has it on the path."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
 def free_port() -> int:
     """Return a port that nobody listens on now."""
     with socket.socket() as probe:
@@ -110,12 +125,10 @@ def free_port() -> int:
         return port
 
 
-def _nginx(program: str, directory: Path, authority: Authority, *, port: int) -> list[str]:
-    conf = directory / "nginx.conf"
-    conf.write_text(
-        NGINX_CONF.format(dir=directory, port=port, cert=authority.chain_file, paths=PATHS_FILE)
-    )
-    return [program, "-c", str(conf), "-e", str(directory / "error.log")]
+def _nginx(program: str, directory: Path, conf: str) -> list[str]:
+    file = directory / "nginx.conf"
+    file.write_text(conf)
+    return [program, "-c", str(file), "-e", str(directory / "error.log")]
 
 
 def _granian(authority: Authority, port: int) -> list[str]:

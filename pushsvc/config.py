@@ -20,7 +20,7 @@ PREFIX = "PUSHSVC_"
 FILE_VARIABLE = "PUSHSVC_CONFIG"
 DEFAULT_FILE = Path("pushsvc.toml")
 #: Settings with a secret in their value, which no message may show.
-SECRET_SETTINGS = frozenset({"database_url", "redis_url", "secret_key"})
+SECRET_SETTINGS = frozenset({"database_url", "gateway_proxy_url", "redis_url", "secret_key"})
 
 
 class SettingsError(Exception):
@@ -108,6 +108,16 @@ class Settings(BaseSettings):
     )
     gateway_ca_file: Path | None = Field(
         None, description="CA certificates that sign the gateways; for simulators and proxies."
+    )
+    gateway_proxy_url: SecretStr | None = Field(
+        None,
+        description="HTTP proxy for everything sent to gateways and their token endpoints, as "
+        "http://user:password@host:3128. Unset: none, whatever HTTPS_PROXY says.",
+    )
+    transport: Literal["wire", "aioapns", "pyfcm"] = Field(
+        "wire",
+        description="What sends: wire, our own for every gateway; aioapns, stock aioapns to APNs; "
+        "pyfcm, stock pyfcm to FCM. The gateways not named stay on the wire.",
     )
     apns_url: str = Field("https://api.push.apple.com", description="APNs, production.")
     apns_sandbox_url: str = Field(

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pushsvc import config, log
 from pushsvc.cli.failures import CommandError
 from pushsvc.config import Settings, SettingsError
+from pushsvc.delivery.gateways import proxy_of
 from pushsvc.model import App
 from pushsvc.resources import Resources, located, open_resources
 from pushsvc.storage import apps, migrate
@@ -30,6 +31,8 @@ def settings(**options: Any) -> Settings:
     read = config.load(**options)
     _check_url("database_url", read.database_url)
     _check_url("redis_url", read.redis_url)
+    # Told here it is told once, and not by each process that would go through it.
+    proxy_of(read)
     log.configure(level=read.log_level, form=read.log_format)
     return read
 

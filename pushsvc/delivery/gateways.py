@@ -14,11 +14,12 @@ from pushsvc.config import Settings, SettingsError
 from pushsvc.delivery import credentials
 from pushsvc.delivery.apns.client import ApnsGateway
 from pushsvc.delivery.apns.provider_token import shared_provider_token
+from pushsvc.delivery.credentials import ProviderKey, ServiceAccount
 from pushsvc.delivery.fcm import access_token as fcm_token
 from pushsvc.delivery.fcm.client import FcmGateway
 from pushsvc.delivery.gateway import Gateway
-from pushsvc.delivery.tokens import TokenStore
-from pushsvc.delivery.wire import Limits, Origin, Pool, client_context
+from pushsvc.delivery.tokens import SharedToken, TokenStore
+from pushsvc.delivery.wire import Limits, Origin, Pool, Proxy, client_context
 from pushsvc.delivery.wns import access_token as wns_token
 from pushsvc.delivery.wns.client import WnsGateway
 from pushsvc.model import ApnsShape, Credential, FcmShape, GatewayName, Shape, WnsShape
@@ -113,10 +114,15 @@ class Builder:
         self._store = store
         self._session: aiohttp.ClientSession | None = None
         self._make: dict[GatewayName, Callable[[Credential], Gateway[Any]]] = {
-            GatewayName.APNS: self._apns,
-            GatewayName.FCM: self._fcm,
+            GatewayName.APNS: self._aioapns if settings.transport == "aioapns" else self._apns,
+            GatewayName.FCM: self._pyfcm if settings.transport == "pyfcm" else self._fcm,
             GatewayName.WNS: self._wns,
         }
+        self._proxy = proxy_of(settings)
+        if self._proxy is not None and settings.transport == "aioapns":
+            # Its own way through one knows no credentials, and waits for ever when refused.
+            message = "Setting transport (PUSHSVC_TRANSPORT): aioapns cannot use gateway_proxy_url."
+            raise SettingsError(message)
         ca_file = settings.gateway_ca_file
         try:
             self._ssl_context = client_context(str(ca_file) if ca_file else None)
@@ -140,12 +146,11 @@ class Builder:
 
     def _apns(self, credential: Credential) -> Gateway[ApnsShape]:
         key = credentials.parse_apns(credential.public, credential.secret)
-        sandbox = key.environment == credentials.SANDBOX
-        url = self._settings.apns_sandbox_url if sandbox else self._settings.apns_url
+        url = self._apns_url(key)
         # APNs starts a connection at one stream, and punishes who opens more.
         limits = Limits(max_connections=self._settings.gateway_connections, await_settings=True)
         return ApnsGateway(
-            lambda: Pool(Origin.from_url(url), ssl_context=self._ssl_context, limits=limits),
+            lambda: self._pool(url, limits),
             shared_provider_token(key, store=self._store, clock=self._clock),
             clock=self._clock,
             timeout_seconds=self._settings.gateway_timeout_seconds,
@@ -157,14 +162,39 @@ class Builder:
         limits = Limits(max_connections=self._settings.gateway_connections, ping_after_seconds=None)
         return FcmGateway(
             account.project_id,
-            Pool(
-                Origin.from_url(self._settings.fcm_url),
-                ssl_context=self._ssl_context,
-                limits=limits,
-            ),
-            fcm_token.shared_access_token(
-                account, session=self._tokens_session(), store=self._store, clock=self._clock
-            ),
+            self._pool(self._settings.fcm_url, limits),
+            self._google_token(account),
+            clock=self._clock,
+            timeout_seconds=self._settings.gateway_timeout_seconds,
+        )
+
+    def _aioapns(self, credential: Credential) -> Gateway[ApnsShape]:
+        from pushsvc.delivery.apns.stock import StockApnsGateway  # noqa: PLC0415 - seldom used
+
+        key = credentials.parse_apns(credential.public, credential.secret)
+        return StockApnsGateway(
+            key,
+            credential.secret,
+            shared_provider_token(key, store=self._store, clock=self._clock),
+            url=self._apns_url(key),
+            ssl_context=self._ssl_context,
+            connections=self._settings.gateway_connections,
+            clock=self._clock,
+            timeout_seconds=self._settings.gateway_timeout_seconds,
+        )
+
+    def _pyfcm(self, credential: Credential) -> Gateway[FcmShape]:
+        from pushsvc.delivery.fcm.stock import StockFcmGateway  # noqa: PLC0415 - seldom used
+
+        account = credentials.parse_service_account(credential.secret)
+        proxy_url = self._settings.gateway_proxy_url
+        return StockFcmGateway(
+            account,
+            self._google_token(account),
+            url=self._settings.fcm_url,
+            ca_file=self._settings.gateway_ca_file,
+            proxy_url=proxy_url.get_secret_value() if proxy_url else None,
+            connections=self._settings.gateway_connections,
             clock=self._clock,
             timeout_seconds=self._settings.gateway_timeout_seconds,
         )
@@ -181,11 +211,31 @@ class Builder:
                 clock=self._clock,
                 live_url=self._settings.wns_token_url,
                 entra_url=self._settings.wns_entra_url,
+                proxy=self._proxy,
             ),
             clock=self._clock,
             timeout_seconds=self._settings.gateway_timeout_seconds,
             ssl_context=_http1(self._settings.gateway_ca_file),
             connect_to=(host, int(port)) if connect_to else None,
+            proxy=self._proxy,
+        )
+
+    def _pool(self, url: str, limits: Limits) -> Pool:
+        return Pool(
+            Origin.from_url(url), ssl_context=self._ssl_context, limits=limits, proxy=self._proxy
+        )
+
+    def _apns_url(self, key: ProviderKey) -> str:
+        sandbox = key.environment == credentials.SANDBOX
+        return self._settings.apns_sandbox_url if sandbox else self._settings.apns_url
+
+    def _google_token(self, account: ServiceAccount) -> SharedToken:
+        return fcm_token.shared_access_token(
+            account,
+            session=self._tokens_session(),
+            store=self._store,
+            clock=self._clock,
+            proxy=self._proxy,
         )
 
     def _tokens_session(self) -> aiohttp.ClientSession:
@@ -193,6 +243,25 @@ class Builder:
             connector = aiohttp.TCPConnector(ssl=_http1(self._settings.gateway_ca_file))
             self._session = aiohttp.ClientSession(connector=connector)
         return self._session
+
+
+def proxy_of(settings: Settings) -> Proxy | None:
+    """Return the proxy that everything goes through, if there is one.
+
+    Raises:
+        SettingsError: the setting is not the URL of one; does not show it.
+    """
+    if settings.gateway_proxy_url is None:
+        return None
+    try:
+        return Proxy.from_url(settings.gateway_proxy_url.get_secret_value())
+    except ValueError as error:
+        message = (
+            f"Setting gateway_proxy_url (PUSHSVC_GATEWAY_PROXY_URL): {error}. Write "
+            "http://host:port or http://user:password@host:port, with user and password "
+            "percent-encoded."
+        )
+        raise SettingsError(message) from error
 
 
 def _http1(ca_file: Path | None) -> ssl.SSLContext:

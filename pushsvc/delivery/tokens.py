@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pushsvc.clock import Clock
-from pushsvc.delivery import answers, retry
+from pushsvc.delivery import answers, retry, way
+from pushsvc.delivery.wire import Proxy
 from pushsvc.model import Answer, OutcomeClass
 
 #: After a failure nobody asks again for so long: thousands of messages wait behind one answer.
@@ -227,7 +228,12 @@ def jwt(
 
 
 async def exchange(
-    session: aiohttp.ClientSession, url: str, form: Mapping[str, str], *, clock: Clock
+    session: aiohttp.ClientSession,
+    url: str,
+    form: Mapping[str, str],
+    *,
+    clock: Clock,
+    proxy: Proxy | None = None,
 ) -> Token:
     """Ask an OAuth 2.0 token endpoint for an access token (RFC 6749 4.4 and 5).
 
@@ -238,11 +244,13 @@ async def exchange(
     """
     timeout = aiohttp.ClientTimeout(total=EXCHANGE_TIMEOUT_SECONDS)
     try:
-        async with session.post(url, data=form, allow_redirects=False, timeout=timeout) as response:
+        async with session.post(
+            url, data=form, allow_redirects=False, timeout=timeout, **way.through(proxy)
+        ) as response:
             status, after = response.status, response.headers.get("Retry-After")
             body = await read_bounded(response)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        reason = f"token_unavailable: {type(error).__name__}"
+        reason = f"token_unavailable: {way.failure(error)}"
         raise TokenError(Answer(OutcomeClass.RETRY_BACKOFF, reason)) from error
     return read_token(status, body, retry_after=after, clock=clock)
 

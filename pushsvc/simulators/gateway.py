@@ -2,7 +2,7 @@
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from typing import ClassVar
 
@@ -124,6 +124,7 @@ class Gateway(ABC):
         """An entry with what all gateways have; a message is known by its payload until told."""
         digest = sha256(exchange.body).digest()
         bearer = exchange.fields.get(b"authorization", b"")
+        credential = sha256(bearer).hexdigest()[:HASH_DIGITS] if bearer else ""
         return Entry(
             time=self.now(),
             gateway=self.name,
@@ -132,8 +133,19 @@ class Gateway(ABC):
             token=token,
             message_id=message_id,
             identity=digest,
-            credential=sha256(bearer).hexdigest()[:HASH_DIGITS] if bearer else "",
+            fields=tuple(as_text(exchange.fields, credential)),
+            credential=credential,
             payload_bytes=exchange.size,
             payload_sha256=digest,
             payload=exchange.body[: self.knobs.ledger_payload_bytes],
         )
+
+
+def as_text(fields: Mapping[bytes, bytes], credential: str) -> Iterator[tuple[str, str]]:
+    """The fields for the ledger. A token may be good for the real gateway: it stays out."""
+    for name, value in fields.items():
+        text = value.decode("utf-8", "backslashreplace")
+        if name == b"authorization":
+            scheme, space, _token = text.partition(" ")
+            text = f"{scheme} {credential}" if space else credential
+        yield name.decode("ascii", "backslashreplace"), text

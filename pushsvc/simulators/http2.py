@@ -1,14 +1,15 @@
 """The simulators' HTTP/2 wire: asyncio around python-hyper's h2, strict about what senders do."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
+from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     PingReceived,
     RemoteSettingsChanged,
     RequestReceived,
@@ -18,15 +19,13 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
-from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame, SettingsFrame
+from hyperframe.frame import GoAwayFrame, RstStreamFrame
 
-from pushsvc.simulators import transports
 from pushsvc.simulators.exchange import Answer, Session
 from pushsvc.simulators.gateway import DISOWNED, OVER_LIMIT, Gateway
-from pushsvc.simulators.h2_core import MAX_HEADER_LIST_BYTES, IndexWatch, new_h2
+from pushsvc.simulators.h2_core import IndexWatch
 from pushsvc.simulators.http2_exchange import HIGHEST_STREAM_ID, H2Exchange
-from pushsvc.simulators.timers import Timers
+from pushsvc.simulators.http2_output import Output
 
 #: h2 walks its open streams for every new one, so it is fed little by little: 16 KiB is ~50 pushes.
 FEED_BYTES = 16 * 1024
@@ -37,36 +36,30 @@ WRITE_BYTES = 64 * 1024
 #: Streams beyond the limit that may wait for their refusal before the connection is ended.
 MAX_REFUSALS_WAITING = 1000
 
+Composing = Callable[[H2Connection], None]
+Shaping = Callable[[bytes], bytes]
 
-class Connection(asyncio.Protocol):
+
+class Connection(Output):
     """One HTTP/2 connection of a sender."""
 
     def __init__(
         self, gateway: Gateway, session: Session, *, lost: "Callable[[Connection], None]"
     ) -> None:
+        super().__init__(gateway.streams)
         self._gateway = gateway
         self._session = session
         self._lost = lost
-        self._limit, self._authorised_limit = gateway.streams
-        # Limits told in SETTINGS and not yet acknowledged; h2 itself is told of no limit: it would
-        # end the connection where a gateway refuses the stream.
-        self._told: list[int] = []
-        self._h2 = new_h2()
         self._indexing = IndexWatch(self._h2)
         self._exchanges: dict[int, H2Exchange] = {}
         self._refusals_waiting = 0
         self._blocked: dict[int, list[memoryview]] = {}
-        self._timers = Timers()
-        self._out: list[bytes] = []
         self._consumed = 0
-        self._unsent = self._unwritten = 0
-        self._granted = self._limit
         self._idle_pings = 0
         self._last_owned = HIGHEST_STREAM_ID
         #: The highest stream the sender has opened.
         self.highest_seen = 0
-        self._closed = self._dark = self._full = self._in_read = self._ending = False
-        self._transport: asyncio.Transport
+        self._ending = self._miserly = False
         self._on: dict[type[Event], Callable[[Any], None]] = {
             RequestReceived: self._request_received,
             DataReceived: self._data_piece_received,
@@ -76,21 +69,11 @@ class Connection(asyncio.Protocol):
             RemoteSettingsChanged: self._window_opened,
             SettingsAcknowledged: self._settings_acknowledged,
             PingReceived: self._ping_received,
+            PingAckReceived: self._ping_echoed,
             ConnectionTerminated: self._goaway_received,
         }
 
     # Asyncio calls these.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send our SETTINGS."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._send_settings(
-            {
-                SettingCodes.MAX_CONCURRENT_STREAMS: self._limit,
-                SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADER_LIST_BYTES,
-            }
-        )
-        self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what was still to be answered."""
@@ -112,16 +95,10 @@ class Connection(asyncio.Protocol):
         self._in_read = False
         self._flush()
 
-    def pause_writing(self) -> None:
-        """The sender does not read our answers: do not read its requests either."""
-        self._full = True
-        self._transport.pause_reading()
-
     def resume_writing(self) -> None:
         """The sender reads again."""
-        self._full = False
+        super().resume_writing()
         if not self._dark:
-            self._transport.resume_reading()
             self._write_blocked()
 
     # Events of h2.
@@ -139,7 +116,12 @@ class Connection(asyncio.Protocol):
             react = self._on.get(type(event))
             if react is not None and not (self._closed or self._dark):
                 react(event)
-        if self._consumed >= WINDOW_REFILL_BYTES and not self._closed:
+        if self._consumed >= WINDOW_REFILL_BYTES and not self._miserly:
+            self._refill()
+
+    def _refill(self) -> None:
+        """Grant the connection anew what has been sent."""
+        if self._consumed and not self._closed:
             self._h2.increment_flow_control_window(self._consumed)
             self._consumed = 0
 
@@ -152,7 +134,7 @@ class Connection(asyncio.Protocol):
         exchange.indexed = self._indexing.indexed(exchange.fields)
         if event.stream_id > self._last_owned:
             exchange.preset = DISOWNED
-        elif self._in_flight() >= self._limit:
+        elif self._in_flight() >= self._told.limit:
             exchange.preset = OVER_LIMIT
             self._refuse_later()
         self.highest_seen = event.stream_id
@@ -207,9 +189,7 @@ class Connection(asyncio.Protocol):
 
     def _settings_acknowledged(self, event: SettingsAcknowledged) -> None:
         del event
-        if self._told:
-            self._limit = self._granted = max(self._told)
-            self._told.pop(0)
+        self._told.acknowledged()
 
     def _ping_received(self, event: PingReceived) -> None:
         del event
@@ -220,6 +200,11 @@ class Connection(asyncio.Protocol):
             code = ErrorCodes.ENHANCE_YOUR_CALM
             self.goaway(self.highest_seen, code=code, debug=b"too_many_pings")
             self.hang_up()
+
+    def _ping_echoed(self, event: PingAckReceived) -> None:
+        echoed = self._on_echo.pop(event.ping_data or b"", None)
+        if echoed is not None:
+            echoed()
 
     def _goaway_received(self, event: ConnectionTerminated) -> None:
         """The sender opens no more streams, but gets its answers."""
@@ -268,47 +253,37 @@ class Connection(asyncio.Protocol):
             self._disown(above=last)
         self._flush()
 
-    def hang_up(self) -> None:
-        """Close after everything written so far."""
-        if not self._closed:
-            self._last_write()
-            self._transport.close()
-
-    def reset_tcp(self) -> None:
-        """Close with RST; what was answered before is handed to the kernel first."""
-        if not self._closed:
-            self._last_write()
-            transports.reset(self._transport)
-
-    def _last_write(self) -> None:
-        self._in_read = False
-        self._flush()
-        self._closed = True
-        self._timers.cancel()
-
-    def go_dark(self) -> None:
-        """Stop reading and writing; TCP stays up until the sender or the deadline ends it."""
-        self._in_read = False
-        self._flush()
-        self._dark = True
-        self._transport.pause_reading()
-        self.after(transports.DARK_SECONDS, self._transport.abort)
-
-    def after(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call later, unless the connection is closed by then."""
-        if not self._closed:
-            self._timers.after(seconds, call)
-
-    def abort(self) -> None:
-        """End at once: the simulators are being closed."""
-        self._closed = True
-        self._transport.abort()
-
     def raise_limit(self) -> None:
-        """Tell the limit of authorised senders, once; it holds as soon as that is written."""
-        if self._authorised_limit != self._limit and self._authorised_limit not in self._told:
-            self._send_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self._authorised_limit})
-            self._granted = max(self._limit, self._authorised_limit)
+        """Tell the limit of authorised senders, once."""
+        frame = self._told.authorised()
+        if frame is not None:
+            self._write_frame(frame)
+
+    # What only faults of this wire ask for.
+
+    def compose(self, stream_id: int, write: Composing, shape: Shaping) -> bool:
+        """Let `write` make a whole answer with h2, and `shape` change its octets.
+
+        False if the sender waits for it no more.
+        """
+        if not self._writable(stream_id):
+            return False
+        self._out.append(self._h2.data_to_send())
+        write(self._h2)
+        self._out.append(shape(self._h2.data_to_send()))
+        self._forget(stream_id)
+        self._flush()
+        return True
+
+    def starve(self, seconds: float) -> None:
+        """Grant the connection nothing for so long."""
+        self._miserly = True
+        self.after(seconds, self._grant_again)
+
+    def _grant_again(self) -> None:
+        self._miserly = False
+        self._refill()
+        self._flush()
 
     # Our side of the wire.
 
@@ -348,7 +323,8 @@ class Connection(asyncio.Protocol):
 
     def _write_blocked(self) -> None:
         for stream_id in list(self._blocked):
-            self._write_pieces(stream_id)
+            if self._writable(stream_id):
+                self._write_pieces(stream_id)
         self._flush()
 
     def _write_pieces(self, stream_id: int) -> None:
@@ -372,27 +348,3 @@ class Connection(asyncio.Protocol):
             if self._unsent >= WRITE_BYTES:
                 self._write_out()
         self._forget(stream_id)
-
-    def _send_settings(self, settings: dict[int, int]) -> None:
-        if SettingCodes.MAX_CONCURRENT_STREAMS in settings:
-            self._told.append(settings[SettingCodes.MAX_CONCURRENT_STREAMS])
-        self._write_frame(SettingsFrame(0, settings=settings))
-
-    def _write_frame(self, frame: Frame) -> None:
-        """A frame of our own making, after what h2 has ready."""
-        self._out.append(self._h2.data_to_send())
-        self._out.append(frame.serialize())
-
-    def _flush(self) -> None:
-        """One write for everything; while reading, the reader does it at its end."""
-        if not (self._in_read or self._dark or self._closed):
-            self._write_out()
-
-    def _write_out(self) -> None:
-        self._out.append(self._h2.data_to_send())
-        written = b"".join(self._out)
-        self._out.clear()
-        self._unsent = self._unwritten = 0
-        self._limit = self._granted
-        if written:
-            self._transport.write(written)

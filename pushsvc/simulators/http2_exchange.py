@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from h2.connection import H2Connection
+
 from pushsvc.simulators.exchange import Answer, Exchange
 
 if TYPE_CHECKING:
@@ -81,3 +83,13 @@ class H2Exchange(Exchange):
     def grant_streams(self) -> None:
         """SETTINGS with the limit of authorised senders."""
         self.connection.raise_limit()
+
+    def compose(
+        self,
+        answer: Answer,
+        write: Callable[[H2Connection], None],
+        shape: Callable[[bytes], bytes] = bytes,
+    ) -> None:
+        """The answer in frames that `write` makes with h2; `shape` changes their octets."""
+        if self.connection.compose(self.stream_id, write, shape):
+            self.settle(answer)

@@ -7,6 +7,8 @@ from typing import Any
 
 #: Distinct words held for sharing; beyond that each entry has its own.
 MAX_SHARED_WORDS = 10_000
+#: Fields that are another in every request, so that there is nothing to share.
+UNSHARED_FIELDS = frozenset({":path", "apns-id"})
 
 
 # Not frozen: an entry is opened when the request is complete and settled when it is answered.
@@ -31,6 +33,8 @@ class Entry:
     priority: str = ""
     expiration: str = ""
     collapse_id: str = ""
+    #: Every header field, in its order, names in lower case; `authorization` without its token.
+    fields: tuple[tuple[str, str], ...] = ()
     #: First hex digits of the SHA-256 of the bearer token, so that minting can be counted.
     credential: str = ""
     payload_bytes: int = 0
@@ -56,6 +60,7 @@ class Entry:
     def as_json(self) -> dict[str, Any]:
         """Every public field, with the digest in hex and the payload as text."""
         return {name: getattr(self, name) for name in PUBLISHED} | {
+            "fields": dict(self.fields),
             "payload_sha256": self.payload_sha256.hex(),
             "payload": self.payload.decode(errors="replace"),
         }
@@ -141,6 +146,7 @@ class Ledger:
         # Broadcasts repeat payloads, topics and priorities; each is held once.
         self._payloads: dict[bytes, bytes] = {}
         self._words: dict[str, str] = {}
+        self._fields: dict[tuple[str, str], tuple[str, str]] = {}
 
     def open(self, entry: Entry) -> None:
         """Take down a request that was read to its end."""
@@ -156,6 +162,7 @@ class Ledger:
             return
         entry.payload = self._payloads.setdefault(entry.payload_sha256, entry.payload)
         self._share_words(entry)
+        self._share_fields(entry)
         self._entries.append(entry)
         entry.seq = len(self._entries)
         if summary is not None:
@@ -244,6 +251,14 @@ class Ledger:
             entry.priority = share(entry.priority, entry.priority)
             entry.expiration = share(entry.expiration, entry.expiration)
             entry.credential = share(entry.credential, entry.credential)
+
+    def _share_fields(self, entry: Entry) -> None:
+        if len(self._fields) < MAX_SHARED_WORDS:
+            share = self._fields.setdefault
+            entry.fields = tuple(
+                field if field[0] in UNSHARED_FIELDS else share(field, field)
+                for field in entry.fields
+            )
 
     def _walk(self, gateway: str | None, token: str | None, after: int) -> Iterator[Entry]:
         if token is None:

@@ -1,6 +1,7 @@
 """What both wires do to a connection that a fault ends."""
 
 import asyncio
+import os
 import socket
 import struct
 
@@ -13,3 +14,13 @@ def reset(transport: asyncio.Transport) -> None:
     linger = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()
+
+
+def half_close(transport: asyncio.Transport) -> None:
+    """FIN without close_notify: the peer hears no more from us, and we still read.
+
+    On a copy of the descriptor, since uvloop's socket has no `shutdown`.
+    """
+    descriptor = os.dup(transport.get_extra_info("socket").fileno())
+    with socket.socket(fileno=descriptor) as copy:
+        copy.shutdown(socket.SHUT_WR)

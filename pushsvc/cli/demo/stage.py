@@ -97,6 +97,8 @@ def settings(read: Settings, place: Place) -> Settings:
             "host": "127.0.0.1",
             "port": 0,
             "parse_mount": PARSE_MOUNT,
+            # The simulators are on this machine.
+            "gateway_proxy_url": None,
         }
     )
 

@@ -107,7 +107,7 @@ class ApnsGateway:
         for index, key, device_token, shape in pulled:
             if kind is None or shape is not kind.shape:
                 kind = self._kind(shape, token)
-            if not _is_device_token(device_token):
+            if not is_device_token(device_token):
                 run.refuse(index, BAD_DEVICE_TOKEN)
             elif isinstance(kind.template, Answer):
                 run.refuse(index, kind.template)
@@ -196,7 +196,8 @@ def _id_tail(device_key: int) -> bytes:
     return (device_key & _64_BITS).to_bytes(8).hex("-", 6).encode()
 
 
-def _is_device_token(text: str) -> bool:
+def is_device_token(text: str) -> bool:
+    """Tell whether this can be a token at all; if not, Apple is not asked."""
     if len(text) not in TOKEN_HEX_DIGITS:
         return False
     try:

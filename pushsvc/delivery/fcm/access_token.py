@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from pushsvc.clock import Clock
 from pushsvc.delivery.credentials import ServiceAccount
 from pushsvc.delivery.tokens import SharedToken, Token, TokenStore, exchange, fingerprint, jwt
+from pushsvc.delivery.wire import Proxy
 
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -21,13 +22,18 @@ ASSERTION_SECONDS: Final = 3600
 
 
 def shared_access_token(
-    account: ServiceAccount, *, session: aiohttp.ClientSession, store: TokenStore, clock: Clock
+    account: ServiceAccount,
+    *,
+    session: aiohttp.ClientSession,
+    store: TokenStore,
+    clock: Clock,
+    proxy: Proxy | None = None,
 ) -> SharedToken:
     """Return the one token of this service account."""
 
     async def mint(_stale: Token | None) -> Token:
         form = {"grant_type": GRANT_TYPE, "assertion": assertion(account, now=clock.now())}
-        return await exchange(session, account.token_uri, form, clock=clock)
+        return await exchange(session, account.token_uri, form, clock=clock, proxy=proxy)
 
     name = f"fcm:{account.client_email}:{fingerprint(account.private_key)}"
     return SharedToken(name, mint, store=store, clock=clock)

@@ -6,18 +6,21 @@ from pushsvc.delivery.wire.headers import Call, Template
 from pushsvc.delivery.wire.limits import Limits
 from pushsvc.delivery.wire.origin import Origin
 from pushsvc.delivery.wire.pool import Pool
-from pushsvc.delivery.wire.stats import Stats
+from pushsvc.delivery.wire.proxy import Proxy
+from pushsvc.delivery.wire.stats import Health, Stats
 from pushsvc.delivery.wire.tls import client_context
 
 __all__ = [
     "Answered",
     "Call",
     "HeaderError",
+    "Health",
     "Limits",
     "Malformed",
     "NotProcessed",
     "Origin",
     "Pool",
+    "Proxy",
     "Stats",
     "Template",
     "Unknown",

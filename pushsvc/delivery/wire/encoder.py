@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from pushsvc.delivery.wire.errors import HeaderError
-from pushsvc.delivery.wire.headers import Template, check_path, check_value
+from pushsvc.delivery.wire.headers import Template, check_path, check_value, is_path, is_solid
 from pushsvc.delivery.wire.hpack import DEFAULT_TABLE_BYTES, field_bytes, integer, string
 from pushsvc.delivery.wire.static import STATIC, STATIC_FIELDS, STATIC_NAMES, Field
 
@@ -30,12 +30,7 @@ _PLANS_PER_ROUND: Final = 1_024
 _EVICTIONS_PER_ROUND: Final = 8
 
 #: String lengths as bytes, ready made for what is usual.
-_LENGTHS: Final = tuple(integer(length, 7) for length in range(512))
-
-
-def _length(value: bytes) -> bytes:
-    size = len(value)
-    return _LENGTHS[size] if size < len(_LENGTHS) else integer(size, 7)
+_LENGTHS: Final = {length: integer(length, 7) for length in range(512)}
 
 
 class _Plan(NamedTuple):
@@ -67,17 +62,21 @@ class Encoder:
         Raises:
             HeaderError: path or varying must not be sent; nothing was encoded.
         """
-        check_path(path)
+        if not is_path(path):
+            check_path(path)
         plan = self._plans.get(template)
         if plan is None or plan.epoch != self._epoch:
             return self._introduce(template, path, varying)
-        names = plan.names
+        _, before_path, after_path, names = plan
         if len(varying) != len(names):
             raise _miscounted(template, varying)
-        parts = [plan.before_path, _length(path), path, plan.after_path]
+        size = len(path)
+        parts = [before_path, _LENGTHS.get(size) or integer(size, 7), path, after_path]
         for at, value in enumerate(varying):
-            check_value(template.varying[at], value)
-            parts += (names[at], _length(value), value)
+            if not is_solid(value):
+                check_value(template.varying[at], value)
+            size = len(value)
+            parts += (names[at], _LENGTHS.get(size) or integer(size, 7), value)
         return b"".join(parts)
 
     def resize(self, size: int) -> None:

@@ -56,23 +56,25 @@ class Feed:
         self.failure: Exception | None = None
         self.look_ahead()
 
-    def take(self) -> Call | None:
-        """The next call, or None at the end; what a refused feed has left is given back."""
+    def take(self, most: int) -> Iterator[Call]:
+        """Up to `most` calls; none at the end, or when refused: what is left is given back."""
         if self.refused is not None:
-            return None
-        call = self._held
-        if call is not None:
-            self._held = None
-            return call
-        if self.ended:
-            return None
+            return
+        if self._held is not None:
+            call, self._held = self._held, None
+            yield call
+            most -= 1
+        if self.ended or not most:
+            return
         try:
-            return next(self._calls)
-        except StopIteration:
+            for call in self._calls:
+                yield call
+                most -= 1
+                if not most:
+                    return
             self.ended = True
         except Exception as error:  # noqa: BLE001 - the caller's own; it is raised to the caller
             self.fail(error)
-        return None
 
     def put_back(self, call: Call) -> None:
         """The call could not be opened now."""
@@ -96,7 +98,7 @@ class Feed:
     def look_ahead(self) -> None:
         """With nothing in flight, learn whether there is more: no connection is worth nothing."""
         if not self.ended and self._held is None:
-            self._held = self.take()
+            self._held = next(self.take(1), None)
         if self.ended and not self.in_flight and not self.done.done():
             self.done.set_result(None)
 

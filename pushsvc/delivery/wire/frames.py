@@ -34,6 +34,7 @@ MAX_STREAM_ID: Final = 2**31 - 1
 HEADER: Final = Struct(">BHBBI")
 HEADER_BYTES: Final = HEADER.size
 _WORD: Final = Struct(">I")
+WORD_BYTES: Final = _WORD.size
 _TWO_WORDS: Final = Struct(">II")
 
 Frame = tuple[int, int, int, bytes]

@@ -11,8 +11,9 @@ from pushsvc.delivery.wire.static import STATIC_NAMES, Field
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 #: No control octets, and no space at either end (section 8.2.1).
 _VALUE: Final = re.compile(rb"(?:[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?)?")
-_SOLID: Final = re.compile(rb"[\x21-\x7e]*").fullmatch
-_PATH: Final = re.compile(rb"/[\x21-\x7e]*").fullmatch
+#: The usual value, of visible ASCII alone; and a path, which may be nothing else.
+is_solid: Final = re.compile(rb"[\x21-\x7e]*").fullmatch
+is_path: Final = re.compile(rb"/[\x21-\x7e]*").fullmatch
 
 #: Fields of the connection, not of a request (section 8.2.2); and those the connection states
 #: itself, where a second opinion could only disagree.
@@ -40,17 +41,15 @@ def check_name(name: bytes) -> None:
 
 def check_value(name: bytes, value: bytes) -> None:
     """Refuse control octets (CR, LF and NUL would let a value become a second field)."""
-    if _SOLID(value):
-        return
-    if not _VALUE.fullmatch(value):
-        raise HeaderError(name, "the value has a control octet, or a space at its end")
     if name == b"te" and value != b"trailers":
         raise HeaderError(name, "may only be trailers")
+    if not _VALUE.fullmatch(value):
+        raise HeaderError(name, "the value has a control octet, or a space at its end")
 
 
 def check_path(path: bytes) -> None:
     """Refuse a :path that is not visible ASCII from its slash on."""
-    if not _PATH(path):
+    if not is_path(path):
         raise HeaderError(b":path", "not visible ASCII that starts with a slash")
 
 
@@ -88,6 +87,8 @@ class Template:
             check_value(name, value)
         for name in varying:
             check_name(name)
+            if name == b"te":
+                raise HeaderError(name, "has one value only, and cannot vary")
         if not _NAME.fullmatch(method.lower()):
             raise HeaderError(b":method", "not a token")
         self.fields = tuple(fields)

@@ -3,8 +3,8 @@
 from collections import deque
 from typing import Final, NamedTuple
 
+from pushsvc.delivery.wire import huffman
 from pushsvc.delivery.wire.errors import ErrorCode, PeerError
-from pushsvc.delivery.wire.huffman import Huffman
 from pushsvc.delivery.wire.static import STATIC, Field
 
 DEFAULT_TABLE_BYTES: Final = 4_096
@@ -13,9 +13,6 @@ FIELD_OVERHEAD: Final = 32
 
 #: 5 bytes after the prefix carry 35 bits; no length or index of ours needs more.
 _MAX_INTEGER_BYTES: Final = 5
-#: Huffman strings remembered decoded, and how long they may be. Servers repeat most of theirs.
-_MAX_STRINGS: Final = 512
-_MAX_STRING_BYTES: Final = 128
 
 #: In an integer: another octet follows.
 _MORE: Final = 0x80
@@ -73,8 +70,10 @@ class Block(NamedTuple):
     fields: tuple[Field, ...]
     #: Decoding read and changed no state: equal bytes will always mean equal fields.
     stateless: bool
-    #: So many leading fields are those of the block before.
-    kept: int
+    #: Where the last field's value starts; 0 where that field is no literal, or was dropped.
+    value_at: int
+    #: Octets the list had left before its last field.
+    room: int
 
 
 class Decoder:
@@ -83,9 +82,6 @@ class Decoder:
     `limit` is what our SETTINGS allow. Fields beyond `max_list_bytes` are dropped while
     decoding, so that a small block of large references costs no memory; the table still
     follows every field.
-
-    One block often starts as the one before did (status, server, date) and differs in its last
-    field (an id). Where that start is the same bytes, and reads no state, it is not read again.
     """
 
     def __init__(self, max_list_bytes: int) -> None:
@@ -93,15 +89,8 @@ class Decoder:
         self._table: deque[Field] = deque()
         self._used = 0
         self._size = self._limit = DEFAULT_TABLE_BYTES
-        self._huffman = Huffman()
-        self._strings: dict[bytes, bytes] = {}
         self._stateless = True
-        #: The last block, if it was stateless: its bytes, its fields, where each ends, and how
-        #: much room the list had then.
-        self._last = b""
-        self._fields: list[Field] = []
-        self._ends: list[int] = []
-        self._rooms: list[int] = []
+        self._value_at = 0
 
     def allow(self, limit: int) -> None:
         """Our HEADER_TABLE_SIZE is in force: the peer has acknowledged it.
@@ -119,32 +108,19 @@ class Decoder:
         Raises:
             PeerError: COMPRESSION_ERROR, for whatever breaks RFC 7541.
         """
-        kept = self._same_start(block)
-        fields, ends, rooms = self._fields[:kept], self._ends[:kept], self._rooms[:kept]
-        room = rooms[-1] if kept else self._max_list_bytes
         self._stateless = True
-        at = ends[-1] if kept else self._size_updates(block)
+        self._value_at = 0
+        fields: list[Field] = []
+        before = room = self._max_list_bytes
+        at = self._size_updates(block)
         while at < len(block):
+            self._value_at = 0
             field, at = self._field(block, at)
-            room -= len(field[0]) + len(field[1]) + FIELD_OVERHEAD
+            before, room = room, room - field_bytes(field)
             if room >= 0:
                 fields.append(field)
-                ends.append(at)
-                rooms.append(room)
-        self._last = block if self._stateless else b""
-        self._fields, self._ends, self._rooms = fields, ends, rooms
-        return Block(tuple(fields), self._stateless, kept)
-
-    def _same_start(self, block: bytes) -> int:
-        """How many fields of the last block this one starts with; none if it is stateful."""
-        last, ends = self._last, self._ends
-        if not last:
-            return 0
-        for kept in range(len(ends), 0, -1):
-            end = ends[kept - 1]
-            if block[:end] == last[:end]:
-                return kept
-        return 0
+        value_at = self._value_at if room >= 0 else 0
+        return Block(tuple(fields), self._stateless, value_at, before)
 
     def _size_updates(self, block: bytes) -> int:
         """Obey the size updates that open a block (section 4.2); the answer is where they end."""
@@ -178,28 +154,23 @@ class Decoder:
             name = self._entry(index)[0]
         else:
             name, at = self._string(block, at)
+        self._value_at = at
         value, at = self._string(block, at)
         return name, value, at
 
-    def _string(self, block: bytes, at: int) -> tuple[bytes, int]:
+    @staticmethod
+    def _string(block: bytes, at: int) -> tuple[bytes, int]:
+        """The string at `at` (section 5.2), and where the next thing starts.
+
+        Raises:
+            PeerError: it is cut off, or its Huffman code is bad.
+        """
         length, start = read_integer(block, at, 0x7F)
         end = start + length
         if end > len(block):
             raise PeerError(ErrorCode.COMPRESSION_ERROR, "string is cut off")
         octets = block[start:end]
-        if not block[at] & _HUFFMAN:
-            return octets, end
-        value = self._strings.get(octets)
-        if value is None:
-            value = self._huffman.decode(octets)
-            self._remember(octets, value)
-        return value, end
-
-    def _remember(self, octets: bytes, value: bytes) -> None:
-        if len(octets) <= _MAX_STRING_BYTES:
-            if len(self._strings) >= _MAX_STRINGS:
-                self._strings.clear()
-            self._strings[octets] = value
+        return (huffman.decode(octets) if block[at] & _HUFFMAN else octets), end
 
     def _entry(self, index: int) -> Field:
         """The field at `index`: static first, then ours from the newest (section 2.3.3)."""

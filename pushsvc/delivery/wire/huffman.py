@@ -32,10 +32,6 @@ _SYMBOLS: Final = {
 _EOS: Final = 256
 _EOS_BITS: Final = 30
 
-#: Steps a connection remembers. A usual peer needs some hundreds; one that tries for all
-#: 65,536 pays with its own speed beyond this.
-_MAX_STEPS: Final = 16_384
-
 
 def _codes() -> list[tuple[int, int, int]]:
     """(symbol, code, bits) in the order of the codes."""
@@ -78,51 +74,66 @@ _TREE: Final = _tree()
 _PADDINGS: Final = _paddings(_TREE)
 
 
-class _Row:
-    """What each byte does at one node: (the next row, symbols completed), as far as known."""
-
-    __slots__ = ("node", "steps")
-
-    def __init__(self, node: int) -> None:
-        self.node = node
-        self.steps: list[tuple[_Row, bytes] | None] = [None] * 256
+#: What one octet does: the row that comes next, and the symbols completed.
+_Step = tuple["_Row", bytes]
+#: The steps of one node by octet; empty until the node is first come to.
+_Row = list[_Step]
 
 
-class Huffman:
-    """Decodes byte by byte: each (node, byte) is walked bit by bit once, then remembered."""
+class _Code:
+    """Walks the tree octet by octet: each row is made once, for all connections.
+
+    There are 256 nodes, so all rows together have 65,536 steps, and a usual peer needs a tenth.
+    """
 
     def __init__(self) -> None:
-        self._rows = {0: _Row(0)}
-        self._known = 0
+        self._rows: dict[int, _Row] = {node: [] for node in {0, *_PADDINGS}}
+        self.root = self._rows[0]
+        #: The rows at which a string may end, by their identity: lists have no hash.
+        self.ends = frozenset(id(self._rows[node]) for node in _PADDINGS)
+        #: Where EOS leads, which may not be in a string: nothing leads out, nothing ends here.
+        self._dead: _Row = []
+        self._dead += [(self._dead, b"")] * 256
 
-    def decode(self, coded: bytes) -> bytes:
-        """The string behind `coded`.
+    def fill(self, row: _Row) -> None:
+        """Make the steps of a row that was come to."""
+        (node,) = (node for node, known in self._rows.items() if known is row)
+        row += [self._walk(node, octet) for octet in range(256)]
 
-        Raises:
-            PeerError: EOS within the string, or padding that is long or not all ones.
-        """
-        row = self._rows[0]
-        pieces: list[bytes] = []
-        add = pieces.append
-        for byte in coded:
-            row, symbols = row.steps[byte] or self._walk(row, byte)
-            add(symbols)
-        if row.node not in _PADDINGS:
-            raise PeerError(ErrorCode.COMPRESSION_ERROR, "bad Huffman padding")
-        return b"".join(pieces)
-
-    def _walk(self, row: _Row, byte: int) -> tuple[_Row, bytes]:
-        node = row.node
+    def _walk(self, node: int, octet: int) -> _Step:
         symbols = bytearray()
         for shift in range(7, -1, -1):
-            node = _TREE[node][byte >> shift & 1]
+            node = _TREE[node][octet >> shift & 1]
+            if node == ~_EOS:
+                return self._dead, b""
             if node < 0:
-                if ~node == _EOS:
-                    raise PeerError(ErrorCode.COMPRESSION_ERROR, "EOS in a Huffman string")
                 symbols.append(~node)
                 node = 0
-        step = (self._rows.setdefault(node, _Row(node)), bytes(symbols))
-        if self._known < _MAX_STEPS:
-            self._known += 1
-            row.steps[byte] = step
-        return step
+        return self._rows.setdefault(node, []), bytes(symbols)
+
+
+_CODE: Final = _Code()
+
+
+def decode(coded: bytes) -> bytes:
+    """The string behind `coded`.
+
+    Raises:
+        PeerError: EOS within the string, or padding that is long or not all ones.
+    """
+    row = _CODE.root
+    pieces: list[bytes] = []
+    octets, octet = iter(coded), 0
+    while True:
+        try:
+            for octet in octets:
+                row, symbols = row[octet]
+                pieces.append(symbols)
+            break
+        except IndexError:
+            _CODE.fill(row)
+            row, symbols = row[octet]
+            pieces.append(symbols)
+    if id(row) not in _CODE.ends:
+        raise PeerError(ErrorCode.COMPRESSION_ERROR, "EOS or bad padding in a Huffman string")
+    return b"".join(pieces)

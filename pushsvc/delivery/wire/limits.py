@@ -19,6 +19,9 @@ class Limits:
     max_connection_age_seconds: float = 6 * 3600.0
     #: DNS, TCP and TLS together.
     connect_timeout_seconds: float = 10.0
+    #: Our SETTINGS unacknowledged for so long: leave with SETTINGS_TIMEOUT. Liberal, since nothing
+    #: of ours waits for it.
+    settings_ack_seconds: float = 60.0
     #: Failed connects in a row after which waiting calls are given back as not processed.
     connect_attempts: int = 3
     #: The first pause after a failed connect; it doubles, with jitter, up to the most.
@@ -40,5 +43,8 @@ class Limits:
     max_body_bytes: int = 64 * 1024
     #: As RFC 9113 counts it: name + value + 32 for every field; what is longer is cut.
     max_header_list_bytes: int = 16 * 1024
+    #: The peer's HPACK table for responses. 0 lets us find most of them by their bytes; a peer that
+    #: breaks that rule (h2o before 2.3) gets the protocol's 4,096 from its next connection on.
+    response_table_bytes: int = 0
     #: What the peer may send us on one connection before we grant more.
     connection_window_bytes: int = 4 * 1024 * 1024

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, cast
 
 from pushsvc.delivery.wire.connection import Connection
-from pushsvc.delivery.wire.errors import HeaderError
+from pushsvc.delivery.wire.errors import ErrorCode, HeaderError
 from pushsvc.delivery.wire.feed import Feed
 from pushsvc.delivery.wire.limits import Limits
-from pushsvc.delivery.wire.stream import Settled
+from pushsvc.delivery.wire.requests import Settled
+from pushsvc.delivery.wire.stats import Health
+from pushsvc.delivery.wire.tls import ALPN
 
 #: Stream ids kept unused at the end of a connection's life: time to open the next one first.
 _SPARE_IDS = 2**20
@@ -29,8 +32,14 @@ class Keeper(Protocol):
     def refill(self, link: "Link") -> None:
         """Something was received, or the transport takes bytes again."""
 
+    def leaving(self, link: "Link") -> None:
+        """The peer has said that it leaves: GOAWAY, with what is known of it in the core."""
+
+    def over(self, link: "Link") -> None:
+        """Nothing more is sent or read here; all verdicts of the link have been told."""
+
     def gone(self, link: "Link") -> None:
-        """The transport is closed; all verdicts of the link have been told."""
+        """The transport is closed."""
 
 
 class Link(asyncio.BufferedProtocol):
@@ -53,8 +62,15 @@ class Link(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = memoryview(bytearray(_READ_BYTES))
         self._paused_at: float | None = None
+        #: When the peer last took some of what waits in the transport, and what that was then.
+        self._taken_at = 0.0
+        self._unwritten = 0
+        #: The last call that was pulled had to be put back.
+        self._window_full = False
         self._made_at = self._heard_at = clock()
         self._pinged_at: float | None = None
+        #: What we say when we leave.
+        self._parting = ErrorCode.NO_ERROR
         self._closed_at = self._retire_at = float("inf")
 
     def __repr__(self) -> str:
@@ -80,10 +96,27 @@ class Link(asyncio.BufferedProtocol):
         """The transport has as much as it wants to hold."""
         return self._paused_at is not None
 
+    @property
+    def full(self) -> bool:
+        """Whether streams, the connection's window or the transport leave no room for more."""
+        return self.paused or self._window_full or self.core.room() <= 0
+
     def worn(self, now: float) -> bool:
         """Whether another connection should take this one's place."""
         core = self.core
         return now >= self._retire_at or core.ids_left < _SPARE_IDS or core.resets_too_much
+
+    def health(self, now: float) -> Health:
+        """How the connection does."""
+        core = self.core
+        return Health(
+            accepts=self.accepts,
+            age_seconds=now - self._made_at,
+            silent_seconds=now - self._heard_at,
+            in_flight=len(core.streams),
+            allowed=core.allowed,
+            counts=replace(core.counts),
+        )
 
     # -- What the keeper orders ---------------------------------------------------------------
 
@@ -93,29 +126,34 @@ class Link(asyncio.BufferedProtocol):
         self._retire_at = retire_at
 
     def pull(self, feed: Feed, most: int) -> bool:
-        """Open up to `most` calls, or a turn's octets; False if the next must await the window."""
-        core = self.core
-        now = self._clock()
-        deadline = now + feed.timeout_seconds
-        octets = 0
-        for _ in range(most):
-            call = feed.take()
-            if call is None:
-                break
+        """Open up to `most` calls, or a turn's octets.
+
+        False if there is a call and not even one had room in the connection's window.
+        """
+        core, first_id, octets, fitted = self.core, self.core.next_id, 0, True
+        # Counted itself, so that a call which is rejected at once does not make the feed look
+        # ahead, past the one that is being taken; the keeper does that afterwards.
+        feed.in_flight += 1
+        for call in feed.take(most):
             try:
-                opened = core.open(call, feed, deadline)
+                fitted = core.open(call, feed)
             except HeaderError as error:
                 feed.reject(call[0], str(error))
                 continue
-            if not opened:
+            if not fitted:
                 feed.put_back(call)
-                return False
+                break
             feed.in_flight += 1
-            feed.progress_at = now
             octets += len(call[4])
             if octets >= _TURN_BYTES:
                 break
-        return True
+        feed.in_flight -= 1
+        self._window_full = not fitted
+        if core.next_id > first_id:
+            feed.progress_at = self._clock()
+            core.set_deadline(first_id, feed.progress_at + feed.timeout_seconds)
+            return True
+        return fitted
 
     def flush(self) -> None:
         """Write what there is, and close when that was the last of it."""
@@ -123,12 +161,12 @@ class Link(asyncio.BufferedProtocol):
             return
         core = self.core
         if not core.streams and core.closed is None and (self.draining or core.goaway):
-            self._tell(core.leave())
+            self._tell(core.leave(self._parting))
         if core.closed is not None:
-            self.closing = True
             self._closed_at = self._clock()
             self._transport.write(core.take())
             self._transport.close()
+            self._end()
         elif self._paused_at is None and (octets := core.take()):
             self._transport.write(octets)
 
@@ -145,7 +183,7 @@ class Link(asyncio.BufferedProtocol):
     def abort(self, why: str) -> None:
         """Close now; what is in flight is settled."""
         self._tell(self.core.lose(why))
-        self.closing = True
+        self._end()
         if self._transport is not None:
             self._transport.abort()
 
@@ -167,13 +205,27 @@ class Link(asyncio.BufferedProtocol):
             self.abort("no SETTINGS in time")
         elif now - self._closed_at >= limits.ping_deadline_seconds:
             self.abort("the peer does not close")
-        elif self._paused_at is not None and now - self._paused_at >= limits.stalled_write_seconds:
+        elif self._stalled_seconds(now) >= limits.stalled_write_seconds:
             self.abort("the peer has stopped reading")
         elif self._pinged_at is not None and now - self._pinged_at >= limits.ping_deadline_seconds:
             self.abort("no answer to PING")
+        elif not self.core.acknowledged and now - self._made_at >= limits.settings_ack_seconds:
+            # Section 6.5.3. What is under way may still be answered.
+            self._parting = ErrorCode.SETTINGS_TIMEOUT
+            self.draining = True
         elif self._should_ping(now):
             self._pinged_at = now
             self.core.ping()
+
+    def _stalled_seconds(self, now: float) -> float:
+        """How long the transport has been full without the peer taking anything from it."""
+        if self._paused_at is None or self._transport is None:
+            return 0.0
+        unwritten = self._transport.get_write_buffer_size()
+        if unwritten < self._unwritten:
+            self._taken_at = now
+        self._unwritten = unwritten
+        return now - max(self._paused_at, self._taken_at)
 
     def _should_ping(self, now: float) -> bool:
         limits = self._limits
@@ -184,10 +236,11 @@ class Link(asyncio.BufferedProtocol):
     # -- asyncio.BufferedProtocol -------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TLS is done; the preface goes out at once (RFC 9113 section 3.4)."""
+        """TLS is done; the preface goes out at once (RFC 9113 section 3.4), if it is h2."""
         # uvloop's TLS transport is one by its methods only.
         self._transport = cast("asyncio.Transport", transport)
-        self.flush()
+        if transport.get_extra_info("ssl_object").selected_alpn_protocol() == ALPN:
+            self.flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where the transport reads into."""
@@ -197,13 +250,16 @@ class Link(asyncio.BufferedProtocol):
         """Answers first, then new requests and acknowledgements in one write."""
         self._heard_at = self._clock()
         self._pinged_at = None
+        goaway = self.core.goaway
         self._tell(self.core.receive(bytes(self._buffer[:nbytes])))
+        if self.core.goaway is not goaway:
+            self._keeper.leaving(self)
         self._keeper.refill(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end, whoever wanted it."""
         self._tell(self.core.lose(f"connection lost: {exc!r}" if exc else "end of connection"))
-        self.closing = True
+        self._end()
         self._transport = None
         self._keeper.gone(self)
         if not self.lost.done():
@@ -218,6 +274,11 @@ class Link(asyncio.BufferedProtocol):
         self._paused_at = None
         self._keeper.refill(self)
 
+    def _end(self) -> None:
+        if not self.closing:
+            self.closing = True
+            self._keeper.over(self)
+
     def _tell(self, settled: list[Settled]) -> None:
-        for stream, verdict in settled:
-            stream.owner.settle(stream.key, verdict)
+        for owner, key, verdict in settled:
+            owner.settle(key, verdict)

@@ -6,6 +6,11 @@ from urllib.parse import urlsplit
 _HTTPS_PORT = 443
 
 
+def host_and_port(host: str, port: int) -> str:
+    """Both in one word, as a URL and CONNECT have them: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """An https origin; the host is what TLS verifies and :authority says."""
@@ -29,8 +34,8 @@ class Origin:
     @property
     def authority(self) -> bytes:
         """:authority (RFC 9113 section 8.3.1); the usual port is left out."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return (host if self.port == _HTTPS_PORT else f"{host}:{self.port}").encode("ascii")
+        name = host_and_port(self.host, self.port).removesuffix(f":{_HTTPS_PORT}")
+        return name.encode("ascii")
 
     def __str__(self) -> str:
         return f"https://{self.authority.decode()}"

@@ -20,9 +20,23 @@ from pushsvc.delivery.wire.frames import (
     MAX_FRAME_BYTES,
 )
 from pushsvc.delivery.wire.headers import Call
-from pushsvc.delivery.wire.stream import Stream
 
 _LAST_CLIENT_ID: Final = frames.MAX_STREAM_ID
+
+#: Pieces that wait to be written when one more acknowledgement is due. A turn of requests is half
+#: of it, and all is written with each read unless the peer has stopped reading.
+_MAX_UNREAD: Final = 2_000
+
+
+class Stalled:
+    """A request body that is not yet written in full: END_STREAM is still to come."""
+
+    __slots__ = ("unsent", "window")
+
+    def __init__(self, unsent: bytes, window: int) -> None:
+        self.unsent = unsent
+        #: How much of it the stream's own window allows.
+        self.window = window
 
 
 class Outbound:
@@ -35,17 +49,13 @@ class Outbound:
         self.window = DEFAULT_WINDOW
         self.reserved = 0
         self.initial_window = DEFAULT_WINDOW
-        self.stalled: dict[int, Stream] = {}
+        self.stalled: dict[int, Stalled] = {}
         self._out: list[bytes] = []
 
     @property
     def ids_left(self) -> int:
         """Streams this connection can still open in its life (section 5.1.1)."""
         return (_LAST_CLIENT_ID - self.next_id) // 2 + 1
-
-    def fits(self, octets: int) -> bool:
-        """Whether a body fits into what is left of the connection's window."""
-        return octets <= self.window - self.reserved
 
     def take(self) -> bytes:
         """Everything to be written now."""
@@ -59,27 +69,37 @@ class Outbound:
         """Queue a control frame, in its order."""
         self._out.append(frame)
 
+    def acknowledge(self, frame: bytes) -> None:
+        """Queue what the peer makes us say.
+
+        Raises:
+            PeerError: it makes us say more and more, and reads none of it (CVE-2019-9512, -9515).
+        """
+        if len(self._out) > _MAX_UNREAD:
+            raise PeerError(ErrorCode.ENHANCE_YOUR_CALM, "flood of frames to acknowledge")
+        self._out.append(frame)
+
     # -- Requests -----------------------------------------------------------------------------
 
-    def request(self, stream: Stream, call: Call) -> int:
+    def request(self, call: Call, *, alone: bool) -> int:
         """Queue HEADERS and as much DATA as may go; the answer is the stream's id.
 
         Ids are given here, where the frames are made: their order on the wire must be the
-        order of the ids (section 5.1.1).
+        order of the ids (section 5.1.1). The answer is 0, and nothing has happened, where the
+        body has to wait for the connection's window; one that is `alone` here goes in pieces.
 
         Raises:
             HeaderError: nothing was queued and no id used.
         """
         _, template, path, varying, body = call
+        octets = len(body)
+        fits = octets <= self.window - self.reserved
+        if not fits and not alone:
+            return 0
         block = self.encoder.block(template, path, varying)
         stream_id = self.next_id
         self.next_id = stream_id + 2
-        octets = len(body)
-        if (
-            0 < octets <= MAX_FRAME_BYTES >= len(block)
-            and octets <= self.initial_window
-            and octets <= self.window - self.reserved
-        ):
+        if fits and 0 < octets <= self.initial_window and octets <= MAX_FRAME_BYTES >= len(block):
             pack = frames.HEADER.pack
             self.window -= octets
             self._out += (
@@ -91,8 +111,9 @@ class Outbound:
             return stream_id
         self._put_headers(stream_id, block, 0 if body else END_STREAM)
         if body:
-            self._stall(stream_id, stream, body)
-            self._send_some(stream_id, stream)
+            self.reserved += len(body)
+            self.stalled[stream_id] = stalled = Stalled(body, self.initial_window)
+            self._send_some(stream_id, stalled)
         return stream_id
 
     def _put_headers(self, stream_id: int, block: bytes, flags: int) -> None:
@@ -104,65 +125,61 @@ class Outbound:
             self.put(frames.frame(kind, flags | last, stream_id, payload=piece))
             kind, flags = CONTINUATION, 0
 
-    def _stall(self, stream_id: int, stream: Stream, body: bytes) -> None:
-        stream.unsent = body
-        stream.window = self.initial_window
-        self.reserved += len(body)
-        self.stalled[stream_id] = stream
-
-    def _send_some(self, stream_id: int, stream: Stream) -> None:
+    def _send_some(self, stream_id: int, stalled: Stalled) -> None:
         """Write what both windows allow of a stalled body."""
-        octets = min(len(stream.unsent), stream.window, self.window)
+        octets = min(len(stalled.unsent), stalled.window, self.window)
         if octets <= 0:
             return
-        piece, stream.unsent = stream.unsent[:octets], stream.unsent[octets:]
-        stream.window -= octets
+        piece, stalled.unsent = stalled.unsent[:octets], stalled.unsent[octets:]
+        stalled.window -= octets
         self.window -= octets
         self.reserved -= octets
         for at in range(0, octets, MAX_FRAME_BYTES):
-            last = not stream.unsent and at + MAX_FRAME_BYTES >= octets
+            last = not stalled.unsent and at + MAX_FRAME_BYTES >= octets
             payload = piece[at : at + MAX_FRAME_BYTES]
             self.put(frames.frame(DATA, END_STREAM if last else 0, stream_id, payload=payload))
-        if not stream.unsent:
+        if not stalled.unsent:
             del self.stalled[stream_id]
 
-    def _send_stalled(self) -> None:
-        for stream_id, stream in list(self.stalled.items()):
-            self._send_some(stream_id, stream)
+    def send_stalled(self) -> None:
+        """Write what the windows allow by now of every stalled body."""
+        for stream_id, stalled in list(self.stalled.items()):
+            self._send_some(stream_id, stalled)
 
     # -- What the peer changes ----------------------------------------------------------------
 
     def widen(self, octets: int) -> None:
         """WINDOW_UPDATE of the connection."""
         self.window = widened(self.window, octets, PeerError)
-        self._send_stalled()
+        self.send_stalled()
 
     def widen_stream(self, stream_id: int, octets: int) -> None:
         """WINDOW_UPDATE of one stream; one that has been sent in full no longer counts."""
-        stream = self.stalled.get(stream_id)
-        window = stream.window if stream is not None else 0
-        window = widened(window, octets, StreamError)
-        if stream is not None:
-            stream.window = window
-            self._send_some(stream_id, stream)
+        stalled = self.stalled.get(stream_id)
+        window = widened(stalled.window if stalled is not None else 0, octets, StreamError)
+        if stalled is not None:
+            stalled.window = window
+            self._send_some(stream_id, stalled)
 
     def resize_initial_window(self, size: int) -> None:
-        """INITIAL_WINDOW_SIZE moves every open stream's window, below zero too (6.9.2)."""
+        """INITIAL_WINDOW_SIZE moves every open stream's window, below zero too (6.9.2).
+
+        Nothing is written yet: the acknowledgement goes first, or the peer counts by its old value.
+        """
         delta = size - self.initial_window
         self.initial_window = size
-        for stream in self.stalled.values():
-            stream.window += delta
-            if stream.window > MAX_WINDOW:
+        for stalled in self.stalled.values():
+            stalled.window += delta
+            if stalled.window > MAX_WINDOW:
                 raise PeerError(ErrorCode.FLOW_CONTROL_ERROR, "window above 2^31-1")
-        self._send_stalled()
 
     # -- Ends ---------------------------------------------------------------------------------
 
     def abandon(self, stream_id: int) -> None:
         """Give back what an ended stream had reserved."""
-        stream = self.stalled.pop(stream_id, None)
-        if stream is not None:
-            self.reserved -= len(stream.unsent)
+        stalled = self.stalled.pop(stream_id, None)
+        if stalled is not None:
+            self.reserved -= len(stalled.unsent)
 
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """End a stream from our side."""

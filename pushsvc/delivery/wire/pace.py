@@ -29,6 +29,10 @@ class Pace:
         """A connection stands; whether it works is not known yet."""
         self._grow_after = now + self._limits.growth_spacing_seconds
 
+    def calm(self, now: float) -> None:
+        """The peer asked for calm: no connection in place of the one it ends, for a while."""
+        self._not_before = max(self._not_before, now + self._limits.growth_spacing_seconds)
+
     def worked(self) -> None:
         """A request was answered."""
         self.failures = 0

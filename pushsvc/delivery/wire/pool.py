@@ -5,17 +5,21 @@ import random
 import ssl
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pushsvc.delivery.wire.connection import Connection
 from pushsvc.delivery.wire.dial import Dialer, DialError
+from pushsvc.delivery.wire.errors import ErrorCode
 from pushsvc.delivery.wire.events import Verdict
 from pushsvc.delivery.wire.feed import Feed, OnVerdict
 from pushsvc.delivery.wire.headers import Call, Template, check_path
+from pushsvc.delivery.wire.hpack import DEFAULT_TABLE_BYTES
 from pushsvc.delivery.wire.limits import Limits
 from pushsvc.delivery.wire.link import Link
 from pushsvc.delivery.wire.origin import Origin
 from pushsvc.delivery.wire.pace import Pace
-from pushsvc.delivery.wire.stats import Counts, Stats
+from pushsvc.delivery.wire.proxy import Proxy
+from pushsvc.delivery.wire.stats import Counts, Health, Stats
 
 #: How exact deadlines are, and how often growth is considered, while anything is under way.
 _TICK_SECONDS = 0.1
@@ -41,6 +45,7 @@ class Pool:
         ssl_context: ssl.SSLContext,
         connect_to: tuple[str, int] | None = None,
         limits: Limits | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._origin = origin
         self._authority = origin.authority
@@ -50,6 +55,7 @@ class Pool:
             ssl_context=ssl_context,
             connect_to=connect_to,
             timeout_seconds=self._limits.connect_timeout_seconds,
+            proxy=proxy,
         )
         self._pace = Pace(self._limits)
         self._links: list[Link] = []
@@ -135,12 +141,18 @@ class Pool:
             opened=self._opened,
             connect_failures=self._connect_failures,
             answered=counts.answered,
+            errors=counts.errors,
             not_processed=counts.not_processed,
             unknown=counts.unknown,
             resets_sent=counts.resets_sent,
             resets_received=counts.resets_received,
             goaways=counts.goaways,
         )
+
+    def connections(self) -> list[Health]:
+        """How each connection does, those included that only finish what they have."""
+        now = self._clock()
+        return [link.health(now) for link in self._links]
 
     def info(self) -> str:
         """The state in one line."""
@@ -211,11 +223,11 @@ class Pool:
             if room <= 0:
                 break
             feed = waiting.popleft()
-            fitted = link.pull(feed, min(room, _TURN))
+            had_its_turn = link.pull(feed, min(room, _TURN))
             if not feed.in_flight:
                 feed.look_ahead()
-            if not fitted:
-                # It keeps its turn, or large bodies would wait for ever behind small ones.
+            if not had_its_turn:
+                # It is next, or large bodies would wait for ever behind small ones.
                 waiting.appendleft(feed)
                 break
             if not feed.ended:
@@ -235,15 +247,26 @@ class Pool:
             link.flush()
             self._open_if_wanted()
 
-    def gone(self, link: Link) -> None:
-        """A link's transport is closed. One that never answered counts as a failed connect."""
+    def leaving(self, link: Link) -> None:
+        """A link takes no more requests: its replacement may have to wait."""
+        if link.core.goaway is not None and link.core.goaway.code == ErrorCode.ENHANCE_YOUR_CALM:
+            self._pace.calm(self._clock())
+
+    def over(self, link: Link) -> None:
+        """A link has ended. One that never answered counts as a failed connect."""
         if link not in self._links:
             return
-        self._links.remove(link)
-        self._past.add(link.core.counts)
+        if link.core.fault == ErrorCode.COMPRESSION_ERROR:
+            self._limits = replace(self._limits, response_table_bytes=DEFAULT_TABLE_BYTES)
         if not link.core.counts.answered and not self._closed:
             self._note_failure(f"{link.core.goaway or link.core.closed}")
-        self._open_if_wanted()
+
+    def gone(self, link: Link) -> None:
+        """A link's transport is closed."""
+        if link in self._links:
+            self._links.remove(link)
+            self._past.add(link.core.counts)
+            self._open_if_wanted()
 
     def _accepting(self) -> list[Link]:
         return [link for link in self._links if link.accepts]
@@ -298,12 +321,12 @@ class Pool:
         return (worn or (hungry and self._short)) and self._pace.may_grow(now)
 
     def _is_short(self) -> bool:
-        """Whether calls wait although every link has all the streams it may have."""
+        """Whether calls wait although every link has all it can carry."""
         accepting = self._accepting()
         return (
             bool(self._waiting)
             and len(accepting) < self._limits.max_connections
-            and all(link.core.room() <= 0 for link in accepting)
+            and all(link.full for link in accepting)
         )
 
     async def _open_while_wanted(self) -> None:
@@ -341,12 +364,13 @@ class Pool:
         """Deadlines, signs of life, starved senders, growth, worn links."""
         self._timer = None
         now = self._clock()
+        for feed in self._waiting:
+            if feed.in_flight:
+                feed.progress_at = now
         for link in list(self._links):
             link.tick(now)
         for feed in list(self._waiting):
-            if feed.in_flight:
-                feed.progress_at = now
-            elif now - feed.progress_at >= feed.timeout_seconds:
+            if not feed.in_flight and now - feed.progress_at >= feed.timeout_seconds:
                 feed.refuse(f"no stream was free for {feed.timeout_seconds} s")
         self._fill_all()
         self._short = self._is_short()

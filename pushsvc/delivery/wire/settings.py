@@ -37,11 +37,11 @@ def stream_window(limits: Limits) -> int:
 def ours(limits: Limits) -> bytes:
     """Our SETTINGS frame.
 
-    HEADER_TABLE_SIZE 0 leaves no state between response blocks, so equal bytes mean equal
-    headers and the usual block is found by lookup.
+    HEADER_TABLE_SIZE 0, as usual, leaves no state between response blocks, so equal bytes mean
+    equal headers and the usual block is found by lookup.
     """
     entries = (
-        (HEADER_TABLE_SIZE, 0),
+        (HEADER_TABLE_SIZE, limits.response_table_bytes),
         (ENABLE_PUSH, 0),
         (INITIAL_WINDOW_SIZE, stream_window(limits)),
         (MAX_HEADER_LIST_SIZE, limits.max_header_list_bytes),

@@ -8,6 +8,8 @@ class Counts:
     """What has happened on one connection, or on all that are gone."""
 
     answered: int = 0
+    #: Of these, with a status of 400 or above: APNs lowers its limits for senders of many.
+    errors: int = 0
     not_processed: int = 0
     unknown: int = 0
     resets_sent: int = 0
@@ -18,6 +20,22 @@ class Counts:
         """Add another connection's counts to these."""
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """One connection at one moment."""
+
+    #: It takes requests; else it only finishes those it has.
+    accepts: bool
+    #: Since it was made, TLS included.
+    age_seconds: float
+    #: Since the peer last said anything.
+    silent_seconds: float
+    in_flight: int
+    #: Streams it may have open at once: the peer's limit, or ours.
+    allowed: int
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +51,8 @@ class Stats:
     opened: int
     connect_failures: int
     answered: int
+    #: Of these, with a status of 400 or above.
+    errors: int
     not_processed: int
     unknown: int
     resets_sent: int

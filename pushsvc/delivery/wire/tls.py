@@ -18,12 +18,14 @@ def client_context(
     when one is given.
 
     Raises:
-        OSError: a file cannot be read; ssl.SSLError, which is one, when it is not PEM.
+        OSError: a file cannot be read; ssl.SSLError, which is one, when it is not PEM, when the
+            password does not open the key, or the key is another certificate's.
     """
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols([ALPN])
     if certificate_file is not None:
-        context.load_cert_chain(certificate_file, key_file, key_password)
+        # Given no password at all, OpenSSL asks for one at the terminal, and waits.
+        context.load_cert_chain(certificate_file, key_file, key_password or "")
     return context

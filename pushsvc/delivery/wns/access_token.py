@@ -11,6 +11,7 @@ import aiohttp
 from pushsvc.clock import Clock
 from pushsvc.delivery.credentials import WnsIdentity
 from pushsvc.delivery.tokens import SharedToken, Token, TokenStore, exchange, fingerprint
+from pushsvc.delivery.wire import Proxy
 
 #: Partner Center's sign-in, for package SIDs.
 LIVE_URL: Final = "https://login.live.com/accesstoken.srf"
@@ -28,6 +29,7 @@ def shared_access_token(
     clock: Clock,
     live_url: str = LIVE_URL,
     entra_url: str = ENTRA_URL,
+    proxy: Proxy | None = None,
 ) -> SharedToken:
     """Return the one token of this app.
 
@@ -38,11 +40,12 @@ def shared_access_token(
         clock: dates the token.
         live_url: where package SIDs sign in.
         entra_url: where applications of a `{tenant}` sign in.
+        proxy: the way to both.
     """
     url = live_url if identity.tenant is None else entra_url.replace("{tenant}", identity.tenant)
 
     async def mint(_stale: Token | None) -> Token:
-        return await exchange(session, url, sign_in_form(identity), clock=clock)
+        return await exchange(session, url, sign_in_form(identity), clock=clock, proxy=proxy)
 
     name = f"wns:{identity.client_id}:{fingerprint(identity.client_secret)}"
     return SharedToken(name, mint, store=store, clock=clock)

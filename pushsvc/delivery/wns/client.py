@@ -5,7 +5,6 @@ https://learn.microsoft.com/windows/apps/develop/notifications/push-notification
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,8 +14,6 @@ from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from pushsvc.clock import Clock
@@ -24,7 +21,8 @@ from pushsvc.delivery.answers import fields_of
 from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Settle
 from pushsvc.delivery.rounds import Rules, Run, drive
 from pushsvc.delivery.tokens import SharedToken, Token, read_bounded
-from pushsvc.delivery.wire import Answered, NotProcessed, Unknown, Verdict
+from pushsvc.delivery.way import failure, through
+from pushsvc.delivery.wire import Answered, NotProcessed, Proxy, Unknown, Verdict
 from pushsvc.delivery.wns import channel, reasons
 from pushsvc.model import Answer, WnsShape
 
@@ -51,6 +49,7 @@ class WnsGateway:
         timeout_seconds: float,
         ssl_context: ssl.SSLContext | None = None,
         connect_to: tuple[str, int] | None = None,
+        proxy: Proxy | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
         """Make a gateway; to be called where an event loop runs.
@@ -62,6 +61,7 @@ class WnsGateway:
             ssl_context: whom to trust; the system's authorities where None.
             connect_to: host and port to dial in place of every channel's; names, certificates and
                 the host rule stay the channel's.
+            proxy: the way to all hosts.
             concurrency: requests at once.
         """
         self._tokens = tokens
@@ -72,7 +72,9 @@ class WnsGateway:
         self._slots = asyncio.Semaphore(concurrency)
         self._posts: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._session = _session(ssl_context, connect_to, concurrency)
+        self._session = _session(ssl_context, concurrency)
+        self._connect_to = connect_to
+        self._way = through(proxy)
         self._rules: Rules[WnsShape] = Rules(
             judge=self._judge,
             renewable=reasons.RENEWABLE,
@@ -118,15 +120,22 @@ class WnsGateway:
 
     async def _post(self, uri: str, shape: WnsShape, token: Token) -> Verdict:
         trace = _Trace()
+        # As it came: a channel URI whose query is encoded anew is another one, a 404.
+        channel_url = URL(uri, encoded=True)
         try:
             async with self._session.post(
-                # As it came: a channel URI whose query is encoded anew is another one, a 404.
-                URL(uri, encoded=True),
+                self._dialled(channel_url),
                 data=shape.body,
-                headers=[*shape.headers, ("Authorization", f"Bearer {token.value}")],
+                headers=[
+                    ("Host", channel_url.host_port_subcomponent or ""),
+                    *shape.headers,
+                    ("Authorization", f"Bearer {token.value}"),
+                ],
+                server_hostname=channel_url.raw_host,
                 allow_redirects=False,
                 timeout=self._timeout,
                 trace_request_ctx=trace,
+                **self._way,
             ) as response:
                 # Nothing in the body counts; it is read so that the connection can be used again.
                 with suppress(aiohttp.ClientError, TimeoutError):
@@ -137,8 +146,14 @@ class WnsGateway:
                 )
                 return Answered(response.status, fields, b"")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = type(error).__name__
+            why = failure(error)
             return Unknown(why) if trace.written else NotProcessed(why)
+
+    def _dialled(self, channel_url: URL) -> URL:
+        if self._connect_to is None:
+            return channel_url
+        host, port = self._connect_to
+        return channel_url.with_host(host).with_port(port)
 
     def _judge(self, answered: Answered) -> Answer:
         fields = fields_of(answered.headers)
@@ -162,36 +177,12 @@ class _Trace:
     written: bool = False
 
 
-class _OneAddress(AbstractResolver):
-    """Resolves every name to the one address that was asked for."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._host = host
-        self._port = port
-        self._names = ThreadedResolver()
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,  # noqa: ARG002 - aiohttp's signature
-        family: socket.AddressFamily = socket.AF_INET,
-    ) -> list[ResolveResult]:
-        found = await self._names.resolve(self._host, self._port, family)
-        return [{**result, "hostname": host} for result in found]
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
-def _session(
-    ssl_context: ssl.SSLContext | None, connect_to: tuple[str, int] | None, concurrency: int
-) -> aiohttp.ClientSession:
+def _session(ssl_context: ssl.SSLContext | None, concurrency: int) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         ssl=ssl_context or True,
         limit=concurrency,
         limit_per_host=concurrency,
         keepalive_timeout=KEEP_ALIVE_SECONDS,
-        resolver=_OneAddress(*connect_to) if connect_to else None,
     )
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(_note_written)

@@ -2,13 +2,19 @@
 
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
+from pushsvc.delivery.gateway import Gateway
+from pushsvc.delivery.gateways import Builder
 from pushsvc.delivery.tokens import LocalTokenStore
+from pushsvc.model import GatewayName
 from pushsvc.simulators import Simulators
+from tests.integration.delivery.building import Build, Transport, credential, settings_for
 from tests.integration.delivery.sending import Clients, HeldClock
 
 
@@ -41,3 +47,19 @@ async def clients(simulators: Simulators) -> AsyncIterator[Clients]:
         )
         yield made
         await made.close()
+
+
+@pytest.fixture
+async def build(clients: Clients) -> AsyncIterator[Build]:
+    """Makes gateways on the simulators with a transport."""
+    async with AsyncExitStack() as stack:
+
+        def build_one(name: GatewayName, transport: Transport, **changes: Any) -> Gateway[Any]:
+            settings = settings_for(clients, transport, **changes)
+            builder = Builder(settings, store=clients.store, clock=clients.clock)
+            stack.push_async_callback(builder.close)
+            gateway = builder.build(credential(clients, name))
+            stack.push_async_callback(gateway.close)
+            return gateway
+
+        yield build_one

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,13 +25,17 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    InformationalResponseReceived,
     PingAckReceived,
+    PingReceived,
     RemoteSettingsChanged,
     ResponseReceived,
     StreamEnded,
     StreamReset,
+    TrailersReceived,
     WindowUpdated,
 )
+from h2.exceptions import ProtocolError
 
 from pushsvc.simulators import Endpoints
 
@@ -57,6 +61,8 @@ class Reply:
     pieces: list[bytes] = field(default_factory=list)
     ended: bool = False
     reset: int | None = None
+    interim: Fields = field(default_factory=dict)
+    trailers: Fields = field(default_factory=dict)
 
 
 @dataclass
@@ -81,7 +87,8 @@ class Sender:
         self.goaways: list[Goaway] = []
         self.limits: list[int] = []
         self.ping_acks = 0
-        #: None while open; then "eof" or "reset".
+        self.pings = 0
+        #: None while open; then "eof", "reset", or "fault": h2 found something illegal.
         self.end: str | None = None
 
     async def send(self, fields: Fields, body: bytes = b"", *, end: bool = True) -> int:
@@ -157,6 +164,8 @@ class Sender:
             self.end = "eof"
         except (ConnectionError, ssl.SSLError):
             self.end = "reset"
+        except ProtocolError:
+            self.end = "fault"
         await self._tell()
 
     async def _tell(self) -> None:
@@ -167,8 +176,12 @@ class Sender:
         match event:
             case ResponseReceived():
                 reply = self.replies[event.stream_id]
-                reply.fields = {str(name): str(value) for name, value in event.headers}
+                reply.fields = _fields(event.headers)
                 reply.status = int(reply.fields[":status"])
+            case InformationalResponseReceived():
+                self.replies[event.stream_id].interim = _fields(event.headers)
+            case TrailersReceived():
+                self.replies[event.stream_id].trailers = _fields(event.headers)
             case DataReceived():
                 reply = self.replies[event.stream_id]
                 reply.body += event.data or b""
@@ -184,12 +197,23 @@ class Sender:
                 debug = event.additional_data or b""
                 last = event.last_stream_id or 0
                 self.goaways.append(Goaway(last, int(event.error_code or 0), debug))
+            case _:
+                self._note_of_connection(event)
+
+    def _note_of_connection(self, event: Event) -> None:
+        match event:
             case RemoteSettingsChanged():
                 self.limits.append(self.h2.remote_settings.max_concurrent_streams)
             case PingAckReceived():
                 self.ping_acks += 1
+            case PingReceived():
+                self.pings += 1
             case WindowUpdated() | _:
                 pass
+
+
+def _fields(headers: Iterable[tuple[str | bytes, str | bytes]]) -> Fields:
+    return {str(name): str(value) for name, value in headers}
 
 
 @asynccontextmanager

@@ -243,6 +243,23 @@ async def test_a_peer_that_reads_no_more(authority: Authority, open_pool: OpenPo
         assert len(told.keys(Answered)) + len(told.keys(Unknown)) == 900
 
 
+async def test_a_deadline_frees_the_stream_for_the_next(
+    authority: Authority, open_pool: OpenPool
+) -> None:
+    """With one stream and a short time, the second call goes out when the first is given up."""
+
+    async def be_silent_once(wire: Wire) -> None:
+        await wire.request()
+        await answer_all(wire)
+
+    limits = Limits(await_settings=True, max_connections=1)
+    async with Peer(be_silent_once, initial={3: 1}).listen(authority.server_context()) as peer:
+        told = Told()
+        await open_pool(peer.port, limits).send_many(calls(range(3)), told, timeout_seconds=0.1)
+        assert told.verdicts[0] == Unknown("deadline")
+        assert told.own() == [1, 2]
+
+
 async def test_no_stream_for_ever(authority: Authority, open_pool: OpenPool) -> None:
     """A peer that allows no stream at all: calls are given back, not kept for ever."""
     limits = Limits(await_settings=True, max_connections=1)

@@ -1,7 +1,11 @@
 """The ledger adds up, whatever the order of events."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given, strategies as st
 
+from pushsvc.simulators.gateway import as_text
 from pushsvc.simulators.ledger import Entry, Ledger
 
 
@@ -101,3 +105,29 @@ def test_full_ledger_watches_no_more_duplicates() -> None:
     assert (ledger.sums("apns").delivered, first.seq, second.seq) == (2, 1, 0)
     assert (ledger.strike(first), ledger.strike(second)) == (1, 0)
     assert ledger.summary("apns", "b") is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        pytest.param(b"bearer eyJhbGciOi", "bearer 1f2e", id="its scheme and a digest"),
+        pytest.param(b"eyJhbGciOi", "1f2e", id="without a scheme, the digest alone"),
+    ],
+)
+def test_a_bearer_token_stays_out_of_the_ledger(sent: bytes, kept: str) -> None:
+    """Who reads the ledger must not be able to send with what a sender has shown."""
+    fields = as_text({b":path": b"/3/device/aa", b"authorization": sent}, "1f2e")
+
+    assert list(fields) == [(":path", "/3/device/aa"), ("authorization", kept)]
+
+
+def test_fields_that_repeat_are_held_once() -> None:
+    """A broadcast's fields cost memory once, and its paths each their own."""
+    ledger = small()
+    for number in range(2):
+        topic = ("apns-topic", b"com.example".decode())
+        ledger.open(replace(entry(), fields=(topic, (":path", f"/{number}"))))
+    first, second = ledger.page(gateway=None, token=None, after=0, limit=9)[0]
+
+    assert first.fields[0] is second.fields[0]
+    assert first.as_json()["fields"] == {"apns-topic": "com.example", ":path": "/0"}

@@ -22,7 +22,7 @@ from pushsvc.delivery.wire.events import Verdict
 from pushsvc.delivery.wire.frames import PREFACE
 from pushsvc.delivery.wire.headers import Template
 from pushsvc.delivery.wire.limits import Limits
-from pushsvc.delivery.wire.stream import Settled
+from pushsvc.delivery.wire.requests import Settled
 
 AUTHORITY = b"push.example"
 TEMPLATE = Template(
@@ -70,8 +70,8 @@ class PlayedPeer:
 
     def tell(self, settled: Iterable[Settled]) -> None:
         """Tell each owner, as the shell does."""
-        for stream, verdict in settled:
-            stream.owner.settle(stream.key, verdict)
+        for owner, key, verdict in settled:
+            owner.settle(key, verdict)
 
     def verdict(self, key: int) -> Verdict:
         """The one verdict of a request."""
@@ -82,8 +82,11 @@ class PlayedPeer:
 
     def open(self, key: int, body: bytes = b"{}", *, deadline: float = inf) -> bool:
         """Open one request; its apns-id is its key."""
-        call = (key, TEMPLATE, PATH, (b"%d" % key,), body)
-        return self.core.open(call, self, deadline)
+        first_id = self.core.next_id
+        opened = self.core.open((key, TEMPLATE, PATH, (b"%d" % key,), body), self)
+        if deadline != inf:
+            self.core.set_deadline(first_id, deadline)
+        return opened
 
     def hear(self, *frames: Frame | bytes) -> None:
         """The peer says all this in one read."""

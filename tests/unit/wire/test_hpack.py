@@ -1,5 +1,9 @@
 """The HPACK decoder against RFC 7541 appendix C and against another implementation."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+from copy import deepcopy
+
 import hpack
 import pytest
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
@@ -7,39 +11,82 @@ from hypothesis import given, strategies as st
 
 from pushsvc.delivery.wire.errors import ErrorCode, PeerError
 from pushsvc.delivery.wire.hpack import Decoder, integer, read_integer
-from pushsvc.delivery.wire.huffman import Huffman
+from pushsvc.delivery.wire.huffman import decode
+from pushsvc.delivery.wire.static import STATIC, Field
 
 NO_LIMIT = 2**31
 TABLE_256 = b"\x3f\xe1\x01"
+FIRST_DYNAMIC = 62
 
 DATE_21 = (b"date", b"Mon, 21 Oct 2013 20:13:21 GMT")
 DATE_22 = (b"date", b"Mon, 21 Oct 2013 20:13:22 GMT")
 PRIVATE = (b"cache-control", b"private")
 LOCATION = (b"location", b"https://www.example.com")
+GZIP = (b"content-encoding", b"gzip")
 COOKIE = (b"set-cookie", b"foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1")
 REQUEST = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/")]
 EXAMPLE = (b":authority", b"www.example.com")
+NO_CACHE = (b"cache-control", b"no-cache")
+CUSTOM = (b"custom-key", b"custom-value")
 REQUESTS = [
     [*REQUEST, EXAMPLE],
-    [*REQUEST, EXAMPLE, (b"cache-control", b"no-cache")],
+    [*REQUEST, EXAMPLE, NO_CACHE],
     [
         (b":method", b"GET"),
         (b":scheme", b"https"),
         (b":path", b"/index.html"),
         EXAMPLE,
-        (b"custom-key", b"custom-value"),
+        CUSTOM,
     ],
+]
+#: The dynamic table after each request and its size, as the appendix prints both.
+REQUEST_TABLES = [
+    ([EXAMPLE], 57),
+    ([NO_CACHE, EXAMPLE], 110),
+    ([CUSTOM, NO_CACHE, EXAMPLE], 164),
 ]
 RESPONSES = [
     [(b":status", b"302"), PRIVATE, DATE_21, LOCATION],
     [(b":status", b"307"), PRIVATE, DATE_21, LOCATION],
-    [(b":status", b"200"), PRIVATE, DATE_22, LOCATION, (b"content-encoding", b"gzip"), COOKIE],
+    [(b":status", b"200"), PRIVATE, DATE_22, LOCATION, GZIP, COOKIE],
+]
+RESPONSE_TABLES = [
+    ([LOCATION, DATE_21, PRIVATE, (b":status", b"302")], 222),
+    ([(b":status", b"307"), LOCATION, DATE_21, PRIVATE], 222),
+    ([COOKIE, GZIP, DATE_22], 215),
 ]
 
 
-def decoded(decoder: Decoder, block: bytes) -> list[tuple[bytes, bytes]]:
+def decoded(decoder: Decoder, block: bytes) -> list[Field]:
     """The fields of one block."""
     return list(decoder.decode(block).fields)
+
+
+def table(decoder: Decoder, *, size: int | None = None) -> list[Field]:
+    """The dynamic table, newest first, as asked for by index; `size`: once it is made so large."""
+    asked, entries = deepcopy(decoder), list[Field]()
+    if size is not None:
+        asked.decode(integer(size, 5, 0x20))
+    with suppress(PeerError):
+        while True:
+            entries += decoded(asked, integer(FIRST_DYNAMIC + len(entries), 7, 0x80))
+    return entries
+
+
+def follow(
+    decoder: Decoder,
+    blocks: Sequence[str],
+    lists: list[list[Field]],
+    tables: list[tuple[list[Field], int]],
+) -> None:
+    """Decode the blocks; after each, the table has its entries, and they measure what they should.
+
+    They do if a table of just that size holds them all, and one octet less loses the oldest.
+    """
+    for block, fields, (entries, size) in zip(blocks, lists, tables, strict=True):
+        assert decoded(decoder, bytes.fromhex(block)) == fields
+        assert table(decoder) == table(decoder, size=size) == entries
+        assert table(decoder, size=size - 1) == entries[:-1]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +118,10 @@ def test_integers_of_the_appendix(value: int, prefix: int, coded: str) -> None:
     ],
 )
 def test_representations_of_the_appendix(block: str, field: tuple[bytes, bytes]) -> None:
-    """Single fields are decoded as RFC 7541 C.2 shows."""
-    assert decoded(Decoder(NO_LIMIT), bytes.fromhex(block)) == [field]
+    """Single fields are decoded as RFC 7541 C.2 shows, and only C.2.1 enters the table."""
+    decoder = Decoder(NO_LIMIT)
+    assert decoded(decoder, bytes.fromhex(block)) == [field]
+    assert table(decoder) == ([field] if field[0] == b"custom-key" else [])
 
 
 @pytest.mark.parametrize(
@@ -98,8 +147,7 @@ def test_representations_of_the_appendix(block: str, field: tuple[bytes, bytes])
 )
 def test_requests_of_the_appendix(blocks: list[str]) -> None:
     """Three blocks on one connection share the table, as RFC 7541 C.3 and C.4 show."""
-    decoder = Decoder(NO_LIMIT)
-    assert [decoded(decoder, bytes.fromhex(block)) for block in blocks] == REQUESTS
+    follow(Decoder(NO_LIMIT), blocks, REQUESTS, REQUEST_TABLES)
 
 
 @pytest.mark.parametrize(
@@ -140,17 +188,24 @@ def test_responses_of_the_appendix(blocks: list[str]) -> None:
     """A table of 256 bytes evicts between blocks, as RFC 7541 C.5 and C.6 show."""
     decoder = Decoder(NO_LIMIT)
     assert decoded(decoder, TABLE_256) == []
-    assert [decoded(decoder, bytes.fromhex(block)) for block in blocks] == RESPONSES
+    follow(decoder, blocks, RESPONSES, RESPONSE_TABLES)
+
+
+def test_every_entry_of_the_static_table() -> None:
+    """Each index of appendix A is the field that another implementation has there."""
+    theirs = hpack.table.HeaderTable.STATIC_TABLE
+    for index in range(1, FIRST_DYNAMIC):
+        field = decoded(Decoder(NO_LIMIT), integer(index, 7, 0x80))
+        assert field == [STATIC[index]] == [theirs[index - 1]]
 
 
 def test_every_huffman_code() -> None:
     """Every octet's code of RFC 7541 appendix B decodes to that octet."""
-    huffman = Huffman()
     for symbol in range(256):
         bits = REQUEST_CODES_LENGTH[symbol]
         padding = -bits % 8
         code = REQUEST_CODES[symbol] << padding | (1 << padding) - 1
-        assert huffman.decode(code.to_bytes((bits + padding) // 8, "big")) == bytes([symbol])
+        assert decode(code.to_bytes((bits + padding) // 8, "big")) == bytes([symbol])
 
 
 NAMES = st.sampled_from([b":status", b"date", b"server", b"apns-id", b"x-a", b"x-b", b"etag"])
@@ -237,17 +292,10 @@ def test_after_our_table_is_gone_the_old_entries_are_too() -> None:
         decoder.decode(again)
 
 
-@given(ids=st.lists(st.binary(max_size=20), max_size=8), huffman=st.booleans())
-def test_blocks_that_start_alike_are_stateless_and_right(
-    ids: list[bytes],
-    huffman: bool,  # noqa: FBT001 - hypothesis passes it by name
-) -> None:
-    """Without a table, blocks that differ in the last field only are read from there on."""
+def test_an_entry_larger_than_the_table_empties_it() -> None:
+    """Which is no error (RFC 7541 section 4.4)."""
     encoder, decoder = hpack.Encoder(), Decoder(NO_LIMIT)
-    encoder.header_table_size = 0
-    decoder.allow(0)
-    decoder.decode(encoder.encode([]))
-    for value in ids:
-        fields = [(b":status", b"200"), (b"server", b"x"), (b"apns-id", value)]
-        block = decoder.decode(encoder.encode(fields, huffman=huffman))
-        assert (list(block.fields), block.stateless) == (fields, True)
+    small, large = (b"x-small", b"1"), (b"x-large", b"v" * 5_000)
+    assert decoded(decoder, encoder.encode([small, large])) == [small, large]
+    with pytest.raises(PeerError, match="outside the table"):
+        decoder.decode(bytes((0x80 | FIRST_DYNAMIC,)))

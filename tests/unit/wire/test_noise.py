@@ -26,11 +26,11 @@ def test_frames_of_any_kind(said: list[bytes]) -> None:
     peer.hear(settings(initial_window_size=3))
     peer.sent()
     for key in range(4):
-        peer.open(key, b"body" * (key % 2))
+        peer.open(key, b"body" * (key % 2), deadline=1.0)
     for octets in said:
         peer.hear(octets)
         parsed(peer.core.take())
-    peer.tell(peer.core.expire(float("inf")))
+    peer.tell(peer.core.expire(1.0))
     assert sorted(peer.verdicts) == [0, 1, 2, 3]
     assert all(len(verdicts) == 1 for verdicts in peer.verdicts.values())
     assert peer.core._out.reserved == 0

@@ -211,7 +211,17 @@ def test_noise_over_time_is_no_flood() -> None:
     for _ in range(3_000):
         peer.hear(PingFrame(0, b"12345678"))
         peer.core.tick()
+        assert len(peer.sent()) == 1
     assert peer.core.closed is None
+
+
+def test_acknowledgements_that_nobody_reads() -> None:
+    """However slowly they gather, what waits to be written has a bound (CVE-2019-9512)."""
+    peer = PlayedPeer()
+    for _ in range(3_000):
+        peer.hear(PingFrame(0, b"12345678"))
+        peer.core.tick()
+    assert peer.goaway_code() == ErrorCode.ENHANCE_YOUR_CALM
 
 
 def test_noise_with_answers_is_no_flood() -> None:
@@ -249,7 +259,7 @@ def test_more_than_the_stream_window() -> None:
     peer = PlayedPeer()
     peer.open(1)
     peer.hear(peer.headers(1, end=False), DataFrame(1, b"x"))
-    receiving = peer.core.streams[1].receiving
+    receiving = peer.core._requests.responses[1].window
     assert receiving is not None
     receiving._size = 5_000
     peer.hear(DataFrame(1, b"x" * 6_000))

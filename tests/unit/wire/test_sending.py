@@ -62,7 +62,7 @@ def test_long_headers_continue() -> None:
     """A header block beyond one frame goes on in CONTINUATION (RFC 9113 6.10)."""
     peer = PlayedPeer()
     template = Template([], literal=[(b"x-long", b"v" * 40_000)])
-    assert peer.core.open((1, template, b"/", (), b"body"), peer, 1.0)
+    assert peer.core.open((1, template, b"/", (), b"body"), peer)
     frames = peer.sent()
     assert [type(frame) for frame in frames] == [
         HeadersFrame,
@@ -90,7 +90,7 @@ def test_a_refused_header_uses_no_id() -> None:
     peer = PlayedPeer()
     template = Template([], varying=[b"apns-id"])
     with pytest.raises(HeaderError):
-        peer.core.open((1, template, PATH, (b"a\r\nb",), b""), peer, 1.0)
+        peer.core.open((1, template, PATH, (b"a\r\nb",), b""), peer)
     assert not peer.core.streams
     assert peer.sent() == []
     peer.open(2)
@@ -196,7 +196,7 @@ def test_ids_end() -> None:
     """A connection that has used its last stream id has no more room (E3.23)."""
     peer = PlayedPeer()
     peer.core._out.next_id = MAX_STREAM_ID - 2
-    assert peer.core.room() == 2
+    assert peer.core.room() == peer.core.ids_left == 2
     peer.open(1)
     peer.open(2)
     assert list(peer.requests()) == [MAX_STREAM_ID - 2, MAX_STREAM_ID]
@@ -210,8 +210,10 @@ def test_room_follows_the_peer() -> None:
     """MAX_CONCURRENT_STREAMS 1, 1000, 1, 0, 5 while requests are under way (E3.4)."""
     peer = PlayedPeer(Limits(await_settings=True), greet=False)
     assert peer.core.room() == 0
-    rooms = []
+    assert not peer.core.greeted
+    rooms: list[int] = []
     peer.hear(settings(max_concurrent_streams=1))
+    assert peer.core.greeted
     rooms.append(peer.core.room())
     peer.hear(settings(max_concurrent_streams=1000))
     for key in range(10):

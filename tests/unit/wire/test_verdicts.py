@@ -172,6 +172,16 @@ def test_an_oversized_body_is_cut() -> None:
     assert peer.core.closed is None
 
 
+def test_an_oversized_body_that_is_over_is_cut() -> None:
+    """Where its last frame is in, nothing is left to be reset (RFC 9113 5.1)."""
+    peer = PlayedPeer(Limits(max_body_bytes=1_000))
+    peer.open(1)
+    peer.sent()
+    peer.hear(peer.headers(1, [(":status", "500")], end=False), peer.data(1, b"x" * 1_800))
+    assert peer.verdict(1) == Answered(500, (), b"x" * 1_000)
+    assert peer.told(RstStreamFrame) == []
+
+
 def test_an_oversized_header_list_is_cut() -> None:
     """Fields beyond the limit are dropped; the status still counts."""
     peer = PlayedPeer(Limits(max_header_list_bytes=1_000))
@@ -195,7 +205,7 @@ def test_reset_before_any_answer(code: int) -> None:
     expected = NotProcessed if code == ErrorCode.REFUSED_STREAM else Unknown
     assert type(verdict) is expected
     assert verdict.why.startswith("reset: ")
-    assert peer.core.room() == 1000
+    assert peer.core.room() == (1 if code == ErrorCode.ENHANCE_YOUR_CALM else 1000)
 
 
 @pytest.mark.parametrize("code", ERROR_CODES)
@@ -308,6 +318,13 @@ def test_end_of_connection(before: str, verdict: Verdict) -> None:
     assert peer.core.room() == 0
 
 
+def test_a_deadline_for_nothing() -> None:
+    """Where nothing was opened, nothing is due."""
+    peer = PlayedPeer()
+    peer.core.set_deadline(peer.core.next_id, 1.0)
+    assert peer.core.expire(2.0) == []
+
+
 def test_deadline() -> None:
     """A request out of time is reset and unknown; others stay (E3.21)."""
     peer = PlayedPeer()
@@ -358,7 +375,7 @@ def test_cancel_resets_one_owner_only() -> None:
     """A sender that leaves takes its own requests along, and hears no more of them."""
     peer, other = PlayedPeer(), PlayedPeer()
     peer.open(1)
-    assert peer.core.open((2, TEMPLATE, PATH, (b"x",), b"{}"), other, 99.0)
+    assert peer.core.open((2, TEMPLATE, PATH, (b"x",), b"{}"), other)
     peer.sent()
     assert peer.core.cancel(peer) == 1
     assert [frame.stream_id for frame in peer.told(RstStreamFrame)] == [1]
