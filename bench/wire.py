@@ -23,7 +23,7 @@ from rich.table import Table
 
 from bench.broadcast import new_p8
 from bench.peers import h2load
-from bench.peers.task import APNS, FCM, Task
+from bench.peers.task import APNS, FCM, RUN_SECONDS, Task
 from bench.sink import Sink, find_nginx, running
 
 #: nginx echoes the apns-id as APNs does, and answers for FCM with a body of 200 bytes.
@@ -52,8 +52,6 @@ CONSTANT = {
     },
     FCM: {"authorization": f"Bearer {JWT}", "content-type": "application/json"},
 }
-
-RUN_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ from typing import Self
 DEVICES = 20_000
 APNS, FCM = "apns", "fcm"
 
+#: A client that takes longer has failed.
+RUN_SECONDS = 300
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:

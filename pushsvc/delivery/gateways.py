@@ -119,10 +119,6 @@ class Builder:
             GatewayName.WNS: self._wns,
         }
         self._proxy = proxy_of(settings)
-        if self._proxy is not None and settings.transport == "aioapns":
-            # Its own way through one knows no credentials, and waits for ever when refused.
-            message = "Setting transport (PUSHSVC_TRANSPORT): aioapns cannot use gateway_proxy_url."
-            raise SettingsError(message)
         ca_file = settings.gateway_ca_file
         try:
             self._ssl_context = client_context(str(ca_file) if ca_file else None)
@@ -187,13 +183,12 @@ class Builder:
         from pushsvc.delivery.fcm.stock import StockFcmGateway  # noqa: PLC0415 - seldom used
 
         account = credentials.parse_service_account(credential.secret)
-        proxy_url = self._settings.gateway_proxy_url
         return StockFcmGateway(
             account,
             self._google_token(account),
             url=self._settings.fcm_url,
             ca_file=self._settings.gateway_ca_file,
-            proxy_url=proxy_url.get_secret_value() if proxy_url else None,
+            proxy=self._proxy,
             connections=self._settings.gateway_connections,
             clock=self._clock,
             timeout_seconds=self._settings.gateway_timeout_seconds,
@@ -249,10 +244,18 @@ def proxy_of(settings: Settings) -> Proxy | None:
     """Return the proxy that everything goes through, if there is one.
 
     Raises:
-        SettingsError: the setting is not the URL of one; does not show it.
+        SettingsError: the setting is not the URL of one, which is not shown; or what sends cannot
+            use one.
     """
     if settings.gateway_proxy_url is None:
         return None
+    if settings.transport == "aioapns":
+        # Its own way through one knows no credentials, and waits for ever when refused.
+        message = (
+            "Setting transport (PUSHSVC_TRANSPORT): aioapns cannot use gateway_proxy_url "
+            "(PUSHSVC_GATEWAY_PROXY_URL). Unset one of them."
+        )
+        raise SettingsError(message)
     try:
         return Proxy.from_url(settings.gateway_proxy_url.get_secret_value())
     except ValueError as error:

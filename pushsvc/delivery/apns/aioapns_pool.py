@@ -29,10 +29,10 @@ from pushsvc.delivery import answers
 from pushsvc.delivery.apns import reasons
 from pushsvc.delivery.apns.client import (
     BAD_DEVICE_TOKEN,
-    LEAST_RECONNECT_SECONDS,
     TEMPLATE_LIMIT,
     is_device_token,
 )
+from pushsvc.delivery.apns.leaving import Leaving
 from pushsvc.delivery.gateway import DRAIN_SECONDS
 from pushsvc.delivery.rounds import ROUNDS
 from pushsvc.delivery.tokens import SharedToken, Token
@@ -71,7 +71,7 @@ class WirePool(APNsBaseConnectionPool):
         self._tokens = tokens
         self._clock = clock
         self._timeout_seconds = timeout_seconds
-        self._left_at: float | None = None
+        self._leaving = Leaving(clock)
         self._closed = False
         self._closing: set[asyncio.Task[None]] = set()
         self._templates: dict[tuple[str, tuple[bytes, ...]], Template] = {}
@@ -154,13 +154,9 @@ class WirePool(APNsBaseConnectionPool):
 
     def _leave(self, pool: Pool) -> None:
         """Take new connections for what comes; what is in flight on the old ones finishes there."""
-        now = self._clock.monotonic()
-        recently = self._left_at is not None and now - self._left_at < LEAST_RECONNECT_SECONDS
-        if pool is not self._pool or recently or self._closed:
-            return
-        self._left_at = now
-        self._pool = self._open_pool()
-        self._close_later(pool, drain_seconds=self._timeout_seconds)
+        if pool is self._pool and not self._closed and self._leaving.may_leave():
+            self._pool = self._open_pool()
+            self._close_later(pool, drain_seconds=self._timeout_seconds)
 
     def _close_later(self, pool: Pool, *, drain_seconds: float) -> None:
         closing = asyncio.get_running_loop().create_task(

@@ -10,6 +10,7 @@ from typing import Final
 from pushsvc.clock import Clock
 from pushsvc.delivery.answers import fields_of
 from pushsvc.delivery.apns import reasons
+from pushsvc.delivery.apns.leaving import Leaving
 from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Settle
 from pushsvc.delivery.rounds import Rules, Run, drive, send_on
 from pushsvc.delivery.tokens import SharedToken, Token
@@ -25,10 +26,6 @@ BAD_DEVICE_TOKEN: Final = Answer(OutcomeClass.TOKEN_SUSPECT, "BadDeviceToken")
 OWN_FIELDS: Final = frozenset({b"apns-expiration", b"apns-collapse-id"})
 #: Kinds of pushes on their way at once: topics, push types and priorities.
 TEMPLATE_LIMIT: Final = 256
-#: Least time between two changes of the pool: Apple takes quick connecting and disconnecting for
-#: an attack.
-#: https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
-LEAST_RECONNECT_SECONDS: Final = 60.0
 _64_BITS: Final = 2**64 - 1
 
 ApnsMessage = Message[ApnsShape]
@@ -57,7 +54,7 @@ class ApnsGateway:
         self._pool = open_pool()
         self._senders: Counter[Pool] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
-        self._left_at: float | None = None
+        self._leaving = Leaving(clock)
         self._tokens = tokens
         self._clock = clock
         self._timeout_seconds = timeout_seconds
@@ -149,13 +146,9 @@ class ApnsGateway:
 
     def _leave(self, pool: Pool) -> None:
         """Take new connections for what comes; who sends on the old ones finishes there."""
-        now = self._clock.monotonic()
-        recently = self._left_at is not None and now - self._left_at < LEAST_RECONNECT_SECONDS
-        if pool is not self._pool or recently:
-            return
-        self._left_at = now
-        self._pool = self._open_pool()
-        self._close_if_left(pool)
+        if pool is self._pool and self._leaving.may_leave():
+            self._pool = self._open_pool()
+            self._close_if_left(pool)
 
     def _close_if_left(self, pool: Pool) -> None:
         if pool is self._pool or self._senders[pool]:

@@ -24,11 +24,11 @@ from pushsvc.clock import Clock
 from pushsvc.delivery.apns import reasons
 from pushsvc.delivery.apns.client import (
     BAD_DEVICE_TOKEN,
-    LEAST_RECONNECT_SECONDS,
     ApnsMessage,
     apns_id,
     is_device_token,
 )
+from pushsvc.delivery.apns.leaving import Leaving
 from pushsvc.delivery.apns.stock_connections import (
     StockConnections,
     TracedRequest,
@@ -53,6 +53,8 @@ from pushsvc.model import Answer, ApnsShape, OutcomeClass
 #: More would only wait: aioapns miscounts when Apple raises its limit from one stream to a
 #: thousand, and has two under way on a connection from then on.
 AT_ONCE_ON_A_CONNECTION: Final = 2
+#: A quiet connection is kept so much longer than a message may take: its answer may still come.
+SPARE_SECONDS: Final = 10.0
 
 
 class StockApnsGateway:
@@ -87,13 +89,15 @@ class StockApnsGateway:
         named |= {"max_connections": connections, "max_connection_attempts": 1}
         named |= {"ssl_context": ssl_context}
         self._connections = StockConnections(**named)
-        self._connections.protocol_class = connection_to(Origin.from_url(url))
+        self._connections.protocol_class = connection_to(
+            Origin.from_url(url), quiet_seconds=timeout_seconds + SPARE_SECONDS
+        )
         self._apns = APNs(**named, err_func=_say_nothing)
         self._apns.pool = self._connections
         self._tokens = tokens
         self._clock = clock
         self._timeout_seconds = timeout_seconds
-        self._left_at: float | None = None
+        self._leaving = Leaving(clock)
         self._messages = OneByOne(self._deliver, at_once=AT_ONCE_ON_A_CONNECTION * connections)
         self._rules: Rules[ApnsShape] = Rules(
             judge=self._judge,
@@ -106,12 +110,14 @@ class StockApnsGateway:
         run = Run(messages, settle, self._rules)
 
         async def send_round(pulled: Iterator[ApnsMessage], token: Token) -> bool:
-            self._connections.token = token
+            self._connections.use(token)
             return await self._messages.send(run, pulled, token)
 
         async def renew(stale: Token) -> Token:
             token = await self._tokens.renew(stale)
-            self._leave_connections()
+            # Having refused a token as expired, a connection may refuse every later one.
+            if self._leaving.may_leave():
+                self._connections.leave()
             return token
 
         await drive(run, send_round, token=self._tokens.current, renew=renew)
@@ -134,13 +140,6 @@ class StockApnsGateway:
 
     def _judge(self, answered: Answered) -> Answer:
         return reasons.classify(answered.status, {}, answered.body, now=self._clock.now())
-
-    def _leave_connections(self) -> None:
-        """Having refused a token as expired, a connection may refuse every later one."""
-        now = self._clock.monotonic()
-        if self._left_at is None or now - self._left_at >= LEAST_RECONNECT_SECONDS:
-            self._left_at = now
-            self._connections.leave()
 
 
 class _At(int):

@@ -1,6 +1,7 @@
 """aioapns' connections, amended where they would break a promise or leave messages waiting."""
 
 import asyncio
+from math import ceil
 from typing import Any
 
 from aioapns.common import NotificationRequest, NotificationResult
@@ -11,6 +12,7 @@ from aioapns.connection import (
     AuthorizationHeaderProvider,
 )
 from aioapns.exceptions import ConnectionClosed
+from h2.exceptions import ProtocolError
 
 from pushsvc.delivery.tokens import Token
 from pushsvc.delivery.wire import Origin
@@ -19,11 +21,21 @@ from pushsvc.delivery.wire import Origin
 class TracedRequest(NotificationRequest):
     """A request that knows whether it may have arrived."""
 
-    __slots__ = ("written",)
+    __slots__ = ("_message", "written")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.written = False
+
+    @property
+    def message(self) -> Any:
+        """Read by aioapns once it has a stream; it writes all in the same turn of the loop."""
+        self.written = True
+        return self._message
+
+    @message.setter
+    def message(self, message: Any) -> None:
+        self._message = message
 
 
 class StockConnection(APNsTLSClientProtocol):
@@ -48,7 +60,10 @@ class StockConnection(APNsTLSClientProtocol):
             raise ConnectionClosed
         try:
             return await super().send_notification(request)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ProtocolError) and isinstance(request, TracedRequest):
+                # Raised by h2 before the end of the request went out.
+                request.written = False
             self._give_up(request)
             raise
 
@@ -75,21 +90,22 @@ class StockConnection(APNsTLSClientProtocol):
 
     def _give_up(self, request: NotificationRequest) -> None:
         """Forget a request; what comes late for it must find neither its future nor its slot."""
-        written = self.requests.pop(request.notification_id, None) is not None
-        if isinstance(request, TracedRequest):
-            request.written = written
-        if written:
+        if self.requests.pop(request.notification_id, None) is not None:
             self.free_channels.release()
 
 
 class StockConnections(APNsKeyConnectionPool):
     """aioapns' pool, with one token for all connections, and an end that can be waited for."""
 
-    token: Token
-
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
+        self.token: Token | None = None
         self._alive: set[StockConnection] = set()
+
+    def use(self, token: Token) -> None:
+        """Show this token from now on, unless it is older than the one that is shown."""
+        if self.token is None or token.minted_at >= self.token.minted_at:
+            self.token = token
 
     async def create_connection(self) -> APNsBaseClientProtocol:
         """Open one, that shows the token of the moment."""
@@ -125,13 +141,18 @@ class _Authorization(AuthorizationHeaderProvider):
 
     def get_header(self) -> str:
         """Return the header's value at this moment."""
+        assert self._connections.token is not None
         return f"bearer {self._connections.token.value}"
 
 
-def connection_to(origin: Origin) -> type[StockConnection]:
-    """Return the class of the connections to a server, which is how aioapns knows it."""
+def connection_to(origin: Origin, *, quiet_seconds: float) -> type[StockConnection]:
+    """Return the class of the connections to a server, which is how aioapns knows it.
+
+    They close when nothing was sent for `quiet_seconds`, answers outstanding or not.
+    """
 
     class Connection(StockConnection):
+        INACTIVITY_TIME = ceil(quiet_seconds)
         APNS_SERVER = origin.host
         APNS_PORT = origin.port
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import requests
@@ -30,7 +30,7 @@ from pushsvc.delivery.gateway import DRAIN_SECONDS, Settle
 from pushsvc.delivery.one_by_one import OneByOne
 from pushsvc.delivery.rounds import Rules, Run, drive
 from pushsvc.delivery.tokens import SharedToken, Token
-from pushsvc.delivery.wire import Answered, NotProcessed, Unknown, Verdict
+from pushsvc.delivery.wire import Answered, NotProcessed, Proxy, Unknown, Verdict
 from pushsvc.model import Answer, FcmShape
 
 #: DNS apart, which has its own; less than a message's time, so that no doubt arises here.
@@ -41,7 +41,6 @@ FAILURES: Final = (OSError, urllib3.exceptions.HTTPError)
 NOT_CONNECTED: Final = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.ProxyError,
     ssl.SSLCertVerificationError,
 )
 
@@ -56,7 +55,7 @@ class StockFcmGateway:
         *,
         url: str,
         ca_file: Path | None,
-        proxy_url: str | None,
+        proxy: Proxy | None,
         connections: int,
         clock: Clock,
         timeout_seconds: float,
@@ -68,19 +67,19 @@ class StockFcmGateway:
             tokens: the access token of the account, in place of one for each thread.
             url: of FCM.
             ca_file: whom to trust; those whom `requests` trusts where None.
-            proxy_url: an HTTP proxy to go through, with its credentials.
+            proxy: an HTTP proxy to go through.
             connections: at most so many, each with a thread and one message at a time.
             clock: dates what Retry-After says.
             timeout_seconds: how long a message may take.
         """
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
+        self._adapter = _Adapter(proxy, pool_connections=1, pool_maxsize=connections)
         self._make_sender = partial(
             _Sender,
             account.project_id,
             adapter=self._adapter,
             end_point_base=f"{url}/v1/projects",
             verify=str(ca_file) if ca_file else True,
-            proxies={"https": proxy_url} if proxy_url else {},
+            proxies={"https": f"http://{proxy}"} if proxy else {},
         )
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="pyfcm")
         self._sender: _Sender | None = None
@@ -133,6 +132,18 @@ class StockFcmGateway:
     def _judge(self, answered: Answered) -> Answer:
         fields = fields_of(answered.headers)
         return reasons.classify(answered.status, fields, answered.body, now=self._clock.now())
+
+
+class _Adapter(HTTPAdapter):
+    """Credentials for the proxy as the wire has them; `requests` writes Latin-1, or fails."""
+
+    def __init__(self, proxy: Proxy | None, **named: Any) -> None:
+        super().__init__(**named)
+        self._proxy_fields = proxy.headers if proxy else {}
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - requests' signature
+        """Return what a proxy is told besides the target."""
+        return dict(self._proxy_fields)
 
 
 class _Credentials:
@@ -210,4 +221,9 @@ def _was_not_connected(error: Exception) -> bool:
     """Tell whether the request cannot have been written; `error` has its cause within."""
     cause = getattr(error.args[0], "reason", None) if error.args else None
     causes = (cause, *getattr(cause, "args", ()))
-    return any(isinstance(one, NOT_CONNECTED) for one in causes)
+    return any(isinstance(one, NOT_CONNECTED) or _is_no_tunnel(one) for one in causes)
+
+
+def _is_no_tunnel(error: object) -> bool:
+    """http.client's own refusal. ProxyError alone is also what urllib3 makes of a lost answer."""
+    return type(error) is OSError and error.errno is None

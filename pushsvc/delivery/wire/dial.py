@@ -70,7 +70,7 @@ class Dialer:
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, UnicodeError) as error:
             message = f"{'proxy ' if self.proxy else ''}{host}: no address ({error})"
             raise DialError(message) from error
         addresses = list(dict.fromkeys((str(address[4][0]), port) for address in found))

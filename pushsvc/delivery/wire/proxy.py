@@ -48,6 +48,7 @@ class Proxy:
         if parts.path.strip("/") or parts.query or parts.fragment:
             message = "it has something behind the port"
             raise ValueError(message)
+        _check_name(parts.hostname)
         return cls(host=parts.hostname, port=port, authorization=_authorization(parts))
 
     @property
@@ -122,6 +123,14 @@ def _split(url: str) -> tuple[SplitResult, int]:
         if port:
             return parts, port
     message = "its host or port is none, or user and password are not percent-encoded"
+    raise ValueError(message)
+
+
+def _check_name(host: str) -> None:
+    with suppress(UnicodeError):
+        host.encode("idna")
+        return
+    message = "its host is no name that can be looked up"
     raise ValueError(message)
 
 

@@ -1,19 +1,35 @@
 """What APNs answers through stock aioapns, and what becomes of its connections."""
 
 import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import pytest
 from h2.settings import SettingCodes
 from hyperframe.frame import SettingsFrame
 
 from pushsvc.delivery.apns.stock import StockApnsGateway
+from pushsvc.delivery.gateways import Builder
+from pushsvc.delivery.tokens import LocalTokenStore
 from pushsvc.model import ACCEPTED, Answer, GatewayName, OutcomeClass
 from pushsvc.simulators import Simulators
+from pushsvc.simulators.endpoints import Endpoints
 from pushsvc.simulators.script import Rule
-from tests.integration.delivery.building import Build, entries
-from tests.integration.delivery.sending import apns_shape, apns_token, send, send_messages
+from tests.integration.delivery.building import Build, credential, entries, settings_for
+from tests.integration.delivery.sending import (
+    Clients,
+    HeldClock,
+    apns_shape,
+    apns_token,
+    send,
+    send_messages,
+)
 from tests.integration.wire.certificates import Authority
 from tests.integration.wire.peer import Peer, Wire, answer_all
 
@@ -263,3 +279,48 @@ def failures_of_the_loop() -> list[dict[str, Any]]:
     failures: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, told: failures.append(told))
     return failures
+
+
+@pytest.mark.parametrize("marker", ["fa171203", "fa171503"])
+async def test_an_answer_that_comes_with_the_deadline_leaves_no_second_try(
+    tmp_path: Path, marker: str
+) -> None:
+    """Both are found in one turn of a loop that was busy: it may have arrived."""
+    async with served_apart(tmp_path) as served, aiohttp.ClientSession() as session:
+        clients = Clients(
+            endpoints=served, session=session, store=LocalTokenStore(), clock=HeldClock()
+        )
+        settings = settings_for(
+            clients, "aioapns", gateway_connections=1, gateway_timeout_seconds=0.5
+        )
+        builder = Builder(settings, store=clients.store, clock=clients.clock)
+        gateway = builder.build(credential(clients, GatewayName.APNS))
+        await send(gateway, [apns_token(0)], apns_shape())
+        asyncio.get_running_loop().call_later(0.2, time.sleep, 0.4)
+        answers = await send(gateway, [apns_token(1, marker)], apns_shape())
+        await gateway.close()
+        await builder.close()
+
+    assert {answer.outcome for answer in answers.values()} != {O.RETRY_SAFE}
+
+
+@asynccontextmanager
+async def served_apart(directory: Path) -> AsyncIterator[Endpoints]:
+    """Simulators on a loop of their own, which goes on while this one is busy."""
+    started: Future[Endpoints] = Future()
+    stop = asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with Simulators(directory) as simulators:
+            started.set_result(simulators.endpoints)
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        yield await asyncio.wrap_future(started)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        await asyncio.to_thread(thread.join)
+        loop.close()

@@ -105,22 +105,44 @@ async def test_the_environment_does_not_redirect_pyfcm(
     assert list(answers.values()) == [ACCEPTED]
 
 
-async def test_pyfcm_goes_through_the_proxy(build: Build, simulators: Simulators) -> None:
-    """With its credentials, one tunnel for each connection; the name is the proxy's to look up."""
+def behind(proxy: ConnectProxy) -> dict[str, object]:
+    """Settings of a worker that reaches FCM by the proxy only."""
+    return {"fcm_url": "https://localhost:2", "gateway_proxy_url": SecretStr(proxy.url)}
+
+
+def routes(simulators: Simulators) -> dict[str, tuple[str, int]]:
+    """Where the proxy finds FCM and its token endpoint."""
     host, _, port = urlsplit(simulators.endpoints.fcm_url).netloc.rpartition(":")
-    routes = {"localhost:2": (host, int(port)), f"{host}:{port}": (host, int(port))}
-    async with ConnectProxy(routes=routes, credentials=("user", "p:/@")).listen() as proxy:
-        gateway = build(
-            GatewayName.FCM,
-            "pyfcm",
-            fcm_url="https://localhost:2",
-            gateway_proxy_url=SecretStr(proxy.url),
-        )
+    return {"localhost:2": (host, int(port)), f"{host}:{port}": (host, int(port))}
+
+
+@pytest.mark.parametrize("password", ["p:/@", "pä", "pł"])
+async def test_pyfcm_goes_through_the_proxy(
+    build: Build, simulators: Simulators, password: str
+) -> None:
+    """With its credentials, one tunnel for each connection; the name is the proxy's to look up."""
+    open_to = ConnectProxy(routes=routes(simulators), credentials=("user", password))
+    async with open_to.listen() as proxy:
+        gateway = build(GatewayName.FCM, "pyfcm", **behind(proxy))
         answers = await send(gateway, [device(number) for number in range(20)], FCM_SHAPE)
         await gateway.close()
 
     assert set(answers.values()) == {ACCEPTED}
     assert proxy.targets.count("localhost:2") <= 2
+
+
+@pytest.mark.parametrize("marker", ["~eof-01", "~tcp_rst-01"])
+async def test_an_answer_that_was_lost_behind_a_proxy_is_in_doubt(
+    build: Build, simulators: Simulators, marker: str
+) -> None:
+    """urllib3 calls it a proxy's error, as it does one before anything was written."""
+    async with ConnectProxy(routes=routes(simulators)).listen() as proxy:
+        gateway = build(GatewayName.FCM, "pyfcm", **behind(proxy))
+        answers = await send(gateway, [device(0), device(1, marker)], FCM_SHAPE)
+        await gateway.close()
+
+    assert answers[device(1, marker)].outcome is O.UNKNOWN
+    assert simulators.ledger.sums("fcm").duplicates == 0
 
 
 async def test_without_a_tunnel_pyfcm_has_written_nothing(

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 import pytest
 from pydantic import SecretStr
+from pyfcm import FCMNotification  # type: ignore[import-untyped]  # no types
 from requests.utils import default_headers
 
 from pushsvc.config import SettingsError
@@ -24,7 +26,7 @@ from pushsvc.delivery.fcm.stock import StockFcmGateway
 from pushsvc.delivery.gateway import Gateway, Message
 from pushsvc.delivery.gateways import Builder
 from pushsvc.delivery.wns.client import WnsGateway
-from pushsvc.model import ACCEPTED, GatewayName, OutcomeClass, Refused, Shape
+from pushsvc.model import ACCEPTED, FcmShape, GatewayName, OutcomeClass, Refused, Shape
 from pushsvc.shaping.apns import PUSH_TYPES
 from pushsvc.shaping.body import Shaper, check_content
 from pushsvc.simulators import Simulators
@@ -157,6 +159,25 @@ async def test_pyfcm_sends_the_requests_of_the_wire(build: Build, simulators: Si
     for token, wire in by_wire.items():
         assert_differ(wire, by_stock[token], PYFCM_DIFFERS, simulators)
         assert wire.payload == by_stock[token].payload
+
+
+def test_pyfcm_s_own_payload_is_ours() -> None:
+    """Given the same parts, pyfcm's builder makes the same JSON, but for `validate_only`."""
+    builder = FCMNotification(credentials=SimpleNamespace(project_id="p"))
+    for shape in itertools.chain(
+        shapes(GatewayName.FCM), shapes(GatewayName.FCM, notification=NOTIFICATION)
+    ):
+        assert isinstance(shape, FcmShape)
+        ours = orjson.loads(shape.head + b'"token"' + shape.tail)
+        message = ours["message"]
+        shown = {f"notification_{k}": v for k, v in message.get("notification", {}).items()}
+        theirs = builder.parse_payload(
+            fcm_token=message["token"],
+            data_payload=message.get("data"),
+            android_config=message.get("android"),
+            **shown,
+        )
+        assert orjson.loads(theirs) == {**ours, "validate_only": False}
 
 
 async def recorded(

@@ -65,6 +65,8 @@ def test_credentials_arrive_as_they_are(user: str, password: str) -> None:
         pytest.param("http://", "no host", id="nothing"),
         pytest.param("http://u:hunter2@", "no host", id="no host"),
         pytest.param("http://u:hunter2@:3128", "no host", id="a port alone"),
+        pytest.param("http://u:hunter2@h..x:1", "looked up", id="an empty label"),
+        pytest.param(f"http://u:hunter2@{'h' * 64}:1", "looked up", id="a long label"),
         pytest.param("http://u:hunter2@h:0", "host or port", id="port 0"),
         pytest.param("http://u:hunter2@h:65536", "host or port", id="port too large"),
         pytest.param("http://u:hunter2@h:port", "host or port", id="port no number"),
