@@ -49,7 +49,7 @@ from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.leases import LEASE_LIMIT, held
 from pushsvc.targeting import audience
-from pushsvc.targeting.where import WhereError
+from pushsvc.targeting.values import WhereError
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy.dialects.postgresql import asyncpg
 
 from pushsvc.targeting.compile import compile_condition
-from pushsvc.targeting.where import Or, channels_where, parse_where
+from pushsvc.targeting.conditions import Or
+from pushsvc.targeting.where import channels_where, parse_where
 
 DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's own
 
@@ -36,8 +37,17 @@ def sql_of(where: dict[str, Any]) -> str:
         ),
         pytest.param({"channels": {"$in": []}}, "false", id="no channels are nobody"),
         pytest.param({"channels": 5}, "false", id="a number is no channel"),
-        pytest.param({"channels.x": 5}, "false", id="nothing is within a list of texts"),
-        pytest.param({"channels.x": None}, "true", id="nothing is missing there"),
+        pytest.param(
+            {"appVersion": {"$gte": "1.2"}}, '(app_version COLLATE "C") >= $1::VARCHAR', id="order"
+        ),
+        pytest.param(
+            {"objectId": {"$gt": "a"}}, "object_id > $1::VARCHAR", id="order of the index"
+        ),
+        pytest.param({"appVersion": {"$gte": 1}}, "false", id="no text is more than a number"),
+        pytest.param(
+            {"appName": {"$ne": "a"}}, "(app_name = $1::VARCHAR) IS NOT true", id="not equal"
+        ),
+        pytest.param({"channels": {"$nin": []}}, "false IS NOT true", id="not of nothing"),
         pytest.param({"channelUris": "x"}, "false", id="no text is an object"),
         pytest.param(
             {"plan": "pro"}, "(custom @> $1::JSONB) OR (custom @> $2::JSONB)", id="custom field"
