@@ -51,6 +51,9 @@ class Field(Protocol):
     def compares(self, order: Order, value: Ordered) -> Clause:
         """Of the value's type and in that order to it, or a list with an item that is."""
 
+    def matches(self, pattern: str) -> Clause:
+        """A text that the pattern is found in, or a list that holds one."""
+
     def has(self, test: Test) -> Clause:
         """The value as jsonb passes the test, or a list's item does."""
 
@@ -79,6 +82,9 @@ class _ColumnField:
     def compares(self, order: Order, value: Ordered) -> Clause:
         return self.has(jsonb.compares(order, value))
 
+    def matches(self, pattern: str) -> Clause:
+        return self.has(jsonb.matches(pattern))
+
     def has(self, test: Test) -> Clause:
         return test(_as_jsonb(self._column))
 
@@ -99,6 +105,9 @@ class _TextField(_ColumnField):
             return false()
         column = self._column.collate(self._collation) if self._collation else self._column
         return jsonb.in_order(column, order, literal(value, Text()))
+
+    def matches(self, pattern: str) -> Clause:
+        return self._column.regexp_match(pattern)
 
 
 class _TextsField(_ColumnField):
@@ -158,6 +167,9 @@ class _BadgeField:
     def compares(self, order: Order, value: Ordered) -> Clause:
         return self.has(jsonb.compares(order, value))
 
+    def matches(self, pattern: str) -> Clause:  # noqa: ARG002 - it is no text
+        return false()
+
     def has(self, test: Test) -> Clause:
         return self._row(test(_as_jsonb(badges.c.badge)))
 
@@ -188,6 +200,9 @@ class _JsonField:
 
     def compares(self, order: Order, value: Ordered) -> Clause:
         return self.has(jsonb.compares(order, value))
+
+    def matches(self, pattern: str) -> Clause:
+        return self.has(jsonb.matches(pattern))
 
     def has(self, test: Test) -> Clause:
         return self._reach(jsonb.itself_or_item(test))

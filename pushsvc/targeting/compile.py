@@ -18,6 +18,7 @@ from pushsvc.targeting.conditions import (
     ContainedBy,
     Equal,
     Exists,
+    Matches,
     Not,
     OneOf,
     Or,
@@ -52,6 +53,10 @@ def _compared(condition: Compared) -> Clause:
     return field(condition.field).compares(condition.order, condition.value)
 
 
+def _matches(condition: Matches) -> Clause:
+    return field(condition.field).matches(condition.pattern)
+
+
 def _contained_by(condition: ContainedBy) -> Clause:
     values = [value for value in condition.values if value is not None]
     is_value = jsonb.equals_one_of(values)
@@ -82,6 +87,7 @@ _COMPILERS: Final[Mapping[type[Condition], Callable[[Any], Clause]]] = {
     Exists: _exists,
     Compared: _compared,
     ContainedBy: _contained_by,
+    Matches: _matches,
     And: _and,
     Or: _or,
     Not: _not,

@@ -73,6 +73,15 @@ class ContainedBy:
 
 
 @dataclass(frozen=True, slots=True)
+class Matches:
+    """The field is a text that the pattern is found in, or a list that holds one."""
+
+    field: str
+    #: in Postgres's words, options included
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """All of the conditions hold; without conditions, it fits everybody."""
 
@@ -93,7 +102,7 @@ class Not:
     condition: "Condition"
 
 
-Condition = Equal | OneOf | Exists | Compared | ContainedBy | And | Or | Not
+Condition = Equal | OneOf | Exists | Compared | ContainedBy | Matches | And | Or | Not
 
 #: Fits nobody.
 NOBODY = Or(())

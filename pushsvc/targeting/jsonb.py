@@ -135,6 +135,11 @@ def compares(order: Order, wanted: Ordered) -> Test:
     return lambda value: and_(is_type(value, kind), in_order(value, order, bound))
 
 
+def matches(pattern: str) -> Test:
+    """Return the test of being a text that the pattern is found in."""
+    return lambda value: and_(is_type(value, "string"), text_of(value).regexp_match(pattern))
+
+
 def text_of(value: Value) -> ColumnElement[str]:
     """Return a jsonb string as text."""
     return value.op("#>>", return_type=Text())(_NO_PATH)

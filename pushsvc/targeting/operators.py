@@ -16,10 +16,12 @@ from pushsvc.targeting.conditions import (
     ContainedBy,
     Equal,
     Exists,
+    Matches,
     Not,
     OneOf,
     Order,
 )
+from pushsvc.targeting.patterns import OPTIONS, PatternError, translated
 from pushsvc.targeting.values import (
     INVALID_JSON,
     INVALID_QUERY,
@@ -27,6 +29,7 @@ from pushsvc.targeting.values import (
     atom,
     cut,
     from_now,
+    is_scalar,
     text,
 )
 
@@ -42,6 +45,10 @@ class Limits:
     values: int = 2_000
     #: items of one `$all`: Parse's guide, "containsAll" takes up to nine
     all_items: int = 9
+    #: Characters of a `$regex`, and how many of them one clause has: Postgres keeps so many ready,
+    #: more would be understood anew for every row.
+    pattern_characters: int = 1_000
+    patterns: int = 32
 
 
 LIMITS: Final = Limits()
@@ -126,9 +133,14 @@ def _all(asked: Asked) -> Condition:
     if len(items) > asked.limits.all_items:
         message = f"$all takes at most {asked.limits.all_items} values."
         raise asked.refused(message, code=INVALID_QUERY)
+    patterns = [item["$regex"] for item in items if isinstance(item, Mapping) and "$regex" in item]
+    if 0 < len(patterns) < len(items):
+        raise asked.refused(f"All $all values must be of regex type or none: {text(items)}")
+    held: tuple[Condition, ...] = tuple(_pattern(asked, pattern, "") for pattern in patterns)
+    if not patterns:
+        held = tuple(Equal(asked.key, value) for value in _atoms(asked, items))
     # Nothing to hold is held by nobody: MongoDB's rule, and no list that came out empty widens.
-    equal = tuple(Equal(asked.key, value) for value in _atoms(asked, items))
-    return And(equal) if equal else NOBODY
+    return And(held) if held else NOBODY
 
 
 def _contained_by(asked: Asked) -> Condition:
@@ -191,6 +203,40 @@ def _is_relative(operand: Any) -> bool:
     return isinstance(operand, Mapping) and "$relativeTime" in operand
 
 
+# ---------------------------------------------------------------- patterns
+
+
+def _regex(asked: Asked) -> Condition:
+    options = asked.siblings.get("$options", "")
+    if "$options" in asked.siblings and (
+        not isinstance(options, str) or not OPTIONS.fullmatch(options)
+    ):
+        shown = cut(options) if isinstance(options, str) else text(options)
+        message = f"Bad $options value for query: {shown}"
+        raise asked.refused(message, code=INVALID_QUERY)
+    return _pattern(asked, asked.operand, options)
+
+
+def _pattern(asked: Asked, pattern: Any, options: str) -> Matches:
+    if not isinstance(pattern, str) or not is_scalar(pattern):
+        raise asked.refused("$regex value must be a string", code=INVALID_QUERY)
+    if len(pattern) > asked.limits.pattern_characters:
+        message = f"$regex has at most {asked.limits.pattern_characters} characters."
+        raise asked.refused(message, code=INVALID_QUERY)
+    try:
+        return Matches(asked.key, translated(pattern, options))
+    except PatternError as error:
+        message = f"Invalid $regex value for query: {error}"
+        raise asked.refused(message, code=INVALID_QUERY) from error
+
+
+def _options(asked: Asked) -> Condition:
+    if "$regex" not in asked.siblings:
+        raise asked.refused("$options needs a $regex", code=INVALID_QUERY)
+    # `$regex` has read them.
+    return And(())
+
+
 #: A new operator is a row here, a node in `conditions`, and a row in `compile`.
 _OPERATORS: Final[Mapping[str, Callable[[Asked], Condition]]] = {
     "$eq": _eq,
@@ -200,5 +246,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Asked], Condition]]] = {
     "$all": _all,
     "$containedBy": _contained_by,
     "$exists": _exists,
+    "$regex": _regex,
+    "$options": _options,
     **dict.fromkeys(Order, _compared),
 }

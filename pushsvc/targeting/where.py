@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pushsvc.model import Json
-from pushsvc.targeting.conditions import And, Condition, ContainedBy, Not, OneOf, Or
+from pushsvc.targeting.conditions import And, Condition, ContainedBy, Matches, Not, OneOf, Or
 from pushsvc.targeting.operators import LIMITS, Limits, constraints
 from pushsvc.targeting.values import (
     INVALID_CHANNEL_NAME,
@@ -41,7 +41,15 @@ def parse_where(where: Json, *, limits: Limits = LIMITS) -> And:
     if sum(1 for _ in _compared(condition)) > limits.values:
         message = f"Too many values to compare with: at most {limits.values}."
         raise WhereError(INVALID_QUERY, message, field="/where")
+    if len(patterns_of(condition)) > limits.patterns:
+        message = f"Too many $regex: at most {limits.patterns}."
+        raise WhereError(INVALID_QUERY, message, field="/where")
     return condition
+
+
+def patterns_of(condition: Condition) -> list[str]:
+    """Return the patterns of a condition; whether Postgres understands them, it alone can tell."""
+    return [one.pattern for one in _compared(condition) if isinstance(one, Matches)]
 
 
 def channels_where(channels: Sequence[str], *, limits: Limits = LIMITS) -> Condition:

@@ -4,6 +4,7 @@ Written from MongoDB's manual and tests, not from our compiler: here is a docume
 """
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,8 @@ def fits_key(key: str, value: Any, found: Document) -> bool:
     leaves = list(led_to(found, key.split(".")))
     if key in {"createdAt", "updatedAt"}:
         value = as_dates(value)
+    if isinstance(value, dict) and "$regex" in value:
+        return found_in(leaves, value)
     if isinstance(value, dict) and "__type" not in value:
         return all(OPERATORS[operator](leaves, operand) for operator, operand in value.items())
     return equals(leaves, value)
@@ -131,6 +134,13 @@ def contained(leaves: list[Any], values: list[Any]) -> bool:
     )
 
 
+def found_in(leaves: list[Any], asked: Mapping[str, Any]) -> bool:
+    """Tell whether a text has the pattern; Python's patterns stand beside those of PCRE."""
+    flags = re.IGNORECASE if asked.get("$options") == "i" else 0
+    pattern = re.compile(PATTERNS[asked["$regex"]], flags | re.ASCII)
+    return any(isinstance(leaf, str) and pattern.search(leaf) for leaf in with_items(leaves))
+
+
 OPERATORS: dict[str, Callable[[list[Any], Any], bool]] = {
     "$eq": equals,
     "$ne": lambda leaves, value: not equals(leaves, value),
@@ -205,6 +215,20 @@ def without_missing(fields: Document) -> Document:
 
 # ---------------------------------------------------------------- random clauses
 
+#: Patterns as the SDKs write them, and as Python does.
+PATTERNS = {
+    "": "",
+    "a": "a",
+    "^B": "^B",
+    r"^\Qit's\E": "^it's",
+    r"\Q👋\E$": r"👋\Z",
+    r"^\Q\E$": r"^\Z",
+    r"\bs": r"\bs",
+    r"^[\d,]+$": r"^[\d,]+\Z",
+    r"^\x6f(?:1|\d{2})$": r"^o(?:1|\d{2})\Z",
+    "t(?!r)": "t(?!r)",
+}
+
 SPECIAL = ["objectId", "deviceType", "timeZone", "channels", "channelUris", "badge", "createdAt"]
 CUSTOM = ["plan", "tags", "prefs", "nowhere"]
 WITHIN = [
@@ -229,8 +253,12 @@ def clause(dice: random.Random, depth: int = 0) -> dict[str, Any]:
 
 def constraint(dice: random.Random) -> Any:
     """Return what may be asked of one key."""
-    if dice.random() < 0.2:
+    shape = dice.random()
+    if shape < 0.2:
         return dice.choice([None, operand(dice)])
+    if shape < 0.3:
+        pattern = {"$regex": dice.choice([*PATTERNS])}
+        return dice.choice([pattern, pattern | {"$options": "i"}])
     operators = dice.sample(sorted(OPERANDS), k=dice.choice([1, 1, 1, 2]))
     return {operator: OPERANDS[operator](dice) for operator in operators}
 

@@ -11,6 +11,7 @@ from pushsvc.storage import installations
 from pushsvc.storage.encoded import mismatch
 from pushsvc.storage.fields import parse_installation_fields
 from pushsvc.storage.installations import Installation, SaveRequest
+from pushsvc.targeting.audience import check_patterns
 from pushsvc.targeting.compile import compile_condition
 from pushsvc.targeting.where import audience_condition
 
@@ -69,6 +70,7 @@ async def find(call: Call) -> Reply:
         _forbid("find")
     asked = parse_find(call.params)
     where = compile_condition(audience_condition({"where": asked.where}))
+    await check_patterns(call.resources.engine, {"where": asked.where})
     app_id = call.caller.app.id
     body: dict[str, Any] = {"results": []}
     async with call.resources.engine.connect() as connection:

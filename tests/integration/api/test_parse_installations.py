@@ -302,6 +302,7 @@ async def test_a_limit_of_zero_only_counts(api: Api) -> None:
         ({"order": "1st"}, 105),
         ({"where": "{"}, 107),
         ({"where": '{"ACL":1}'}, 102),
+        ({"where": '{"a":{"$regex":"("}}'}, 102),
         ({"where": '{"a":{"$foo":1}}'}, 107),
         ({"explode": "1"}, 102),
     ],

@@ -15,6 +15,7 @@ from pushsvc.targeting.conditions import (
     Equal,
     Exists,
     FromNow,
+    Matches,
     Not,
     OneOf,
     Or,
@@ -111,6 +112,17 @@ MOMENT = datetime(2026, 11, 22, 10, tzinfo=UTC)
             [Exists("k", wanted=True), Equal("k", POINTER)],
             id="an encoded value beside an operator",
         ),
+        pytest.param({"k": {"$regex": "^a"}}, [Matches("k", "***:(?p)^a")], id="$regex"),
+        pytest.param(
+            {"k": {"$options": "im", "$regex": "a"}},
+            [And(()), Matches("k", "***:(?ni)a")],
+            id="$options",
+        ),
+        pytest.param(
+            {"k": {"$all": [{"$regex": "^\\Qa.\\E"}]}},
+            [And((Matches("k", r"***:(?p)^a\."),))],
+            id="$all of patterns",
+        ),
         pytest.param(
             {"$nor": [{"k": 1}, {"l": 2}]},
             [Not(Or((And((Equal("k", 1),)), And((Equal("l", 2),)))))],
@@ -170,6 +182,62 @@ def test_where(where: dict[str, Any], conditions: list[Condition]) -> None:
             "bad $containedBy: should be an array",
             "/where/k/$containedBy",
             id="$containedBy",
+        ),
+        pytest.param(
+            {"k": {"$all": ["b", {"$regex": "a"}]}},
+            107,
+            'All $all values must be of regex type or none: ["b",{"$regex":"a"}]',
+            "/where/k/$all",
+            id="$all of patterns and texts",
+        ),
+        pytest.param(
+            {"k": {"$regex": 5}},
+            102,
+            "$regex value must be a string",
+            "/where/k/$regex",
+            id="no pattern",
+        ),
+        pytest.param(
+            {"k": {"$regex": "a" * 1001}},
+            102,
+            "$regex has at most 1000 characters.",
+            "/where/k/$regex",
+            id="long pattern",
+        ),
+        pytest.param(
+            {"k": {"$regex": r"(a)\1"}},
+            102,
+            r"Invalid $regex value for query: \1 is not known here",
+            "/where/k/$regex",
+            id="back reference",
+        ),
+        pytest.param(
+            {"k": {"$regex": "a", "$options": "g"}},
+            102,
+            "Bad $options value for query: g",
+            "/where/k/$regex",
+            id="no such option",
+        ),
+        pytest.param(
+            {"k": {"$regex": "a", "$options": ""}},
+            102,
+            "Bad $options value for query: ",
+            "/where/k/$regex",
+            id="no options",
+        ),
+        pytest.param(
+            {"k": {"$options": "i"}},
+            102,
+            "$options needs a $regex",
+            "/where/k/$options",
+            id="options of nothing",
+        ),
+        pytest.param(
+            {"$or": [{"k": {"$regex": "a"}}] * 33},
+            102,
+            "Too many $regex: at most 32.",
+            "/where",
+            id="many patterns",
         ),
         pytest.param({"k": {"$ne": ["a"]}}, 107, 'bad atom: ["a"]', "/where/k/$ne", id="$ne list"),
         pytest.param(
@@ -526,7 +594,7 @@ def test_every_moment_in_iso_is_found_again(moment: datetime) -> None:
 
 WORDS = [
     *("$in", "$eq", "$exists", "$or", "$nor", "$ne", "$nin", "$lt", "$all", "$containedBy"),
-    *("$relativeTime", "__type", "iso", "k"),
+    *("$relativeTime", "$regex", "$options", "__type", "iso", "k"),
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
