@@ -268,6 +268,11 @@ def field(key: str) -> Field:
     return _JsonField(_WITHIN.get(name, _NOTHING), tuple(rest)) if rest else _SPECIAL[name]
 
 
+def single_value(key: str) -> Value:
+    """Return what a custom key leads to through objects, without looking into lists."""
+    return _COLUMNS.custom[tuple(key.split("."))]
+
+
 def _as_jsonb(column: ColumnElement[Any]) -> Value:
     return func.to_jsonb(column, type_=JSONB())
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import and_, false, not_, or_, true
 
-from pushsvc.targeting import jsonb
-from pushsvc.targeting.columns import field
+from pushsvc.targeting import earth, jsonb
+from pushsvc.targeting.columns import field, single_value
 from pushsvc.targeting.conditions import (
     And,
     Compared,
@@ -19,9 +19,12 @@ from pushsvc.targeting.conditions import (
     Equal,
     Exists,
     Matches,
+    Near,
     Not,
     OneOf,
     Or,
+    Surrounds,
+    Within,
 )
 from pushsvc.targeting.jsonb import Clause, Value
 
@@ -29,6 +32,11 @@ from pushsvc.targeting.jsonb import Clause, Value
 def compile_condition(condition: Condition) -> Clause:
     """Return the condition as an expression over the columns of `installations`."""
     return _COMPILERS[type(condition)](condition)
+
+
+def nearness(condition: Near) -> Value:
+    """Return what sorts the nearest first."""
+    return earth.apart(single_value(condition.field), condition.cap.center)
 
 
 def _equal(condition: Equal) -> Clause:
@@ -69,6 +77,18 @@ def _contained_by(condition: ContainedBy) -> Clause:
     return field(condition.field).has_item(is_outside).is_not(true())
 
 
+def _within(condition: Within) -> Clause:
+    return field(condition.field).has(earth.within(condition.shape))
+
+
+def _near(condition: Near) -> Clause:
+    return field(condition.field).has(earth.within(condition.cap))
+
+
+def _surrounds(condition: Surrounds) -> Clause:
+    return field(condition.field).has(earth.surrounds(condition.point))
+
+
 def _and(condition: And) -> Clause:
     return and_(true(), *map(compile_condition, condition.conditions))
 
@@ -88,6 +108,9 @@ _COMPILERS: Final[Mapping[type[Condition], Callable[[Any], Clause]]] = {
     Compared: _compared,
     ContainedBy: _contained_by,
     Matches: _matches,
+    Within: _within,
+    Near: _near,
+    Surrounds: _surrounds,
     And: _and,
     Or: _or,
     Not: _not,

@@ -82,6 +82,64 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """A place on the earth, in degrees."""
+
+    latitude: float
+    longitude: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """What is no farther from a point, as an angle at the earth's centre."""
+
+    center: Point
+    radians: float
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What lies between two latitudes and, eastwards, between two longitudes."""
+
+    southwest: Point
+    northeast: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What a closed line surrounds: the side that is less of the earth, where it rounds a pole.
+
+    From point to point the line goes the shorter way around, straight on a map of degrees.
+    """
+
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The field is a GeoPoint in there."""
+
+    field: str
+    shape: Cap | Box | Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """The field is a GeoPoint no farther away; a result is sorted by it."""
+
+    field: str
+    cap: Cap
+
+
+@dataclass(frozen=True, slots=True)
+class Surrounds:
+    """The field is a Polygon with the point in it."""
+
+    field: str
+    point: Point
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """All of the conditions hold; without conditions, it fits everybody."""
 
@@ -102,7 +160,8 @@ class Not:
     condition: "Condition"
 
 
-Condition = Equal | OneOf | Exists | Compared | ContainedBy | Matches | And | Or | Not
+Places = Within | Near | Surrounds
+Condition = Equal | OneOf | Exists | Compared | ContainedBy | Matches | Places | And | Or | Not
 
 #: Fits nobody.
 NOBODY = Or(())

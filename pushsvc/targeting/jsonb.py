@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Integer,
     Interval,
     Text,
     and_,
@@ -48,7 +49,7 @@ def reach(value: Value, path: Sequence[str], test: Test) -> Clause:
         return test(value)
     key, *rest = path
     step = _items(_opened(value, key, leads_on=bool(rest)))
-    return exists().where(is_type(step, "object"), reach(step[key], rest, test))
+    return exists().where(is_type(step, "object"), reach(at(step, key), rest, test))
 
 
 def _opened(value: Value, key: str, *, leads_on: bool) -> Value:
@@ -72,6 +73,17 @@ def _opened(value: Value, key: str, *, leads_on: bool) -> Value:
 def is_index(key: str) -> bool:
     """Tell whether a key may be the number of a list's item."""
     return key.isdigit() and len(key) <= _MAX_INDEX_DIGITS and key == str(int(key))
+
+
+def at(value: Value, key: str | int) -> Value:
+    """Return what an object has by a key, or a list in a place; of any expression."""
+    place = literal(key, Integer() if isinstance(key, int) else Text())
+    return value.op("->", return_type=JSONB())(place)
+
+
+def text_at(value: Value, key: str) -> ColumnElement[str]:
+    """Return what an object has by a key, as text."""
+    return value.op("->>", return_type=Text())(literal(key, Text()))
 
 
 def itself_or_item(test: Test) -> Test:
@@ -122,8 +134,8 @@ def compares(order: Order, wanted: Ordered) -> Test:
             literal(_iso(wanted), Text()) if isinstance(wanted, datetime) else _iso_from_now(wanted)
         )
         return lambda value: and_(
-            value["__type"].astext == "Date",
-            in_order(value["iso"].astext.collate("C"), order, iso),
+            text_at(value, "__type") == "Date",
+            in_order(text_at(value, "iso").collate("C"), order, iso),
         )
     if isinstance(wanted, str):
         text = literal(wanted, Text())

@@ -4,9 +4,9 @@ Codes and words of the errors are those of Parse Server's MongoDB adapter.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from pushsvc.targeting.asked import Asked, Limits
 from pushsvc.targeting.conditions import (
     NOBODY,
     And,
@@ -22,6 +22,7 @@ from pushsvc.targeting.conditions import (
     Order,
 )
 from pushsvc.targeting.patterns import OPTIONS, PatternError, translated
+from pushsvc.targeting.places import PLACE_OPERATORS
 from pushsvc.targeting.values import (
     INVALID_JSON,
     INVALID_QUERY,
@@ -32,44 +33,6 @@ from pushsvc.targeting.values import (
     is_scalar,
     text,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The bounds of a where-clause."""
-
-    #: how deep `$and`, `$or` and `$nor` may nest
-    depth: int = 20
-    #: Values compared in one clause, all told: each equality and `$exists` is one, each `$in` is as
-    #: many as its list. Channels of a push have the same bound.
-    values: int = 2_000
-    #: items of one `$all`: Parse's guide, "containsAll" takes up to nine
-    all_items: int = 9
-    #: Characters of a `$regex`, and how many of them one clause has: Postgres keeps so many ready,
-    #: more would be understood anew for every row.
-    pattern_characters: int = 1_000
-    patterns: int = 32
-
-
-LIMITS: Final = Limits()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One operator of one key."""
-
-    key: str
-    operator: str
-    operand: Any
-    #: JSON pointer to the operator
-    at: str
-    #: all that is asked of the key
-    siblings: Mapping[str, Any]
-    limits: Limits
-
-    def refused(self, message: str, *, code: int = INVALID_JSON) -> WhereError:
-        """Return the error that says so of this operator."""
-        return WhereError(code, message, field=self.at)
 
 
 def constraints(key: str, value: Any, *, at: str, limits: Limits) -> Iterator[Condition]:
@@ -249,4 +212,5 @@ _OPERATORS: Final[Mapping[str, Callable[[Asked], Condition]]] = {
     "$regex": _regex,
     "$options": _options,
     **dict.fromkeys(Order, _compared),
+    **PLACE_OPERATORS,
 }

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pushsvc.model import Json
-from pushsvc.targeting.conditions import And, Condition, ContainedBy, Matches, Not, OneOf, Or
-from pushsvc.targeting.operators import LIMITS, Limits, constraints
+from pushsvc.targeting.asked import LIMITS, Limits
+from pushsvc.targeting.conditions import And, Condition, ContainedBy, Matches, Near, Not, OneOf, Or
+from pushsvc.targeting.operators import constraints
 from pushsvc.targeting.values import (
     INVALID_CHANNEL_NAME,
     INVALID_CHANNELS_ARRAY,
@@ -44,12 +45,31 @@ def parse_where(where: Json, *, limits: Limits = LIMITS) -> And:
     if len(patterns_of(condition)) > limits.patterns:
         message = f"Too many $regex: at most {limits.patterns}."
         raise WhereError(INVALID_QUERY, message, field="/where")
+    if sum(isinstance(one, Near) for one in _compared(condition)) > len(_near_of(condition)):
+        # MongoDB's rule: what sorts the whole result is no alternative.
+        message = "$nearSphere cannot be used within $or or $nor."
+        raise WhereError(INVALID_QUERY, message, field="/where")
     return condition
 
 
 def patterns_of(condition: Condition) -> list[str]:
     """Return the patterns of a condition; whether Postgres understands them, it alone can tell."""
     return [one.pattern for one in _compared(condition) if isinstance(one, Matches)]
+
+
+def nearest_of(condition: Condition) -> Near | None:
+    """Return what the result is sorted by where no order is given."""
+    return next(iter(_near_of(condition)), None)
+
+
+def _near_of(condition: Condition) -> list[Near]:
+    match condition:
+        case And(conditions):
+            return [near for one in conditions for near in _near_of(one)]
+        case Near():
+            return [condition]
+        case _:
+            return []
 
 
 def channels_where(channels: Sequence[str], *, limits: Limits = LIMITS) -> Condition:

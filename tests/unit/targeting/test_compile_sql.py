@@ -10,6 +10,8 @@ from pushsvc.targeting.compile import compile_condition
 from pushsvc.targeting.conditions import Or
 from pushsvc.targeting.where import channels_where, parse_where
 
+POISON = "'; DROP TABLE installations; --"
+PLACE = {"__type": "GeoPoint", "latitude": 12.0625, "longitude": -7.125}
 DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's own
 
 
@@ -72,6 +74,26 @@ def test_values_are_bound() -> None:
         sql = sql_of({key: {"$in": values}, "$or": [{key: poison}, {key: {"$exists": True}}]})
         assert "DROP" not in sql
         assert "Key" not in sql
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"$ne": POISON},
+        {"$all": [POISON]},
+        {"$containedBy": [POISON]},
+        {"$gt": POISON},
+        {"$regex": rf"\Q{POISON}\E"},
+        {"$geoWithin": {"$polygon": [PLACE, PLACE, PLACE]}},
+        {"$geoIntersects": {"$point": PLACE}},
+        {"$nearSphere": PLACE, "$maxDistanceInMiles": 7.125},
+    ],
+)
+def test_every_operator_binds(asked: dict[str, Any]) -> None:
+    """No text and no number of the caller's is in the SQL, whatever is asked."""
+    for key in ("deviceType", "channels", "createdAt", "badge", "oneKey", "oneKey.0.inside"):
+        sql = sql_of({"$nor": [{key: asked}] if "$nearSphere" not in asked else [{}], key: asked})
+        assert not any(word in sql for word in ("DROP", "Key", "inside", "7.125", "12.0625"))
 
 
 def test_channels_are_one_parameter() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from pushsvc.targeting.asked import LIMITS, Limits
 from pushsvc.targeting.conditions import (
     NOBODY,
     And,
@@ -21,7 +22,6 @@ from pushsvc.targeting.conditions import (
     Or,
     Order,
 )
-from pushsvc.targeting.operators import LIMITS, Limits
 from pushsvc.targeting.values import WhereError, moment_of
 from pushsvc.targeting.where import (
     audience_condition,
@@ -30,6 +30,7 @@ from pushsvc.targeting.where import (
     parse_where,
 )
 
+PLACE = {"__type": "GeoPoint", "latitude": 1, "longitude": 2}
 MAX_DEPTH = LIMITS.depth
 MAX_VALUES = LIMITS.values
 
@@ -512,6 +513,16 @@ def test_values_are_bounded(fits: dict[str, Any], exceeds: dict[str, Any]) -> No
     with pytest.raises(WhereError, match="at most 2000") as caught:
         parse_where(exceeds)
     assert caught.value.code == 102
+
+
+def test_near_is_no_alternative() -> None:
+    """What sorts the result stands beside all else."""
+    near = {"k": {"$nearSphere": PLACE}}
+    parse_where({"$and": [near, {"l": 1}]})
+    for where in ({"$or": [near, {"l": 1}]}, {"$nor": [near]}, {"$and": [{"$or": [near]}]}):
+        with pytest.raises(WhereError, match="cannot be used within") as caught:
+            parse_where(where)
+        assert caught.value.code == 102
 
 
 def test_limits_are_given() -> None:
