@@ -14,7 +14,8 @@ class Limits:
     #: how deep `$and`, `$or` and `$nor` may nest
     depth: int = 20
     #: Values compared in one clause, all told: each equality and `$exists` is one, each `$in` is as
-    #: many as its list. Channels of a push have the same bound.
+    #: many as its list, and each further part of a dotted key is one more. Channels of a push have
+    #: the same bound. It keeps a statement below Postgres's 65,535 parameters.
     values: int = 2_000
     #: items of one `$all`: Parse's guide, "containsAll" takes up to nine
     all_items: int = 9
@@ -22,6 +23,8 @@ class Limits:
     #: more would be understood anew for every row.
     pattern_characters: int = 1_000
     patterns: int = 32
+    #: shapes asked of places in one clause; one is as much SQL as fifty values
+    places: int = 16
     #: how far `$nearSphere` reaches by itself, in miles: Parse's guide; None for everywhere
     near_miles: float | None = 100
 

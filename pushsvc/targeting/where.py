@@ -11,7 +11,17 @@ from typing import Any, Final
 
 from pushsvc.model import Json
 from pushsvc.targeting.asked import LIMITS, Limits
-from pushsvc.targeting.conditions import And, Condition, ContainedBy, Matches, Near, Not, OneOf, Or
+from pushsvc.targeting.conditions import (
+    And,
+    Condition,
+    ContainedBy,
+    Matches,
+    Near,
+    Not,
+    OneOf,
+    Or,
+    Places,
+)
 from pushsvc.targeting.operators import constraints
 from pushsvc.targeting.values import (
     INVALID_CHANNEL_NAME,
@@ -45,11 +55,19 @@ def parse_where(where: Json, *, limits: Limits = LIMITS) -> And:
     if len(patterns_of(condition)) > limits.patterns:
         message = f"Too many $regex: at most {limits.patterns}."
         raise WhereError(INVALID_QUERY, message, field="/where")
-    if sum(isinstance(one, Near) for one in _compared(condition)) > len(_near_of(condition)):
+    _check_places(condition, limits)
+    return condition
+
+
+def _check_places(condition: Condition, limits: Limits) -> None:
+    places = [one for one in _compared(condition) if isinstance(one, Places)]
+    if len(places) > limits.places:
+        message = f"Too many places: at most {limits.places}."
+        raise WhereError(INVALID_QUERY, message, field="/where")
+    if sum(isinstance(one, Near) for one in places) > len(_near_of(condition)):
         # MongoDB's rule: what sorts the whole result is no alternative.
         message = "$nearSphere cannot be used within $or or $nor."
         raise WhereError(INVALID_QUERY, message, field="/where")
-    return condition
 
 
 def patterns_of(condition: Condition) -> list[str]:
@@ -165,7 +183,11 @@ def _compared(condition: Condition) -> Iterator[Any]:
             yield from inner or [None]
         case Not(one):
             yield from _compared(one)
-        case OneOf(values=values) | ContainedBy(values=values):
-            yield from values or [None]
+        case OneOf(key, values) | ContainedBy(key, values):
+            yield from (*(values or [None]), *_further_parts(key))
         case one:
-            yield one
+            yield from (one, *_further_parts(one.field))
+
+
+def _further_parts(key: str) -> list[str]:
+    return key.split(".")[1:]

@@ -121,6 +121,30 @@ async def test_an_alias_picks_the_same(database: AsyncEngine) -> None:
 
 
 @pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param({"$or": [{"k.0": {"$lt": 1}}] * 1000}, id="order within lists"),
+        pytest.param({"$or": [{".".join(["k", *"0" * 15]): {"$ne": "a"}}] * 125}, id="deep keys"),
+        pytest.param(
+            {
+                "$or": [
+                    {"k.0": {"$geoWithin": {"$polygon": [[n, 0], [n, 9], [n + 9, 0]]}}}
+                    for n in range(16)
+                ]
+            },
+            id="places",
+        ),
+    ],
+)
+async def test_the_largest_clauses(database: AsyncEngine, where: dict[str, Any]) -> None:
+    """What the bounds let through, Postgres can run."""
+    condition = compile_condition(parse_where(where))
+    async with database.connect() as connection:
+        app_id = await keep(connection, [document(random.Random(1), 1)])
+        await picked(connection, condition, app_id)
+
+
+@pytest.mark.parametrize(
     ("channels", "expected"),
     [
         pytest.param([], set(), id="nobody"),

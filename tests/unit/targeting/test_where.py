@@ -504,6 +504,11 @@ def test_deep_values_are_refused() -> None:
             {"$nor": [{"k": {"$containedBy": ["a"] * (MAX_VALUES + 1)}}]},
             id="what is denied",
         ),
+        pytest.param(
+            {"$or": [{"k.l.m": {"$gt": 1}}] * (MAX_VALUES // 3)},
+            {"$or": [{"k.l.m": {"$gt": 1}}] * (MAX_VALUES // 3 + 1)},
+            id="dotted keys",
+        ),
         pytest.param({"$or": [{}] * MAX_VALUES}, {"$or": [{}] * (MAX_VALUES + 1)}, id="empty ones"),
     ],
 )
@@ -523,6 +528,15 @@ def test_near_is_no_alternative() -> None:
         with pytest.raises(WhereError, match="cannot be used within") as caught:
             parse_where(where)
         assert caught.value.code == 102
+
+
+def test_places_are_bounded() -> None:
+    """So many shapes and no more."""
+    cap = {"k": {"$geoWithin": {"$centerSphere": [PLACE, 1]}}}
+    parse_where({"$or": [cap] * LIMITS.places})
+    with pytest.raises(WhereError, match="Too many places: at most 16") as caught:
+        parse_where({"$or": [cap] * (LIMITS.places + 1)})
+    assert caught.value.code == 102
 
 
 def test_limits_are_given() -> None:
