@@ -49,7 +49,7 @@ from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.leases import LEASE_LIMIT, held
 from pushsvc.targeting import audience
-from pushsvc.targeting.where import WhereError
+from pushsvc.targeting.values import WhereError
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
         CallerError: what is wrong with it, and in which field; nothing is stored.
     """
     try:
-        when = _checked(submission, resources)
+        when = await _checked(submission, resources)
     except CallerError:
         # A repeat may come when the times of the first request have passed.
         replayed = await _replayed(resources, app, submission)
@@ -111,11 +111,12 @@ def _matching(stored: pushes.Stored) -> pushes.Stored:
     return stored
 
 
-def _checked(submission: Submission, resources: Resources) -> Schedule:
+async def _checked(submission: Submission, resources: Resources) -> Schedule:
     try:
         body.check_content(submission.content)
         if "devices" not in submission.audience:
             audience.criterion(submission.audience, app_id=0)
+            await audience.check_patterns(resources.engine, submission.audience)
         return schedule.resolve(submission, now=resources.clock.now())
     except body.ContentError as error:
         raise InvalidPushError(error.message, field=error.field) from error

@@ -19,7 +19,7 @@ from pushsvc.errors import (
     UnavailableError,
 )
 from pushsvc.storage.engine import DATABASE_ERRORS
-from pushsvc.targeting.where import WhereError
+from pushsvc.targeting.values import WhereError
 
 #: A URN: it names the error and promises no page.
 PROBLEM_TYPE: Final = "urn:pushsvc:error:{code}"

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -100,6 +100,20 @@ def check_nested(field: str, value: Any) -> None:
             check_nested(field, part)
 
 
+def canonical(value: Any) -> Any:
+    """Return a checked value with its Dates as Parse shows them, which sort as texts."""
+    if isinstance(value, list):
+        return [canonical(part) for part in value]
+    if not isinstance(value, Mapping):
+        return value
+    parts = {key: canonical(part) for key, part in value.items()}
+    if parts.get("__type") == "Date":
+        moment = datetime.fromisoformat(parts["iso"])
+        in_utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).replace(tzinfo=None)
+        parts["iso"] = f"{in_utc.isoformat(timespec='milliseconds')}Z"
+    return parts
+
+
 def _check_encoded(field: str, value: Mapping[str, Any]) -> None:
     name = value["__type"]
     rule = _ENCODED.get(name) if isinstance(name, str) else None
@@ -109,8 +123,9 @@ def _check_encoded(field: str, value: Mapping[str, Any]) -> None:
 
 def _is_moment(text: Any) -> bool:
     try:
-        datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        moment = datetime.fromisoformat(text)
+        moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 

@@ -18,6 +18,7 @@ from pushsvc.errors import InvalidInstallationError
 from pushsvc.model import Json
 from pushsvc.storage.encoded import (
     SHOWN_CHARACTERS,
+    canonical,
     check_nested,
     check_storable,
     identity,
@@ -209,7 +210,7 @@ def _plain(name: str, value: Any) -> Any:
     if name in STRING_COLUMNS:
         return _string(name, value)
     check_nested(name, value)
-    return value
+    return canonical(value)
 
 
 def _string(name: str, value: Any) -> str:
@@ -331,7 +332,7 @@ def _change_of_list(
     if name == "channels":
         check_channels(objects)
     check_nested(name, objects)
-    return Operation(operator, objects)
+    return Operation(operator, canonical(objects))
 
 
 def _mismatch_text(name: str, given: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Select,
-    UnaryExpression,
     delete,
     func,
     insert,
@@ -107,7 +106,7 @@ async def find_installations(
     *,
     app_id: int,
     where: ColumnElement[bool],
-    order: Sequence[Order] = (),
+    order: Sequence[Order | ColumnElement[Any]] = (),
     skip: int = 0,
     limit: int,
 ) -> list[Installation]:
@@ -130,7 +129,9 @@ async def count_installations(
     return int((await connection.execute(statement)).scalar_one())
 
 
-def _ordering(key: Order) -> UnaryExpression[Any]:
+def _ordering(key: Order | ColumnElement[Any]) -> ColumnElement[Any]:
+    if not isinstance(key, Order):
+        return key
     column = _sortable(key.field)
     return column.desc().nulls_last() if key.descending else column.asc().nulls_first()
 

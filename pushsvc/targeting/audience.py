@@ -1,7 +1,8 @@
 """An audience as pages of installation ids, in the order of the key, never by offset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import (
     ARRAY,
@@ -18,14 +19,17 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.util import ClauseAdapter
 
 from pushsvc.model import Json, Recipient
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting.compile import compile_condition
-from pushsvc.targeting.where import audience_condition, mentions_device_token
+from pushsvc.targeting.values import INVALID_QUERY, WhereError
+from pushsvc.targeting.where import audience_condition, mentions_device_token, patterns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,37 @@ def criterion(audience: Json, *, app_id: int) -> ColumnElement[bool]:
         i.c.token_retired_at.is_(None),
         asked,
     )
+
+
+async def check_patterns(engine: AsyncEngine, audience: Json) -> None:
+    """Have Postgres understand the patterns of an audience, before anybody relies on them.
+
+    Raises:
+        WhereError: 102, one of them is no pattern, or takes too long.
+    """
+    patterns = patterns_of(audience_condition(audience))
+    if not patterns:
+        return
+    each = func.unnest(literal(patterns, ARRAY(Text))).column_valued("pattern")
+    async with engine.begin() as connection:
+        await connection.execute(_PATTERN_TIMEOUT)
+        try:
+            await connection.execute(select(func.bool_or(literal("").regexp_match(each))))
+        except DBAPIError as error:
+            state = str(getattr(error.orig, "sqlstate", None))
+            if state not in _PATTERN_STATES:
+                raise
+            message = f"Invalid $regex value for query: {_PATTERN_STATES[state]}"
+            raise WhereError(INVALID_QUERY, message, field="/where") from error
+
+
+#: Longer, and it would hold up every row that it is held against.
+_PATTERN_TIMEOUT: Final = text("SET LOCAL statement_timeout = '1s'")
+#: SQLSTATE (PostgreSQL manual, appendix A): invalid_regular_expression, query_canceled
+_PATTERN_STATES: Final[Mapping[str, str]] = {
+    "2201B": "it is no regular expression.",
+    "57014": "it takes too long to understand.",
+}
 
 
 async def page(

@@ -11,8 +11,9 @@ from pushsvc.storage import installations
 from pushsvc.storage.encoded import mismatch
 from pushsvc.storage.fields import parse_installation_fields
 from pushsvc.storage.installations import Installation, SaveRequest
-from pushsvc.targeting.compile import compile_condition
-from pushsvc.targeting.where import audience_condition
+from pushsvc.targeting.audience import check_patterns
+from pushsvc.targeting.compile import compile_condition, nearness
+from pushsvc.targeting.where import nearest_of, parse_where
 
 INVALID_KEY_NAME = 105
 
@@ -68,7 +69,9 @@ async def find(call: Call) -> Reply:
     if not call.caller.is_master:
         _forbid("find")
     asked = parse_find(call.params)
-    where = compile_condition(audience_condition({"where": asked.where}))
+    condition = parse_where(asked.where)
+    where, near = compile_condition(condition), nearest_of(condition)
+    await check_patterns(call.resources.engine, {"where": asked.where})
     app_id = call.caller.app.id
     body: dict[str, Any] = {"results": []}
     async with call.resources.engine.connect() as connection:
@@ -77,7 +80,7 @@ async def find(call: Call) -> Reply:
                 connection,
                 app_id=app_id,
                 where=where,
-                order=asked.order,
+                order=asked.order or ([] if near is None else [nearness(near)]),
                 skip=asked.skip,
                 limit=asked.limit,
             )

@@ -283,6 +283,36 @@ async def test_a_find_by_badge(api: Api) -> None:
     assert answer.body["count"] == 1
 
 
+async def test_a_find_near_a_place(api: Api) -> None:
+    """The nearest come first, unless another order is asked for."""
+    for name, longitude in (("far", -179.5), ("near", 179.9), ("too far", -170)):
+        place = {"__type": "GeoPoint", "latitude": 0, "longitude": longitude}
+        await create(api, **IOS | {"deviceToken": name}, name=name, place=place)
+    here = '{"__type":"GeoPoint","latitude":0,"longitude":180}'
+    where = f'{{"place":{{"$nearSphere":{here},"$maxDistanceInKilometers":500}}}}'
+
+    nearest = await api.master("GET", CLASS, params={"where": where, "count": "1"})
+    sorted_by_name = await api.master("GET", CLASS, params={"where": where, "order": "name"})
+
+    assert [row["name"] for row in nearest.body["results"]] == ["near", "far"]
+    assert nearest.body["count"] == 2
+    assert [row["name"] for row in sorted_by_name.body["results"]] == ["far", "near"]
+
+
+async def test_a_find_goes_on_by_object_id(api: Api) -> None:
+    """As `each` of the SDKs does: in order of the ids, and greater than the last."""
+    made = sorted([await create(api, deviceType="android") for _ in range(5)])
+    first = await api.master("GET", CLASS, params={"order": "objectId", "limit": "3"})
+    last = first.body["results"][-1]["objectId"]
+    where = f'{{"objectId":{{"$gt":"{last}"}}}}'
+
+    rest = await api.master("GET", CLASS, params={"order": "objectId", "where": where})
+
+    ids = [row["objectId"] for row in (*first.body["results"], *rest.body["results"])]
+    assert sorted(ids) == made
+    assert len(first.body["results"]) == 3
+
+
 async def test_a_limit_of_zero_only_counts(api: Api) -> None:
     """As SDKs ask for a count."""
     await create(api, **IOS)
@@ -302,6 +332,7 @@ async def test_a_limit_of_zero_only_counts(api: Api) -> None:
         ({"order": "1st"}, 105),
         ({"where": "{"}, 107),
         ({"where": '{"ACL":1}'}, 102),
+        ({"where": '{"a":{"$regex":"("}}'}, 102),
         ({"where": '{"a":{"$foo":1}}'}, 107),
         ({"explode": "1"}, 102),
     ],

@@ -54,6 +54,7 @@ async def test_the_alias_is_a_mount_too(api: Api) -> None:
         ({"where": None, **DATA}, 107, "You cannot use null as a query parameter."),
         ({"where": {"a": {"$foo": 1}}, **DATA}, 107, "bad constraint: $foo"),
         ({"where": {"$or": 1}, **DATA}, 102, "Bad $or format"),
+        ({"where": {"a": {"$regex": "("}}, **DATA}, 102, "Invalid $regex value for query"),
         ({"where": {}, "push_time": None, **DATA}, 115, "null is not valid time."),
         ({"where": {}, "push_time": "soon", **DATA}, 115, "soon is not valid time."),
         ({"where": {}, "push_time": 1_000_000_000, **DATA}, 152, "lies in the past"),

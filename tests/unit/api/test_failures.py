@@ -24,7 +24,7 @@ from pushsvc.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from pushsvc.targeting.where import WhereError
+from pushsvc.targeting.values import WhereError
 
 
 async def answer(error: Exception, *, path: str, begun: bool = False) -> Sequence[Message]:

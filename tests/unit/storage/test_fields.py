@@ -11,6 +11,7 @@ from pushsvc.errors import InvalidInstallationError
 from pushsvc.storage.encoded import OBJECT_BYTES, check_storable, holds_nul
 from pushsvc.storage.fields import (
     UNSET,
+    Operation,
     changed,
     channel_flaw,
     parse_installation_fields,
@@ -172,3 +173,28 @@ def test_an_increment_beyond_the_numbers_is_refused_and_the_value_stays() -> Non
         changed(fields, {"score": 1e308})
 
     assert caught.value.parse_number == 111
+
+
+@pytest.mark.parametrize(
+    ("iso", "kept"),
+    [
+        ("2026-11-22T10:00:00.000Z", "2026-11-22T10:00:00.000Z"),
+        ("2026-11-22T12:00:00+02:00", "2026-11-22T10:00:00.000Z"),
+        ("2026-11-22", "2026-11-22T00:00:00.000Z"),
+        ("2026-11-22T10:00:00.123999", "2026-11-22T10:00:00.123Z"),
+    ],
+)
+def test_dates_have_one_form(iso: str, kept: str) -> None:
+    """However a Date was written, it is kept as Parse shows it, wherever it stands."""
+    sent, date = {"__type": "Date", "iso": iso}, {"__type": "Date", "iso": kept}
+    body = {"born": sent, "seen": {"days": [sent]}, "more": {"__op": "Add", "objects": [sent]}}
+    fields = parse_installation_fields(body)
+    assert fields["born"] == date
+    assert fields["seen"] == {"days": [date]}
+    assert fields["more"] == Operation("Add", [date])
+
+
+def test_a_date_before_all_time_is_none() -> None:
+    """What UTC has no year for cannot be kept."""
+    with pytest.raises(InvalidInstallationError, match="This is not a valid Date"):
+        parse_installation_fields({"born": {"__type": "Date", "iso": "0001-01-01T00:00:00+14:00"}})

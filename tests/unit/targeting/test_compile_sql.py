@@ -7,8 +7,11 @@ import pytest
 from sqlalchemy.dialects.postgresql import asyncpg
 
 from pushsvc.targeting.compile import compile_condition
-from pushsvc.targeting.where import Or, channels_where, parse_where
+from pushsvc.targeting.conditions import Or
+from pushsvc.targeting.where import channels_where, parse_where
 
+POISON = "'; DROP TABLE installations; --"
+PLACE = {"__type": "GeoPoint", "latitude": 12.0625, "longitude": -7.125}
 DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's own
 
 
@@ -36,8 +39,17 @@ def sql_of(where: dict[str, Any]) -> str:
         ),
         pytest.param({"channels": {"$in": []}}, "false", id="no channels are nobody"),
         pytest.param({"channels": 5}, "false", id="a number is no channel"),
-        pytest.param({"channels.x": 5}, "false", id="nothing is within a list of texts"),
-        pytest.param({"channels.x": None}, "true", id="nothing is missing there"),
+        pytest.param(
+            {"appVersion": {"$gte": "1.2"}}, '(app_version COLLATE "C") >= $1::VARCHAR', id="order"
+        ),
+        pytest.param(
+            {"objectId": {"$gt": "a"}}, "object_id > $1::VARCHAR", id="order of the index"
+        ),
+        pytest.param({"appVersion": {"$gte": 1}}, "false", id="no text is more than a number"),
+        pytest.param(
+            {"appName": {"$ne": "a"}}, "(app_name = $1::VARCHAR) IS NOT true", id="not equal"
+        ),
+        pytest.param({"channels": {"$nin": []}}, "false IS NOT true", id="not of nothing"),
         pytest.param({"channelUris": "x"}, "false", id="no text is an object"),
         pytest.param(
             {"plan": "pro"}, "(custom @> $1::JSONB) OR (custom @> $2::JSONB)", id="custom field"
@@ -62,6 +74,26 @@ def test_values_are_bound() -> None:
         sql = sql_of({key: {"$in": values}, "$or": [{key: poison}, {key: {"$exists": True}}]})
         assert "DROP" not in sql
         assert "Key" not in sql
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"$ne": POISON},
+        {"$all": [POISON]},
+        {"$containedBy": [POISON]},
+        {"$gt": POISON},
+        {"$regex": rf"\Q{POISON}\E"},
+        {"$geoWithin": {"$polygon": [PLACE, PLACE, PLACE]}},
+        {"$geoIntersects": {"$point": PLACE}},
+        {"$nearSphere": PLACE, "$maxDistanceInMiles": 7.125},
+    ],
+)
+def test_every_operator_binds(asked: dict[str, Any]) -> None:
+    """No text and no number of the caller's is in the SQL, whatever is asked."""
+    for key in ("deviceType", "channels", "createdAt", "badge", "oneKey", "oneKey.0.inside"):
+        sql = sql_of({"$nor": [{key: asked}] if "$nearSphere" not in asked else [{}], key: asked})
+        assert not any(word in sql for word in ("DROP", "Key", "inside", "7.125", "12.0625"))
 
 
 def test_channels_are_one_parameter() -> None:

@@ -6,22 +6,33 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from pushsvc.targeting.where import (
-    MAX_DEPTH,
-    MAX_VALUES,
+from pushsvc.targeting.asked import LIMITS, Limits
+from pushsvc.targeting.conditions import (
+    NOBODY,
     And,
+    Compared,
     Condition,
+    ContainedBy,
     Equal,
     Exists,
+    FromNow,
+    Matches,
+    Not,
     OneOf,
     Or,
-    WhereError,
+    Order,
+)
+from pushsvc.targeting.values import WhereError, moment_of
+from pushsvc.targeting.where import (
     audience_condition,
     channels_where,
     mentions_device_token,
-    moment_of,
     parse_where,
 )
+
+PLACE = {"__type": "GeoPoint", "latitude": 1, "longitude": 2}
+MAX_DEPTH = LIMITS.depth
+MAX_VALUES = LIMITS.values
 
 POINTER = {"__type": "Pointer", "className": "_User", "objectId": "u1"}
 MOMENT = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -62,6 +73,62 @@ MOMENT = datetime(2026, 11, 22, 10, tzinfo=UTC)
         pytest.param(
             {"k": {"$in": [["a", "b"], "c"]}}, [OneOf("k", ("a", "b", "c"))], id="$in flattens"
         ),
+        pytest.param({"k": {"$ne": "v"}}, [Not(Equal("k", "v"))], id="$ne"),
+        pytest.param({"k": {"$ne": None}}, [Not(Equal("k", None))], id="$ne null"),
+        pytest.param({"k": {"$nin": ["a", ["b"]]}}, [Not(OneOf("k", ("a", "b")))], id="$nin"),
+        pytest.param({"k": {"$nin": []}}, [Not(OneOf("k", ()))], id="$nin of nothing"),
+        pytest.param(
+            {"k": {"$all": ["a", None]}}, [And((Equal("k", "a"), Equal("k", None)))], id="$all"
+        ),
+        pytest.param({"k": {"$all": []}}, [NOBODY], id="$all of nothing"),
+        pytest.param(
+            {"k": {"$containedBy": ["a", 1]}}, [ContainedBy("k", ("a", 1))], id="$containedBy"
+        ),
+        pytest.param({"k": {"$lt": 1}}, [Compared("k", Order.LT, 1)], id="$lt"),
+        pytest.param({"k": {"$lte": "a"}}, [Compared("k", Order.LTE, "a")], id="$lte"),
+        pytest.param(
+            {"k": {"$gt": {"__type": "Date", "iso": "2026-11-22T10:00:00Z"}}},
+            [Compared("k", Order.GT, MOMENT)],
+            id="$gt Date",
+        ),
+        pytest.param({"k": {"$gte": None}}, [Equal("k", None)], id="$gte null is null"),
+        pytest.param({"k": {"$lt": None}}, [NOBODY], id="nothing is less than null"),
+        pytest.param(
+            {"updatedAt": {"$lt": {"$relativeTime": "3 days ago"}}},
+            [Compared("updatedAt", Order.LT, FromNow(-3 * 86_400))],
+            id="$relativeTime past",
+        ),
+        pytest.param(
+            {"k": {"$gte": {"$relativeTime": "In 1 wk 2 hrs"}}},
+            [Compared("k", Order.GTE, FromNow(7 * 86_400 + 7_200))],
+            id="$relativeTime future",
+        ),
+        pytest.param(
+            {"k": {"$lte": {"$relativeTime": "now"}}},
+            [Compared("k", Order.LTE, FromNow(0))],
+            id="$relativeTime now",
+        ),
+        pytest.param(
+            {"k": {**POINTER, "$exists": True}},
+            [Exists("k", wanted=True), Equal("k", POINTER)],
+            id="an encoded value beside an operator",
+        ),
+        pytest.param({"k": {"$regex": "^a"}}, [Matches("k", "***:(?p)^a")], id="$regex"),
+        pytest.param(
+            {"k": {"$options": "im", "$regex": "a"}},
+            [And(()), Matches("k", "***:(?ni)a")],
+            id="$options",
+        ),
+        pytest.param(
+            {"k": {"$all": [{"$regex": "^\\Qa.\\E"}]}},
+            [And((Matches("k", r"***:(?p)^a\."),))],
+            id="$all of patterns",
+        ),
+        pytest.param(
+            {"$nor": [{"k": 1}, {"l": 2}]},
+            [Not(Or((And((Equal("k", 1),)), And((Equal("l", 2),)))))],
+            id="$nor",
+        ),
         pytest.param({"k": {"$exists": True}}, [Exists("k", wanted=True)], id="$exists"),
         pytest.param({"k": {"$exists": False}}, [Exists("k", wanted=False)], id="$exists not"),
         pytest.param({"k": {"$exists": 0}}, [Exists("k", wanted=False)], id="$exists 0"),
@@ -98,9 +165,162 @@ def test_where(where: dict[str, Any], conditions: list[Condition]) -> None:
             {"k": {"$foo": 1}}, 107, "bad constraint: $foo", "/where/k", id="unknown operator"
         ),
         pytest.param(
-            {"k": {"$in": ["a"], "x": 1}}, 107, "bad constraint: x", "/where/k", id="mixed keys"
+            {"k": {"$in": ["a"], "x": 1}}, 107, 'bad atom: {"x":1}', "/where/k/$eq", id="mixed keys"
         ),
         pytest.param({"k": {"$in": "a"}}, 107, "bad $in value", "/where/k/$in", id="$in"),
+        pytest.param({"k": {"$nin": {}}}, 107, "bad $nin value", "/where/k/$nin", id="$nin"),
+        pytest.param({"k": {"$all": "a"}}, 107, "bad $all value", "/where/k/$all", id="$all"),
+        pytest.param(
+            {"k": {"$all": ["a"] * 10}},
+            102,
+            "$all takes at most 9 values.",
+            "/where/k/$all",
+            id="$all of many",
+        ),
+        pytest.param(
+            {"k": {"$containedBy": "a"}},
+            107,
+            "bad $containedBy: should be an array",
+            "/where/k/$containedBy",
+            id="$containedBy",
+        ),
+        pytest.param(
+            {"k": {"$all": ["b", {"$regex": "a"}]}},
+            107,
+            'All $all values must be of regex type or none: ["b",{"$regex":"a"}]',
+            "/where/k/$all",
+            id="$all of patterns and texts",
+        ),
+        pytest.param(
+            {"k": {"$regex": 5}},
+            102,
+            "$regex value must be a string",
+            "/where/k/$regex",
+            id="no pattern",
+        ),
+        pytest.param(
+            {"k": {"$regex": "a" * 1001}},
+            102,
+            "$regex has at most 1000 characters.",
+            "/where/k/$regex",
+            id="long pattern",
+        ),
+        pytest.param(
+            {"k": {"$regex": r"(a)\1"}},
+            102,
+            r"Invalid $regex value for query: \1 is not known here",
+            "/where/k/$regex",
+            id="back reference",
+        ),
+        pytest.param(
+            {"k": {"$regex": "a", "$options": "g"}},
+            102,
+            "Bad $options value for query: g",
+            "/where/k/$regex",
+            id="no such option",
+        ),
+        pytest.param(
+            {"k": {"$regex": "a", "$options": ""}},
+            102,
+            "Bad $options value for query: ",
+            "/where/k/$regex",
+            id="no options",
+        ),
+        pytest.param(
+            {"k": {"$options": "i"}},
+            102,
+            "$options needs a $regex",
+            "/where/k/$options",
+            id="options of nothing",
+        ),
+        pytest.param(
+            {"$or": [{"k": {"$regex": "a"}}] * 33},
+            102,
+            "Too many $regex: at most 32.",
+            "/where",
+            id="many patterns",
+        ),
+        pytest.param({"k": {"$ne": ["a"]}}, 107, 'bad atom: ["a"]', "/where/k/$ne", id="$ne list"),
+        pytest.param(
+            {"k": {"$lt": {"a": 1}}}, 107, 'bad atom: {"a":1}', "/where/k/$lt", id="$lt object"
+        ),
+        pytest.param(
+            {"k": {"$lt": POINTER}},
+            107,
+            'bad atom: {"__type":"Pointer","className":"_User","objectId":"u1"}',
+            "/where/k/$lt",
+            id="Pointers have no order",
+        ),
+        pytest.param(
+            {"k": {"$eq": {"$relativeTime": "now"}}},
+            107,
+            "$relativeTime can only be used with the $lt, $lte, $gt, and $gte operators",
+            "/where/k/$eq",
+            id="no moment is equal to now",
+        ),
+        pytest.param(
+            {"badge": {"$lt": {"$relativeTime": "now"}}},
+            107,
+            "$relativeTime can only be used with Date field",
+            "/where/badge/$lt",
+            id="a badge is no moment",
+        ),
+        pytest.param(
+            {"k": {"$lt": {"$relativeTime": "in 1 hour ago"}}},
+            107,
+            "bad $relativeTime ($lt) value. Time cannot have both 'in' and 'ago'",
+            "/where/k/$lt",
+            id="future and past",
+        ),
+        pytest.param(
+            {"k": {"$lt": {"$relativeTime": "soon"}}},
+            107,
+            "bad $relativeTime ($lt) value. Time should either start with 'in' or end with 'ago'",
+            "/where/k/$lt",
+            id="neither future nor past",
+        ),
+        pytest.param(
+            {"k": {"$lt": {"$relativeTime": "in 1"}}},
+            107,
+            "bad $relativeTime ($lt) value. Invalid time string. Dangling unit or number.",
+            "/where/k/$lt",
+            id="no unit",
+        ),
+        pytest.param(
+            {"k": {"$lt": {"$relativeTime": "1.5 days ago"}}},
+            107,
+            "bad $relativeTime ($lt) value. '1.5' is not an integer.",
+            "/where/k/$lt",
+            id="half a day",
+        ),
+        pytest.param(
+            {"k": {"$lt": {"$relativeTime": "1 eon ago"}}},
+            107,
+            "bad $relativeTime ($lt) value. Invalid interval: 'eon'",
+            "/where/k/$lt",
+            id="no such unit",
+        ),
+        pytest.param(
+            {"k": {"$lt": {"$relativeTime": "9999999 years ago"}}},
+            107,
+            "bad $relativeTime ($lt) value. That is more than a thousand years.",
+            "/where/k/$lt",
+            id="before all time",
+        ),
+        pytest.param(
+            {"k": {"$lt": {"$relativeTime": 5}}},
+            107,
+            "bad $relativeTime ($lt) value. It should be a string.",
+            "/where/k/$lt",
+            id="no words",
+        ),
+        pytest.param(
+            {"k": {"$inQuery": {"className": "Team", "where": {}}}},
+            107,
+            "bad constraint: $inQuery",
+            "/where/k",
+            id="$inQuery",
+        ),
         pytest.param(
             {"k": {"$in": [[["a"]]]}}, 107, 'bad atom: ["a"]', "/where/k/$in", id="$in twice nested"
         ),
@@ -158,6 +378,20 @@ def test_where(where: dict[str, Any], conditions: list[Condition]) -> None:
         pytest.param({"": 1}, 105, "Invalid key name: ", "/where/", id="empty key"),
         pytest.param({"_a": 1}, 105, "Invalid key name: _a", "/where/_a", id="internal key"),
         pytest.param({"$foo": 1}, 105, "Invalid key name: $foo", "/where/$foo", id="no junction"),
+        pytest.param(
+            {"$relatedTo": 1},
+            105,
+            "Invalid key name: $relatedTo",
+            "/where/$relatedTo",
+            id="related",
+        ),
+        pytest.param(
+            {"a" + ".a" * 16: 1},
+            105,
+            "Invalid key name: a" + ".a" * 16,
+            "/where/a" + ".a" * 16,
+            id="deep key",
+        ),
         pytest.param({"a..b": 1}, 105, "Invalid key name: a..b", "/where/a..b", id="empty part"),
         pytest.param(
             {"a/~\ud800": 1}, 105, "Invalid key name: a/~?", "/where/a~1~0?", id="no text in key"
@@ -182,6 +416,20 @@ def test_where(where: dict[str, Any], conditions: list[Condition]) -> None:
             "Bad $and format - use an array of at least 1 value.",
             "/where/$and",
             id="$and of nothing",
+        ),
+        pytest.param(
+            {"$nor": 1},
+            102,
+            "Bad $nor format - use an array of at least 1 value.",
+            "/where/$nor",
+            id="$nor",
+        ),
+        pytest.param(
+            {"$nor": []},
+            102,
+            "Bad $nor format - use an array of at least 1 value.",
+            "/where/$nor",
+            id="$nor of nothing",
         ),
         pytest.param(
             {"$or": [{}, {"$and": [{"k": {"$x": 1}}]}]},
@@ -251,6 +499,16 @@ def test_deep_values_are_refused() -> None:
         pytest.param(
             {"$or": [{"k": 1}] * MAX_VALUES}, {"$or": [{"k": 1}] * (MAX_VALUES + 1)}, id="$or"
         ),
+        pytest.param(
+            {"$nor": [{"k": {"$nin": ["a"] * MAX_VALUES}}]},
+            {"$nor": [{"k": {"$containedBy": ["a"] * (MAX_VALUES + 1)}}]},
+            id="what is denied",
+        ),
+        pytest.param(
+            {"$or": [{"k.l.m": {"$gt": 1}}] * (MAX_VALUES // 3)},
+            {"$or": [{"k.l.m": {"$gt": 1}}] * (MAX_VALUES // 3 + 1)},
+            id="dotted keys",
+        ),
         pytest.param({"$or": [{}] * MAX_VALUES}, {"$or": [{}] * (MAX_VALUES + 1)}, id="empty ones"),
     ],
 )
@@ -260,6 +518,32 @@ def test_values_are_bounded(fits: dict[str, Any], exceeds: dict[str, Any]) -> No
     with pytest.raises(WhereError, match="at most 2000") as caught:
         parse_where(exceeds)
     assert caught.value.code == 102
+
+
+def test_near_is_no_alternative() -> None:
+    """What sorts the result stands beside all else."""
+    near = {"k": {"$nearSphere": PLACE}}
+    parse_where({"$and": [near, {"l": 1}]})
+    for where in ({"$or": [near, {"l": 1}]}, {"$nor": [near]}, {"$and": [{"$or": [near]}]}):
+        with pytest.raises(WhereError, match="cannot be used within") as caught:
+            parse_where(where)
+        assert caught.value.code == 102
+
+
+def test_places_are_bounded() -> None:
+    """So many shapes and no more."""
+    cap = {"k": {"$geoWithin": {"$centerSphere": [PLACE, 1]}}}
+    parse_where({"$or": [cap] * LIMITS.places})
+    with pytest.raises(WhereError, match="Too many places: at most 16") as caught:
+        parse_where({"$or": [cap] * (LIMITS.places + 1)})
+    assert caught.value.code == 102
+
+
+def test_limits_are_given() -> None:
+    """The bounds are parameters."""
+    parse_where({"k": {"$all": ["a"] * 10}}, limits=Limits(all_items=10))
+    with pytest.raises(WhereError, match="depth of 1"):
+        parse_where(nested(2), limits=Limits(depth=1))
 
 
 def test_channels() -> None:
@@ -333,12 +617,16 @@ def test_every_moment_in_iso_is_found_again(moment: datetime) -> None:
     assert found is None or abs(found - moment) < timedelta(milliseconds=1)
 
 
+WORDS = [
+    *("$in", "$eq", "$exists", "$or", "$nor", "$ne", "$nin", "$lt", "$all", "$containedBy"),
+    *("$relativeTime", "$regex", "$options", "__type", "iso", "k"),
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["$in", "$eq", "$exists", "$or", "__type", "iso", "k"]) | st.text(),
+            st.sampled_from(WORDS) | st.text(),
             inner,
             max_size=3,
         )

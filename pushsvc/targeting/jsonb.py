@@ -1,0 +1,203 @@
+"""SQL of jsonb values as MongoDB looks at them: ways into lists, equality, order within a type.
+
+A test is given a jsonb value, or NULL for what is missing, and is true only for what passes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    Interval,
+    Text,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from pushsvc.targeting.conditions import Atom, FromNow, Order, Ordered
+
+Clause = ColumnElement[bool]
+Value = ColumnElement[Any]
+Test = Callable[[Value], Clause]
+
+_NO_LIST: Final = literal_column("'[]'::jsonb", JSONB())
+#: What is missing, or no object, has no key: as if it were an object without any.
+_ONE_EMPTY: Final = literal_column("'[{}]'::jsonb", JSONB())
+_NO_PATH: Final = literal_column("'{}'::text[]", ARRAY(Text()))
+_HOLDERS: Final = ("object", "array")
+#: The largest index that a key is taken for; a list cannot be longer than an object of 128 KB.
+_MAX_INDEX_DIGITS: Final = 6
+
+
+def reach(value: Value, path: Sequence[str], test: Test) -> Clause:
+    """Tell whether one of the values that the path leads to passes the test.
+
+    From an object a key leads to its value. From a list it leads to the values that the objects in
+    there have by that key and, where it is a number, to the item of that number.
+    """
+    if not path:
+        return test(value)
+    key, *rest = path
+    step = _items(_opened(value, key, leads_on=bool(rest)))
+    return exists().where(is_type(step, "object"), reach(at(step, key), rest, test))
+
+
+def _opened(value: Value, key: str, *, leads_on: bool) -> Value:
+    """Return a list of the objects that have, by the key, what it leads to."""
+    objects: Value = value
+    if is_index(key):
+        # The item of that number joins the list as an object that has it by that key.
+        item = value[(key,)]
+        named = func.jsonb_build_array(func.jsonb_build_object(literal(key, Text()), item))
+        # A scalar among others has nothing in it, not even what is missing: MongoDB's rule.
+        counts = func.jsonb_typeof(item).in_(_HOLDERS) if leads_on else item.is_not(None)
+        numbered = case((counts, named), else_=_NO_LIST)
+        objects = value.op("||", return_type=JSONB())(numbered)
+    return case(
+        (is_type(value, "array"), objects),
+        (is_type(value, "object"), func.jsonb_build_array(value)),
+        else_=_ONE_EMPTY,
+    )
+
+
+def is_index(key: str) -> bool:
+    """Tell whether a key may be the number of a list's item."""
+    return key.isdigit() and len(key) <= _MAX_INDEX_DIGITS and key == str(int(key))
+
+
+def at(value: Value, key: str | int) -> Value:
+    """Return what an object has by a key, or a list in a place; of any expression."""
+    place = literal(key, Integer() if isinstance(key, int) else Text())
+    return value.op("->", return_type=JSONB())(place)
+
+
+def text_at(value: Value, key: str) -> ColumnElement[str]:
+    """Return what an object has by a key, as text."""
+    return value.op("->>", return_type=Text())(literal(key, Text()))
+
+
+def itself_or_item(test: Test) -> Test:
+    """Return the test of a value, or of any item where it is a list."""
+    item = item_of_list(test)
+    return lambda value: or_(test(value), item(value))
+
+
+def item_of_list(test: Test) -> Test:
+    """Return the test of being a list with an item that passes."""
+
+    def has_one(value: Value) -> Clause:
+        # SQL promises no order of AND, and the function fails on what is no list.
+        item = _items(case((is_type(value, "array"), value)))
+        return exists().where(test(item))
+
+    return has_one
+
+
+def _items(a_list: Value) -> Value:
+    return func.jsonb_array_elements(a_list, type_=JSONB()).column_valued()
+
+
+def is_type(value: Value, name: str) -> Clause:
+    """Tell whether it is there and has this type of JSON's."""
+    return func.jsonb_typeof(value) == name
+
+
+def equals_one_of(values: Sequence[Atom]) -> Test:
+    """Return the test of being one of the values, none of which is None.
+
+    They are a sub-select, which Postgres hashes; of a plain array it tries each value.
+    """
+    stored_values = [stored(value) for value in values]
+    wanted = select(func.unnest(literal(stored_values, ARRAY(JSONB()))))
+    return lambda value: value.in_(wanted)
+
+
+def is_null_value(value: Value) -> Clause:
+    """Tell whether it is a stored null."""
+    return is_type(value, "null")
+
+
+def compares(order: Order, wanted: Ordered) -> Test:
+    """Return the test of having the wanted value's type and that order to it."""
+    if isinstance(wanted, datetime | FromNow):
+        iso = (
+            literal(_iso(wanted), Text()) if isinstance(wanted, datetime) else _iso_from_now(wanted)
+        )
+        return lambda value: and_(
+            text_at(value, "__type") == "Date",
+            in_order(text_at(value, "iso").collate("C"), order, iso),
+        )
+    if isinstance(wanted, str):
+        text = literal(wanted, Text())
+        return lambda value: and_(
+            is_type(value, "string"), in_order(text_of(value).collate("C"), order, text)
+        )
+    kind = "boolean" if isinstance(wanted, bool) else "number"
+    bound = literal(wanted, JSONB())
+    return lambda value: and_(is_type(value, kind), in_order(value, order, bound))
+
+
+def matches(pattern: str) -> Test:
+    """Return the test of being a text that the pattern is found in."""
+    return lambda value: and_(is_type(value, "string"), text_of(value).regexp_match(pattern))
+
+
+def text_of(value: Value) -> ColumnElement[str]:
+    """Return a jsonb string as text."""
+    return value.op("#>>", return_type=Text())(_NO_PATH)
+
+
+def in_order(one: Value, order: Order, other: Value) -> Clause:
+    """Compare two expressions of one type."""
+    return {
+        Order.LT: one < other,
+        Order.LTE: one <= other,
+        Order.GT: one > other,
+        Order.GTE: one >= other,
+    }[order]
+
+
+def stored(value: Atom) -> Any:
+    """Return the value as custom fields hold it, Parse-encoded."""
+    return {"__type": "Date", "iso": _iso(value)} if isinstance(value, datetime) else value
+
+
+def _iso(moment: datetime) -> str:
+    naive = moment.astimezone(UTC).replace(tzinfo=None)
+    return f"{naive.isoformat(timespec='milliseconds')}Z"
+
+
+def iso_of(moment: ColumnElement[datetime]) -> ColumnElement[str]:
+    """Return a moment in Parse's form, to the millisecond."""
+    in_utc = func.timezone("UTC", moment)
+    return func.to_char(in_utc, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"', type_=Text())
+
+
+def since_now(moment: FromNow) -> ColumnElement[datetime]:
+    """Return the moment, counted from the transaction's beginning."""
+    return func.now() + literal(timedelta(seconds=moment.seconds), Interval())
+
+
+def _iso_from_now(moment: FromNow) -> ColumnElement[str]:
+    return iso_of(since_now(moment))
+
+
+def containing(path: Sequence[str], value: Atom) -> Iterator[Any]:
+    """Yield the objects one of which a row contains if the path, without numbers, leads to it.
+
+    The index knows containment: {"k": "v"} and {"k": ["v"]} are found by it.
+    """
+    forms: list[Any] = [stored(value)]
+    for key in reversed(path):
+        forms = [{key: inner} for form in forms for inner in (form, [form])]
+    yield from forms
