@@ -11,7 +11,7 @@ from typing import Final
 from pushsvc.delivery.wire import frames, settings
 from pushsvc.delivery.wire.deadlines import Deadlines
 from pushsvc.delivery.wire.errors import ErrorCode, PeerError, StreamError, code_name
-from pushsvc.delivery.wire.events import Answered, GoAway, NotProcessed
+from pushsvc.delivery.wire.events import Answered, GoAway
 from pushsvc.delivery.wire.flow import ReceiveWindow
 from pushsvc.delivery.wire.frames import ACK, END_HEADERS, END_STREAM, HAS_PRIORITY, PADDED
 from pushsvc.delivery.wire.headers import Call
@@ -293,9 +293,8 @@ class Connection:
         code = frames.word(payload)
         if code == ErrorCode.ENHANCE_YOUR_CALM:
             self._calm = max(1, min(self._calm, len(self.streams)) // 2)
-        if code == ErrorCode.REFUSED_STREAM and stream_id not in self._requests.responses:
-            # The peer says that it did not act on the request (section 8.7).
-            self._requests.fail(stream_id, NotProcessed("reset: REFUSED_STREAM"))
+        if code == ErrorCode.REFUSED_STREAM:
+            self._requests.disown(stream_id, "reset: REFUSED_STREAM")
         else:
             self._requests.give_up(stream_id, f"reset: {code_name(code)}")
 
@@ -349,7 +348,7 @@ class Connection:
         self.goaway = goaway
         for open_id in [*self.streams]:
             if open_id > goaway.last_id:
-                self._requests.fail(open_id, NotProcessed(str(goaway)))
+                self._requests.disown(open_id, str(goaway))
 
     def _on_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
         self._check(frames.WINDOW_UPDATE, stream_id, payload)

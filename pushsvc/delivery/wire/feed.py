@@ -102,6 +102,12 @@ class Feed:
         if self.ended and not self.in_flight and not self.done.done():
             self.done.set_result(None)
 
+    def has_more(self) -> bool:
+        """Whether there is a call to send; the next one is pulled to know it."""
+        if self._held is None and not self.ended:
+            self._held = next(self.take(1), None)
+        return self._held is not None
+
     def fail(self, error: Exception) -> None:
         """Pull no more; what is in flight still gets its verdicts, then the error is raised."""
         self.failure = self.failure or error

@@ -139,7 +139,12 @@ class Link(asyncio.BufferedProtocol):
                 fitted = core.open(call, feed)
             except HeaderError as error:
                 feed.reject(call[0], str(error))
+                if feed.ended:
+                    break
                 continue
+            except Exception as error:  # noqa: BLE001 - a call of the wrong types is the caller's
+                feed.fail(error)
+                break
             if not fitted:
                 feed.put_back(call)
                 break
@@ -237,9 +242,9 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is done; the preface goes out at once (RFC 9113 section 3.4), if it is h2."""
-        # uvloop's TLS transport is one by its methods only.
-        self._transport = cast("asyncio.Transport", transport)
         if transport.get_extra_info("ssl_object").selected_alpn_protocol() == ALPN:
+            # uvloop's TLS transport is one by its methods only.
+            self._transport = cast("asyncio.Transport", transport)
             self.flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature

@@ -90,10 +90,15 @@ class Outbound:
 
         Raises:
             HeaderError: nothing was queued and no id used.
+            TypeError: a value or the body is not bytes; the same.
         """
         _, template, path, varying, body = call
         octets = len(body)
-        fits = octets <= self.window - self.reserved
+        if type(body) is not bytes:
+            # Found later, it would be everybody's connection that breaks.
+            message = f"a body is bytes, not {type(body).__name__}"
+            raise TypeError(message)
+        fits = not octets or octets <= self.window - self.reserved
         if not fits and not alone:
             return 0
         block = self.encoder.block(template, path, varying)

@@ -42,5 +42,5 @@ class Pace:
         limits = self._limits
         doubled = limits.backoff_first_seconds * 2.0 ** min(self.failures, 30)
         pause = min(doubled, limits.backoff_most_seconds)
-        self._not_before = now + pause * (0.5 + jitter / 2)
+        self._not_before = max(self._not_before, now + pause * (0.5 + jitter / 2))
         self.failures += 1

@@ -291,6 +291,7 @@ class Pool:
             if other.worn(now):
                 other.drain()
         self._fill_all()
+        self._schedule()
 
     def _note_failure(self, why: str) -> None:
         """Back off; with no link left and no hope, give the waiting calls back."""
@@ -324,9 +325,9 @@ class Pool:
         """Whether calls wait although every link has all it can carry."""
         accepting = self._accepting()
         return (
-            bool(self._waiting)
-            and len(accepting) < self._limits.max_connections
+            len(accepting) < self._limits.max_connections
             and all(link.full for link in accepting)
+            and any(feed.has_more() for feed in self._waiting)
         )
 
     async def _open_while_wanted(self) -> None:

@@ -111,6 +111,14 @@ class Requests:
         in_part = stream_id in self._out.stalled and stream_id not in self.responses
         self.fail(stream_id, NotProcessed(f"{why}, not sent in full") if in_part else Unknown(why))
 
+    def disown(self, stream_id: int, why: str) -> None:
+        """The peer says that it did not act on the request (RFC 9113 sections 6.8 and 8.7).
+
+        One that has begun to answer contradicts itself, and is not believed.
+        """
+        begun = stream_id in self.responses
+        self.fail(stream_id, Unknown(why) if begun else NotProcessed(why))
+
     def fail(self, stream_id: int, verdict: NotProcessed | Unknown) -> None:
         """The stream ends with this verdict."""
         owner, key = self.forget(stream_id)

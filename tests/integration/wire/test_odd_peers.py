@@ -1,19 +1,21 @@
 """Peers that do not keep to what we asked for, or ask us to do less."""
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
 import hpack
 import pytest
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
-from hyperframe.frame import GoAwayFrame, HeadersFrame, SettingsFrame
+from hyperframe.frame import GoAwayFrame, HeadersFrame, PingFrame, SettingsFrame
 
-from pushsvc.delivery.wire import Answered, Limits, NotProcessed, Unknown
+from pushsvc.delivery.wire import Answered, Limits, NotProcessed, Unknown, Verdict
 from tests.integration.wire.certificates import Authority
-from tests.integration.wire.fate import nothing_leaks
+from tests.integration.wire.fate import nothing_leaks, ticked
 from tests.integration.wire.peer import Peer, answer_all as answer_properly
 from tests.integration.wire.raw_peer import RawPeer, RawWire, answer_all
-from tests.integration.wire.sending import SECONDS, OpenPool, Told, calls, until
+from tests.integration.wire.sending import SECONDS, TEMPLATE, OpenPool, Pulled, Told, calls, until
 
 pytestmark = pytest.mark.integration
 
@@ -147,3 +149,100 @@ async def test_each_connection_tells_how_it_does(authority: Authority, open_pool
             assert (health.counts.answered, health.counts.errors) == (10, 5)
             assert 0 <= health.silent_seconds <= health.age_seconds < SECONDS
             assert pool.stats.errors == 5
+
+
+async def test_one_slow_request_opens_no_second_connection(
+    authority: Authority, open_pool: OpenPool
+) -> None:
+    """All streams are taken, and nobody waits for one."""
+
+    async def be_slow(wire: RawWire) -> None:
+        wire.greet(max_concurrent_streams=1)
+        request = await wire.request()
+        # Growth has been considered a few times by then.
+        for _ in range(3):
+            await until(lambda: not ticked(pool))
+            await until(lambda: ticked(pool))
+            wire.say(PingFrame(0, b"12345678"))
+        wire.answer_own(request)
+
+    told = Told()
+    async with RawPeer(be_slow, answer_all).listen(authority.server_context()) as peer:
+        limits = Limits(await_settings=True, growth_spacing_seconds=0.0)
+        pool = open_pool(peer.port, limits)
+        async with nothing_leaks(pool):
+            await pool.send_many(calls(range(1)), told, timeout_seconds=SECONDS)
+            assert told.own() == [0]
+            assert pool.stats.opened == 1
+
+
+async def test_a_peer_without_h2_that_speaks_first_hears_nothing(
+    authority: Authority, open_pool: OpenPool
+) -> None:
+    """Not even the preface, which is for those who chose h2 (RFC 9113 section 3.2)."""
+    heard: list[bytes] = []
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        with suppress(OSError):
+            while octets := await reader.read(1_000):
+                heard.append(octets)
+        writer.close()
+
+    context = authority.server_context(alpn=None)
+    server = await asyncio.start_server(speak, "127.0.0.1", 0, ssl=context)
+    async with server:
+        limits = Limits(connect_attempts=2, backoff_first_seconds=0.01)
+        pool = open_pool(server.sockets[0].getsockname()[1], limits)
+        told = Told()
+        await pool.send_many(calls(range(1)), told, timeout_seconds=SECONDS)
+        assert told.keys(NotProcessed) == [0]
+        assert pool.stats.connect_failures == 2
+        await pool.close()
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("varying", "body"),
+    [
+        pytest.param(("text",), b"", id="a value that is text"),
+        pytest.param((b"1",), "text", id="a body that is text"),
+    ],
+)
+async def test_a_call_of_the_wrong_types_is_its_sender_s(
+    authority: Authority, open_pool: OpenPool, varying: Any, body: Any
+) -> None:
+    """The error is raised to who made it, and nobody else on the connection notices."""
+    told = Told()
+    async with RawPeer(answer_all).listen(authority.server_context()) as peer:
+        pool = open_pool(peer.port)
+        async with nothing_leaks(pool):
+            await pool.send_many(calls(range(3)), told, timeout_seconds=SECONDS)
+            wrong = (9, TEMPLATE, b"/x", varying, body)
+            with pytest.raises(TypeError):
+                await pool.send_many([wrong], Told(), timeout_seconds=SECONDS)
+            await pool.send_many(calls(range(3, 6)), told, timeout_seconds=SECONDS)
+            assert told.own() == list(range(6))
+            assert pool.stats.opened == 1
+        await peer.over()
+
+
+async def test_a_sender_that_fails_at_a_rejected_call_pulls_no_more(
+    authority: Authority, open_pool: OpenPool
+) -> None:
+    """Its own error, at a verdict that it was told while calls are pulled."""
+    bad = (5, TEMPLATE, b"/x", (b"a\r\nb",), b"")
+    pulled = Pulled([*calls(range(5)), bad, *calls(range(6, 200))])
+
+    def fail(key: int, _verdict: Verdict) -> None:
+        if key == 5:
+            message = "broken"
+            raise RuntimeError(message)
+
+    async with RawPeer(answer_all).listen(authority.server_context()) as peer:
+        pool = open_pool(peer.port)
+        async with nothing_leaks(pool):
+            with pytest.raises(RuntimeError, match="broken"):
+                await pool.send_many(pulled, fail, timeout_seconds=SECONDS)
+            assert pulled.count <= 7
+        await peer.over()

@@ -32,3 +32,11 @@ def test_calm_spaces_connections() -> None:
     pace.calm(10.0)
     assert pace.delay(10.0) == 3.0
     assert pace.delay(13.0) == 0.0
+
+
+def test_a_failure_does_not_shorten_calm() -> None:
+    """The longer of two pauses counts."""
+    pace = Pace(Limits(growth_spacing_seconds=3))
+    pace.calm(10.0)
+    pace.failed(10.0, 1.0)
+    assert pace.delay(10.0) == 3.0

@@ -129,6 +129,24 @@ def test_alone_a_body_larger_than_the_window_goes_in_pieces() -> None:
     assert peer.open(2, b"x")
 
 
+def test_no_body_needs_no_window() -> None:
+    """Also where more is promised than the window has."""
+    peer = PlayedPeer()
+    assert peer.open(1, b"x" * 100_000)
+    assert peer.open(2, b"")
+    assert not peer.open(3, b"x")
+
+
+def test_a_body_that_is_not_bytes_uses_no_id() -> None:
+    """It is refused at once: later, it would be found by the write that all requests share."""
+    peer = PlayedPeer()
+    with pytest.raises(TypeError, match="bytes, not str"):
+        peer.open(1, "text")  # type: ignore[arg-type]  # the point of it
+    assert peer.sent() == []
+    peer.open(2)
+    assert list(peer.requests()) == [1]
+
+
 def test_initial_window_zero_then_grown() -> None:
     """HEADERS go, DATA waits; SETTINGS open every stream's window at once (E3.5)."""
     peer = PlayedPeer()

@@ -274,6 +274,14 @@ def test_goaway(goaways: list[tuple[int, int]], refused: set[int]) -> None:
     )
 
 
+def test_goaway_that_disowns_what_is_being_answered() -> None:
+    """The peer contradicts itself: it may have acted on it."""
+    peer = PlayedPeer()
+    peer.open(1)
+    peer.hear(peer.headers(1, end=False), GoAwayFrame(0, 0, 0))
+    assert peer.verdict(1) == Unknown("GOAWAY NO_ERROR")
+
+
 def test_goaway_debug_data_is_the_reason() -> None:
     """APNs says why in the debug data; a second GOAWAY without any keeps it."""
     peer = PlayedPeer()
