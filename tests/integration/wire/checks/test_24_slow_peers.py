@@ -102,7 +102,7 @@ async def test_a_reader_that_never_wakes(authority: Authority, open_pool: OpenPo
 
     unread: list[int] = []
     pulled, told = sources(), Told()
-    limits = Limits(max_connections=1, stalled_write_seconds=0.3, backoff_first_seconds=0.01)
+    limits = Limits(max_connections=1, stalled_write_seconds=1.5, backoff_first_seconds=0.01)
     async with wide(play, answer_all).listen(authority.server_context()) as peer:
         pool = open_pool(peer.port, limits)
         async with nothing_leaks(pool):
