@@ -33,7 +33,7 @@ wire-servers: ## Install the HTTP/2 servers that the wire is held against, where
 	@sh tests/integration/wire/oracles/install.sh
 
 wire-coverage: $(READY) ## Unit tests alone go through every branch of the wire's core
-	@$(BIN)/coverage run --branch -m pytest -q tests/unit/wire --ignore=$(SLOW_WIRE_TESTS)
+	@$(BIN)/coverage run --branch -m pytest -q --hypothesis-seed=0 tests/unit/wire --ignore=$(SLOW_WIRE_TESTS)
 	@$(BIN)/coverage report --fail-under=100 --include="$$($(BIN)/python -m tests.house.wire_core)"
 
 fuzz: $(READY) ## Inputs that nobody would send, at the wire (ARGS="--seconds 600")

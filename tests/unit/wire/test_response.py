@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 
 from pushsvc.delivery.wire.errors import PeerError
 from pushsvc.delivery.wire.events import Answered
-from pushsvc.delivery.wire.response import Heads
+from pushsvc.delivery.wire.response import Broken, Heads
 
 NO_LIMIT = 1 << 30
 
@@ -80,6 +80,16 @@ def test_the_odd_one_among_many_alike(
     for value in (usual, usual + b"2", odd, usual + b"3"):
         block = encoder.encode([*same, (b"apns-id", value)], huffman=huffman)
         assert heads.read(block) == Heads(limit).read(block)
+
+
+def test_a_length_is_read_anew_in_every_head() -> None:
+    """It is no value like others: one that is no number makes the head malformed."""
+    heads = Heads(NO_LIMIT)
+    encoder = stateless(heads)
+    for length in (b"1", b"22", b"many"):
+        block = encoder.encode([(b":status", b"200"), (b"content-length", length)])
+        assert heads.read(block) == Heads(NO_LIMIT).read(block)
+    assert heads.read(block) == Broken("content-length b'many'")
 
 
 def test_a_block_that_uses_the_table_is_decoded_each_time() -> None:
