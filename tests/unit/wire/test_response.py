@@ -86,10 +86,11 @@ def test_a_length_is_read_anew_in_every_head() -> None:
     """It is no value like others: one that is no number makes the head malformed."""
     heads = Heads(NO_LIMIT)
     encoder = stateless(heads)
-    for length in (b"1", b"22", b"many"):
+    said = {b"1": Answered, b"22": Answered, b"many": Broken}
+    for length, kind in said.items():
         block = encoder.encode([(b":status", b"200"), (b"content-length", length)])
         assert heads.read(block) == Heads(NO_LIMIT).read(block)
-    assert heads.read(block) == Broken("content-length b'many'")
+        assert isinstance(heads.read(block), kind)
 
 
 def test_a_block_that_uses_the_table_is_decoded_each_time() -> None:
