@@ -97,8 +97,9 @@ def settings(read: Settings, place: Place) -> Settings:
             "host": "127.0.0.1",
             "port": 0,
             "parse_mount": PARSE_MOUNT,
-            # The simulators are on this machine.
+            # The simulators are on this machine, and the ledgers are compared as the wire sends.
             "gateway_proxy_url": None,
+            "transport": "wire",
         }
     )
 
