@@ -63,7 +63,7 @@ async def test_it_stops_when_told_and_gives_the_port_back(settings: Settings) ->
 async def _accepts(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return False
     writer.close()
     return True
