@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -42,6 +43,13 @@ def _moment(name: str, *, now: bool = False) -> Column[datetime]:
 
 def _app_id() -> Column[int]:
     return Column("app_id", BigInteger, ForeignKey("apps.id", ondelete="CASCADE"), nullable=False)
+
+
+def _places() -> Index:
+    """Return the index of where a class's rows are, for those that are somewhere."""
+    return Index(
+        None, "app_id", "latitude", "longitude", postgresql_where=text("latitude IS NOT NULL")
+    )
 
 
 apps = Table(
@@ -112,6 +120,9 @@ installations = Table(
     Column("channel_uris", JSONB),
     # custom fields, Parse-encoded
     Column("custom", JSONB, nullable=False, server_default=EMPTY_OBJECT),
+    # where the class's one GeoPoint field says it is, in degrees; it is in `custom`, too
+    Column("latitude", Double),
+    Column("longitude", Double),
     # Another installation of the app has the same token: plans look for doubles only among these.
     Column("token_shared", Boolean, nullable=False, server_default=text("false")),
     # When the device last registered its token or channel URIs: what a gateway said of a token
@@ -138,6 +149,84 @@ installations = Table(
         postgresql_using="gin",
         postgresql_ops={"custom": "jsonb_path_ops"},
     ),
+    _places(),
+)
+
+# What queries over installations lead to, and whatever else an app keeps: Parse's classes.
+objects = Table(
+    "objects",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _app_id(),
+    Column("class_name", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    # every field but objectId, createdAt and updatedAt, Parse-encoded; the ACL is one of them
+    Column("fields", JSONB, nullable=False, server_default=EMPTY_OBJECT),
+    # as in `installations`
+    Column("latitude", Double),
+    Column("longitude", Double),
+    _moment("created_at", now=True),
+    _moment("updated_at", now=True),
+    UniqueConstraint("app_id", "class_name", "object_id"),
+    Index(None, "app_id", "class_name", "id"),
+    Index(
+        "objects_fields",
+        "fields",
+        postgresql_using="gin",
+        postgresql_ops={"fields": "jsonb_path_ops"},
+    ),
+    _places(),
+)
+
+# The type that a custom field of a class got with its first value; it keeps it.
+class_fields = Table(
+    "class_fields",
+    metadata,
+    Column("app_id", BigInteger, ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True),
+    Column("class_name", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    # Parse's name of it: String, Number, ... Pointer, Relation
+    Column("type", Text, nullable=False),
+    # of a Pointer or Relation: the class it leads to
+    Column("target_class", Text),
+    Index(
+        "class_fields_geopoint_key",
+        "app_id",
+        "class_name",
+        unique=True,
+        postgresql_where=text("type = 'GeoPoint'"),
+    ),
+)
+
+# The many-to-many relations of Parse: the owner's field leads to the related object.
+relations = Table(
+    "relations",
+    metadata,
+    Column("app_id", BigInteger, ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True),
+    Column("class_name", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("owner_id", Text, primary_key=True),
+    # its class is the field's target_class
+    Column("related_id", Text, primary_key=True),
+    Index(None, "app_id", "class_name", "field", "related_id"),
+)
+
+# Saved queries over installations: Parse's `_Audience`.
+audiences = Table(
+    "audiences",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _app_id(),
+    Column("object_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    # a where-clause as JSON text, as it was sent
+    Column("query", Text, nullable=False),
+    _moment("last_used"),
+    Column("times_used", BigInteger, nullable=False, server_default=text("0")),
+    _moment("created_at", now=True),
+    _moment("updated_at", now=True),
+    UniqueConstraint("app_id", "object_id"),
+    Index(None, "app_id", "id"),
 )
 
 # Narrow and with room on each page, so that an increment is a HOT update that touches no index.
@@ -198,6 +287,8 @@ pushes = Table(
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
     Index(None, "app_id", "id"),
+    # A device that opened a push may tell only the hash: the newest push with it is meant.
+    Index(None, "app_id", "push_hash", "id"),
     # What the clock looks at: small, whatever the history.
     Index(
         "pushes_open",
@@ -236,4 +327,20 @@ batches = Table(
     Index("batches_open", "lane", "not_before", postgresql_where=text("state = 0")),
     Index("batches_leased", "lease_until", postgresql_where=text("state = 1")),
     Index("batches_unfinished", "push_id", postgresql_where=text("state <> 2")),
+)
+
+# How often a push was opened, as its devices tell.
+opens = Table(
+    "opens",
+    metadata,
+    Column(
+        "push_id",
+        BigInteger,
+        ForeignKey("pushes.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    # the beginning of the hour, UTC
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("opens", BigInteger, nullable=False),
 )

@@ -1,0 +1,89 @@
+"""The types of custom fields: each class's field keeps that of its first value, as in Parse."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pushsvc.storage.tables import class_fields
+
+GEO_POINT: Final = "GeoPoint"
+RELATION: Final = "Relation"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """What a field holds, under Parse's name: String, Number, ... Pointer, Relation."""
+
+    name: str
+    #: the class that a Pointer or Relation leads to
+    target_class: str | None = None
+
+
+#: field -> type
+ClassFields = Mapping[str, FieldType]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The custom fields of all classes of an app."""
+
+    classes: Mapping[str, ClassFields] = field(default_factory=dict)
+
+    def of(self, class_name: str) -> ClassFields:
+        """Return the class's fields; none of a class that nobody has written to."""
+        return self.classes.get(class_name, {})
+
+    def place_of(self, class_name: str) -> str | None:
+        """Return the class's GeoPoint field, of which Parse allows one."""
+        fields = self.of(class_name).items()
+        return next((name for name, kind in fields if kind.name == GEO_POINT), None)
+
+    def relation(self, class_name: str, name: str) -> str | None:
+        """Return the class that a relation field leads to; None where it is no such field."""
+        kind = self.of(class_name).get(name)
+        return kind.target_class if kind and kind.name == RELATION else None
+
+
+async def load_schema(connection: AsyncConnection, app_id: int) -> Schema:
+    """Return the app's schema."""
+    columns = class_fields.c
+    statement = select(columns.class_name, columns.field, columns.type, columns.target_class).where(
+        columns.app_id == app_id
+    )
+    classes: dict[str, dict[str, FieldType]] = {}
+    for row in await connection.execute(statement):
+        classes.setdefault(row.class_name, {})[row.field] = FieldType(row.type, row.target_class)
+    return Schema(classes)
+
+
+async def add_fields(
+    engine: AsyncEngine, app_id: int, class_name: str, new: ClassFields
+) -> ClassFields:
+    """Note the types of new fields, in a transaction of its own; return those that hold.
+
+    They are others than the given ones where somebody else was first. Of two GeoPoint fields in
+    one class the second is not among them.
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "app_id": app_id,
+            "class_name": class_name,
+            "field": name,
+            "type": kind.name,
+            "target_class": kind.target_class,
+        }
+        for name, kind in sorted(new.items())
+    ]
+    columns = class_fields.c
+    key = tuple_(columns.app_id, columns.class_name, columns.field)
+    held = select(columns.field, columns.type, columns.target_class).where(
+        key.in_([(app_id, class_name, name) for name in new])
+    )
+    async with engine.begin() as connection:
+        await connection.execute(insert(class_fields).values(rows).on_conflict_do_nothing())
+        found = await connection.execute(held)
+    return {row.field: FieldType(row.type, row.target_class) for row in found}
