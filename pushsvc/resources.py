@@ -25,6 +25,7 @@ from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.engine import create_engine
+from pushsvc.storage.schema import Schemas
 from pushsvc.storage.sealing import Seal, new_secret_key
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
@@ -40,6 +41,7 @@ class Resources:
     seal: Seal
     clock: Clock
     gateways: Gateways
+    schemas: Schemas
 
 
 @contextmanager
@@ -97,6 +99,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             seal=seal,
             clock=clock,
             gateways=gateways,
+            schemas=Schemas(engine, clock),
         )
 
 

@@ -1,28 +1,24 @@
 """Who is calling: the only place that compares secrets."""
 
 import hmac
-from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.clock import Clock
 from pushsvc.errors import ForbiddenError, MasterKeyRequiredError, UnauthorizedError
 from pushsvc.model import App
+from pushsvc.remembered import Remembered
 from pushsvc.storage import apps
 from pushsvc.storage.apps import Key, KeyKind, Scope, hash_key
 
-#: How long an app and its keys are remembered: a revoked key works no longer than this.
+#: A revoked key works no longer than this.
 REMEMBERED_SECONDS: Final = 5.0
-#: Apps, and api keys, remembered at once by one process.
-REMEMBERED_ENTRIES: Final = 10_000
 
 #: Any one of these lets a client in, if the app has any of them.
 CLIENT_KINDS: Final = (KeyKind.CLIENT, KeyKind.JAVASCRIPT, KeyKind.WINDOWS, KeyKind.REST)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,34 +42,6 @@ class Caller:
             raise MasterKeyRequiredError("unauthorized: master key is required")
 
 
-class Remembered(Generic[T]):
-    """What was read lately, bounded in time and number."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._entries: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
-
-    def get(self, key: Hashable) -> T | None:
-        """Return what is remembered and still fresh."""
-        entry = self._entries.get(key)
-        if entry is None or entry[0] <= self._clock.monotonic():
-            return None
-        self._entries.move_to_end(key)
-        return entry[1]
-
-    def put(self, key: Hashable, value: T) -> T:
-        """Remember a value; forget the one that was not asked for the longest."""
-        self._entries[key] = (self._clock.monotonic() + REMEMBERED_SECONDS, value)
-        self._entries.move_to_end(key)
-        if len(self._entries) > REMEMBERED_ENTRIES:
-            self._entries.popitem(last=False)
-        return value
-
-    def drop(self, key: Hashable) -> None:
-        """Forget a value."""
-        self._entries.pop(key, None)
-
-
 class Doorkeeper:
     """Knows the apps and their keys.
 
@@ -83,8 +51,10 @@ class Doorkeeper:
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
-        self._apps: Remembered[tuple[App, Sequence[Key]]] = Remembered(clock)
-        self._api_keys: Remembered[tuple[App, Key]] = Remembered(clock)
+        self._apps: Remembered[tuple[App, Sequence[Key]]] = Remembered(
+            clock, seconds=REMEMBERED_SECONDS
+        )
+        self._api_keys: Remembered[tuple[App, Key]] = Remembered(clock, seconds=REMEMBERED_SECONDS)
 
     async def knows(self, application_id: str) -> bool:
         """Tell whether there is such an app."""

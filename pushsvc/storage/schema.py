@@ -8,7 +8,12 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pushsvc.clock import Clock
+from pushsvc.remembered import Remembered
 from pushsvc.storage.tables import class_fields
+
+#: A type is for ever, so what is remembered is at worst incomplete.
+REMEMBERED_SECONDS: Final = 5.0
 
 GEO_POINT: Final = "GeoPoint"
 RELATION: Final = "Relation"
@@ -61,7 +66,7 @@ async def load_schema(connection: AsyncConnection, app_id: int) -> Schema:
 
 
 async def add_fields(
-    engine: AsyncEngine, app_id: int, class_name: str, new: ClassFields
+    engine: AsyncEngine, *, app_id: int, class_name: str, new: ClassFields
 ) -> ClassFields:
     """Note the types of new fields, in a transaction of its own; return those that hold.
 
@@ -87,3 +92,23 @@ async def add_fields(
         await connection.execute(insert(class_fields).values(rows).on_conflict_do_nothing())
         found = await connection.execute(held)
     return {row.field: FieldType(row.type, row.target_class) for row in found}
+
+
+class Schemas:
+    """Knows the schemas of the apps."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._schemas: Remembered[Schema] = Remembered(clock, seconds=REMEMBERED_SECONDS)
+
+    async def of(self, app_id: int) -> Schema:
+        """Return the app's schema, as it was a few seconds ago at the earliest."""
+        known = self._schemas.get(app_id)
+        if known is not None:
+            return known
+        async with self._engine.connect() as connection:
+            return self._schemas.put(app_id, await load_schema(connection, app_id))
+
+    def forget(self, app_id: int) -> None:
+        """Look the app's schema up anew when it is next asked for."""
+        self._schemas.drop(app_id)

@@ -10,6 +10,7 @@ from pushsvc.api.auth import Credentials, Doorkeeper
 from pushsvc.clock import Clock, SystemClock
 from pushsvc.errors import ForbiddenError, UnauthorizedError
 from pushsvc.model import App
+from pushsvc.remembered import Remembered
 from pushsvc.storage import apps
 from pushsvc.storage.apps import KeyKind, Scope
 from tests.integration.api.conftest import Api
@@ -161,10 +162,9 @@ async def test_an_app_without_client_keys_wants_none(database: AsyncEngine) -> N
     assert (app, False) == (caller.app, caller.is_master)
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_remembered_is_bounded() -> None:
     """The one that was not asked for the longest goes first."""
-    monkeypatch.setattr(auth, "REMEMBERED_ENTRIES", 2)
-    remembered: auth.Remembered[int] = auth.Remembered(HandClock())
+    remembered: Remembered[int] = Remembered(HandClock(), seconds=5, entries=2)
     remembered.put("a", 1)
     remembered.put("b", 2)
     remembered.get("a")
