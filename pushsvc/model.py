@@ -1,7 +1,7 @@
 """The nouns: what every stage speaks of, frozen and without I/O."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, Final
@@ -149,6 +149,18 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppSettings:
+    """What an app lets callers do who have no master key."""
+
+    #: pushes with the client, JavaScript or Windows key; None refuses them in Parse Server's words
+    client_push: bool | None = None
+    #: the same with the REST key
+    rest_push: bool | None = None
+    #: the classes whose objects they may create, change and delete; None for all but Parse's own
+    client_writes: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """One tenant: everything else belongs to an app."""
 
@@ -156,7 +168,7 @@ class App:
     #: the public id, Parse's application id
     application_id: str
     name: str
-    settings: Json = field(default_factory=dict)
+    settings: AppSettings = AppSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

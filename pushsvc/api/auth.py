@@ -35,6 +35,8 @@ class Caller:
 
     app: App
     is_master: bool
+    #: the kinds of keys that fitted; none where the app has no client keys, and wants none
+    kinds: frozenset[KeyKind] = frozenset()
 
     def require_master(self) -> None:
         """Raise MasterKeyRequiredError unless the master key was given."""
@@ -126,11 +128,11 @@ def _admitted(
     # A list, not a generator: every key is compared, whichever fits.
     fitting = [kind for kind, key in given.items() if _fits(keys, kind, key)]
     if KeyKind.MASTER in fitting:
-        return Caller(app=app, is_master=True)
+        return Caller(app=app, is_master=True, kinds=frozenset(fitting))
     locked = any(key.kind in CLIENT_KINDS for key in keys)
     if locked and not any(kind in CLIENT_KINDS for kind in fitting):
         return None
-    return Caller(app=app, is_master=False)
+    return Caller(app=app, is_master=False, kinds=frozenset(fitting))
 
 
 def _fits(keys: Sequence[Key], kind: KeyKind, given: str) -> bool:

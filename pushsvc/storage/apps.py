@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import func
 
-from pushsvc.model import App
+from pushsvc.model import App, AppSettings, Json
 from pushsvc.storage.ids import new_application_id, new_key
 from pushsvc.storage.tables import api_keys, apps
 
@@ -191,7 +191,17 @@ def _app(row: RowMapping) -> App:
         id=row["id"],
         application_id=row["application_id"],
         name=row["name"],
-        settings=row["settings"],
+        settings=_settings(row["settings"]),
+    )
+
+
+def _settings(stored: Json) -> AppSettings:
+    """Return the settings, of which those that were never set are not stored."""
+    classes = stored.get("client_writes")
+    return AppSettings(
+        client_push=stored.get("client_push"),
+        rest_push=stored.get("rest_push"),
+        client_writes=None if classes is None else frozenset(classes),
     )
 
 
