@@ -25,6 +25,7 @@ from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.engine import create_engine
+from pushsvc.storage.saving.saver import Saver
 from pushsvc.storage.schema import Schemas
 from pushsvc.storage.sealing import Seal, new_secret_key
 
@@ -42,6 +43,7 @@ class Resources:
     clock: Clock
     gateways: Gateways
     schemas: Schemas
+    saver: Saver
 
 
 @contextmanager
@@ -92,6 +94,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         store = FleetTokenStore(waker.redis)
         gateways = Gateways(settings, load=load, store=store, clock=clock)
         stack.push_async_callback(gateways.close)
+        saver = Saver(engine)
+        stack.push_async_callback(saver.close)
         yield Resources(
             settings=settings,
             engine=engine,
@@ -100,6 +104,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             clock=clock,
             gateways=gateways,
             schemas=Schemas(engine, clock),
+            saver=saver,
         )
 
 

@@ -123,7 +123,7 @@ async def _save(call: Call, *, object_id: str | None) -> installations.Saved:
         header_installation_id=call.installation_id,
         is_master=call.caller.is_master,
     )
-    return await installations.save_installation(call.resources.engine, call.caller.app.id, request)
+    return await call.resources.saver.save(call.caller.app.id, request)
 
 
 def _shown(one: Installation) -> Json:
