@@ -52,8 +52,8 @@ async def insert(driver: Driver, plans: Sequence[Plan]) -> dict[Name, Stamp]:
         _INSERT,
         [plan.wanted.app_id for plan in plans],
         [plan.object_id for plan in plans],
-        [plan.badge for plan in plans],
         *_columns(plans),
+        [plan.badge for plan in plans],
     )
     return dict(map(_stamped, rows))
 
@@ -64,6 +64,7 @@ async def update(driver: Driver, plans: Sequence[Plan]) -> dict[Name, Stamp]:
         return {}
     rows = await driver.fetch(
         _UPDATE,
+        [plan.wanted.app_id for plan in plans],
         [plan.target.id for plan in plans if plan.target],
         [plan.badge for plan in plans],
         [plan.registers for plan in plans],
@@ -144,15 +145,20 @@ def _unnested(*first: tuple[str, str]) -> str:
 
 # ---------------------------------------------------------------- the statements
 
-# In ascending order, so that two transactions never wait for each other. A plan without statistics,
-# or made when the table was small, must not scan it: what follows are look-ups by index, all of it.
-_LOCK: Final = text("""
-    SELECT set_config('enable_seqscan', 'off', true), (
+# A plan that was made when the tables were small is kept while they grow, until they are next
+# analyzed. What follows looks up everything by an index, one row at a time, and no other way.
+_PLANS: Final = ", ".join(
+    f"set_config('enable_{way}', 'off', true)"
+    for way in ("seqscan", "hashjoin", "mergejoin", "material")
+)
+# In ascending order, so that two transactions never wait for each other.
+_LOCK: Final = text(f"""
+    SELECT {_PLANS}, (
         SELECT count(pg_advisory_xact_lock_shared(key)) FROM unnest(CAST(:apps AS bigint[])) AS key
     ), (
         SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key
     )
-""")
+""")  # noqa: S608 - of our own names
 
 #: A name's kind -> the column that holds it.
 _NAMED: Final[Mapping[str, str]] = {
@@ -160,14 +166,18 @@ _NAMED: Final[Mapping[str, str]] = {
     INSTALLATION_ID: "installation_id",
     TOKEN: "device_token",
 }
-# One look into an index for each name: OFFSET 0 keeps the subquery apart.
-_IDS: Final = " UNION ".join(
-    f"""
-    SELECT i.id FROM unnest(${2 * n + 1}::bigint[], ${2 * n + 2}::text[]) AS wanted(app, name),
-    LATERAL (
-        SELECT id FROM installations WHERE app_id = wanted.app AND {column} = wanted.name OFFSET 0
+# One look into the index for each name, and no other plan, even one that was made when the table
+# was empty and is kept while it grows. OFFSET 0 keeps the subquery apart. The array of one, which
+# the planner takes for ten, makes the index of the name cheaper than one that begins with the app:
+# on few rows they would be equal, and the other leads to all installations of the app.
+_LOOK: Final = """
+    SELECT i.id FROM unnest({apps}::bigint[], {names}::text[]) AS wanted(app, name), LATERAL (
+        SELECT id FROM installations
+        WHERE app_id = ANY(array_fill(wanted.app, ARRAY[1])) AND {column} = wanted.name OFFSET 0
     ) AS i
-    """  # noqa: S608 - of our own column names
+"""
+_IDS: Final = " UNION ALL ".join(
+    _LOOK.format(apps=f"${2 * n + 1}", names=f"${2 * n + 2}", column=column)
     for n, column in enumerate(_NAMED.values())
 )
 # In the order of their keys, as the batches of a push lock badges.
@@ -186,23 +196,20 @@ _DELETE: Final = "DELETE FROM installations WHERE id = ANY($1::bigint[])"
 _NOW: Final = "date_trunc('milliseconds', statement_timestamp())"
 _READ: Final = {name: f"r.{name}{cast}" for name, (_, _, cast) in _WRITTEN.items()}
 
+#: Of the insert: app and object id come before the columns.
+_AFTER_COLUMNS: Final = 2 + len(_WRITTEN) + 1
 _INSERT: Final = f"""
-    WITH fresh AS MATERIALIZED (
-        SELECT * FROM {
-    _unnested(("app_id", "bigint[]"), ("object_id", "text[]"), ("badge", "int[]"))
-}
-    ),
-    stored AS (
+    WITH stored AS (
         INSERT INTO installations (app_id, object_id, {", ".join(_READ)},
             created_at, updated_at, token_set_at)
         SELECT app_id, object_id, {", ".join(_READ.values())},
             {_NOW}, {_NOW}, statement_timestamp()
-        FROM fresh r
+        FROM {_unnested(("app_id", "bigint[]"), ("object_id", "text[]"))}
         RETURNING id, app_id, object_id, created_at, updated_at
     ),
     badge AS (
         INSERT INTO badges (installation_id, badge)
-        SELECT stored.id, fresh.badge FROM stored JOIN fresh USING (object_id)
+        SELECT id, (${_AFTER_COLUMNS}::int[])[array_position($2, object_id)] FROM stored
     )
     SELECT * FROM stored
 """  # noqa: S608 - of our own column names
@@ -210,7 +217,9 @@ _INSERT: Final = f"""
 _UPDATE: Final = f"""
     WITH fresh AS MATERIALIZED (
         SELECT * FROM {
-    _unnested(("target", "bigint[]"), ("badge", "int[]"), ("registers", "bool[]"))
+    _unnested(
+        ("app_id", "bigint[]"), ("target", "bigint[]"), ("badge", "int[]"), ("registers", "bool[]")
+    )
 }
     ),
     badge AS (
@@ -222,12 +231,12 @@ _UPDATE: Final = f"""
         updated_at = {_NOW},
         token_set_at = CASE WHEN r.registers THEN statement_timestamp() ELSE i.token_set_at END,
         token_retired_at = CASE WHEN r.registers THEN NULL ELSE i.token_retired_at END
-    FROM fresh r WHERE i.id = r.target
+    FROM fresh r WHERE i.id = r.target AND i.app_id = r.app_id
     RETURNING i.id, i.app_id, i.object_id, i.created_at, i.updated_at
 """  # noqa: S608 - of our own column names
 
-_MARK_SHARED: Final = """
-    UPDATE installations i SET token_shared = true
-    FROM unnest($1::bigint[], $2::text[]) AS shared(app_id, token)
-    WHERE i.app_id = shared.app_id AND i.device_token = shared.token AND NOT i.token_shared
-"""
+_MARK_SHARED: Final = f"""
+    UPDATE installations SET token_shared = true
+    WHERE NOT token_shared
+        AND id = ANY(ARRAY({_LOOK.format(apps="$1", names="$2", column="device_token")}))
+"""  # noqa: S608 - of our own column names
