@@ -161,7 +161,14 @@ class InvalidQueryError(CallerError):
     parse_code = 102
 
 
-class InvalidInstallationError(CallerError):
+class InvalidObjectError(CallerError):
+    """The object has a field or a value that it cannot have."""
+
+    code = "invalid_object"
+    parse_code = 111
+
+
+class InvalidInstallationError(InvalidObjectError):
     """The installation misses something or contradicts what is stored."""
 
     code = "invalid_installation"
