@@ -13,6 +13,7 @@ from pushsvc.storage.fields import parse_installation_fields
 from pushsvc.storage.installations import Installation, SaveRequest
 from pushsvc.targeting.audience import check_patterns
 from pushsvc.targeting.compile import compile_condition, nearness
+from pushsvc.targeting.rows import Reader, installation_rows
 from pushsvc.targeting.where import nearest_of, parse_where
 
 INVALID_KEY_NAME = 105
@@ -70,9 +71,11 @@ async def find(call: Call) -> Reply:
         _forbid("find")
     asked = parse_find(call.params)
     condition = parse_where(asked.where)
-    where, near = compile_condition(condition), nearest_of(condition)
-    await check_patterns(call.resources.engine, {"where": asked.where})
     app_id = call.caller.app.id
+    schema = await call.resources.schemas.of(app_id)
+    rows = installation_rows(Reader(app_id=app_id, schema=schema))
+    where, near = rows.are(compile_condition(condition, rows)), nearest_of(condition)
+    await check_patterns(call.resources.engine, {"where": asked.where})
     body: dict[str, Any] = {"results": []}
     async with call.resources.engine.connect() as connection:
         if asked.limit:
@@ -80,7 +83,7 @@ async def find(call: Call) -> Reply:
                 connection,
                 app_id=app_id,
                 where=where,
-                order=asked.order or ([] if near is None else [nearness(near)]),
+                order=asked.order or ([] if near is None else [nearness(near, rows)]),
                 skip=asked.skip,
                 limit=asked.limit,
             )
