@@ -7,7 +7,7 @@ installation id, 133 a type.
 import re
 import zoneinfo
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from pushsvc.errors import InvalidInstallationError
@@ -22,6 +22,7 @@ from pushsvc.storage.object_fields import (
     Check,
     ClassRules,
     Fields,
+    check_acl,
     results,
 )
 from pushsvc.storage.operations import UNSET, Operation
@@ -208,12 +209,10 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "channels": _channels,
     "channelUris": _channel_uris,
     BADGE: _badge,
-    ACL: ClassRules(name=CLASS_NAME).checks[ACL],
+    ACL: partial(check_acl, CLASS_NAME),
 }
 RULES: Final = ClassRules(
     name=CLASS_NAME,
     types={**dict.fromkeys(STRING_COLUMNS, "String"), **_OTHER_TYPES},
     checks=_CHECKS,
 )
-#: The fields that have no type in the class's schema.
-SPECIAL: Final = frozenset(_CHECKS)

@@ -6,7 +6,7 @@ large, 121 a bad nested key.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -51,21 +51,29 @@ Fields = Mapping[str, Any]
 Check = Callable[[str, Any], Any]
 
 
-def _acl(name: str, value: Any) -> Any:
-    grants = value.values() if isinstance(value, Mapping) else None
-    if grants is None or not all(isinstance(grant, Mapping) for grant in grants):
-        refuse(111, name, f"ACL must be an object of grants, not {type_name(value)}.")
-    return value
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRules:
     """What a class asks of its special fields; the others may hold what their type allows."""
 
     name: str
     #: special field -> Parse's name of its type
-    types: Mapping[str, str] = field(default_factory=lambda: {ACL: ACL})
-    checks: Mapping[str, Check] = field(default_factory=lambda: {ACL: _acl})
+    types: Mapping[str, str]
+    checks: Mapping[str, Check]
+
+
+def rules_of(class_name: str) -> ClassRules:
+    """Return the rules of a class without special fields but those that all classes have."""
+    return ClassRules(
+        name=class_name, types={ACL: ACL}, checks={ACL: partial(check_acl, class_name)}
+    )
+
+
+def check_acl(class_name: str, name: str, value: Any) -> Any:
+    """Return an ACL; raise InvalidObjectError (111) where it is none."""
+    grants = value.values() if isinstance(value, Mapping) else None
+    if grants is None or not all(isinstance(grant, Mapping) for grant in grants):
+        mismatch(name, ACL, type_name(value), class_name=class_name)
+    return value
 
 
 # ---------------------------------------------------------------- read

@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    RowMapping,
+    Text,
+    any_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.errors import NotFoundError
@@ -31,7 +44,7 @@ from pushsvc.storage.tables import objects as o
 
 #: Parse's dates have milliseconds: what we show is what we store.
 _NOW: Final[ColumnElement[datetime]] = func.date_trunc("milliseconds", func.clock_timestamp())
-_COLUMNS: Final = {OBJECT_ID: o.c.object_id, CREATED_AT: o.c.created_at, UPDATED_AT: o.c.updated_at}
+_COLUMNS: Final = {OBJECT_ID: "object_id", CREATED_AT: "created_at", UPDATED_AT: "updated_at"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +89,14 @@ async def get_objects(
     connection: AsyncConnection, *, app_id: int, class_name: str, object_ids: Collection[str]
 ) -> list[StoredObject]:
     """Return those of these objects that are there."""
-    statement = select(o).where(_of(app_id, class_name), o.c.object_id.in_(object_ids))
+    asked = o.c.object_id == any_(literal(list(object_ids), ARRAY(Text)))
+    statement = select(o).where(_of(app_id, class_name), asked)
     return [_stored(row) for row in (await connection.execute(statement)).mappings()]
 
 
 async def find_objects(
     connection: AsyncConnection,
+    table: FromClause,
     *,
     where: ColumnElement[bool],
     order: Sequence[Order | ColumnElement[Any]] = (),
@@ -92,27 +107,31 @@ async def find_objects(
 
     Args:
         connection: where to ask.
+        table: the objects, by the name that `where` has for them.
         where: says the app and the class, too.
         order: what to sort by.
         skip: how many to leave out at the beginning.
         limit: how many to return at most.
     """
-    keys = [key for one in order for key in _ordering(one)]
-    statement = select(o).where(where).order_by(*keys, o.c.id).offset(skip).limit(limit)
+    keys = [key for one in order for key in _ordering(table, one)]
+    statement = select(table).where(where).order_by(*keys, table.c.id).offset(skip).limit(limit)
     return [_stored(row) for row in (await connection.execute(statement)).mappings()]
 
 
-async def count_objects(connection: AsyncConnection, *, where: ColumnElement[bool]) -> int:
-    """Return how many objects fit; `where` says the app and the class, too."""
-    statement = select(func.count()).select_from(o).where(where)
+async def count_objects(
+    connection: AsyncConnection, table: FromClause, *, where: ColumnElement[bool]
+) -> int:
+    """Return how many objects fit; the arguments are those of `find_objects`."""
+    statement = select(func.count()).select_from(table).where(where)
     return int((await connection.execute(statement)).scalar_one())
 
 
-def _ordering(key: Order | ColumnElement[Any]) -> list[ColumnElement[Any]]:
+def _ordering(table: FromClause, key: Order | ColumnElement[Any]) -> list[ColumnElement[Any]]:
     if not isinstance(key, Order):
         return [key]
-    own = _COLUMNS.get(key.field)
-    return directed(key, *(within_json(o.c.fields, key.field) if own is None else [own]))
+    if key.field in _COLUMNS:
+        return directed(key, table.c[_COLUMNS[key.field]])
+    return directed(key, *within_json(table.c.fields, key.field))
 
 
 def _of(app_id: int, class_name: str) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from sqlalchemy import delete, text
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, delete, literal, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.storage.operations import Relating
@@ -36,7 +36,7 @@ async def change_relations(
             await connection.execute(_ADD, {**names, "related": added})
         if removed:
             mine = [r.c[name] == value for name, value in names.items()]
-            await connection.execute(delete(r).where(*mine, r.c.related_id.in_(removed)))
+            await connection.execute(delete(r).where(*mine, r.c.related_id == _any_of(removed)))
 
 
 async def delete_relations(
@@ -52,7 +52,12 @@ async def delete_relations(
         statement = delete(r).where(
             r.c.app_id == app_id,
             r.c.class_name == class_name,
-            r.c.field.in_(fields),
-            r.c.owner_id.in_(owner_ids),
+            r.c.field == _any_of(fields),
+            r.c.owner_id == _any_of(owner_ids),
         )
         await connection.execute(statement)
+
+
+def _any_of(values: Collection[str]) -> ColumnElement[bool]:
+    """One array is one parameter: of single ones Postgres takes 32,767."""
+    return any_(literal(list(values), ARRAY(Text)))

@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pushsvc.api.parse import installations, push, push_status
+from pushsvc.api.parse import classes, installations, push, push_status
 from pushsvc.api.parse.call import Call, Reply, open_call
+from pushsvc.api.parse.class_names import ROLE, USER
 from pushsvc.api.replies import json_response
 from pushsvc.errors import MethodNotAllowedError, NotFoundError, UnknownRouteError
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
 EndpointOfOne = Callable[[Call, str], Awaitable[Reply]]
+#: takes `class_name`, too
+EndpointOfClass = Callable[..., Awaitable[Reply]]
 
 _INSTALLATIONS: Final[Mapping[str, Endpoint]] = {
     "GET": installations.find,
@@ -25,18 +29,40 @@ _INSTALLATION: Final[Mapping[str, EndpointOfOne]] = {
     "PUT": installations.update,
     "DELETE": installations.delete,
 }
+#: of a class, and of one object of it -> method -> endpoint
+CLASS: Final[Mapping[str, EndpointOfClass]] = {"GET": classes.find, "POST": classes.create}
+OBJECT: Final[Mapping[str, EndpointOfClass]] = {
+    "GET": classes.get,
+    "PUT": classes.update,
+    "DELETE": classes.delete,
+}
+
+
+def _class(class_name: str) -> Mapping[str, Endpoint]:
+    return {method: partial(one, class_name=class_name) for method, one in CLASS.items()}
+
+
+def _object(class_name: str) -> Mapping[str, EndpointOfOne]:
+    return {method: partial(one, class_name=class_name) for method, one in OBJECT.items()}
+
+
+CLASSES: Final = "classes/"
 #: path -> method -> endpoint
 ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "push": {"POST": push.create},
     "installations": _INSTALLATIONS,
     "classes/_Installation": _INSTALLATIONS,
     "classes/_PushStatus": {"GET": push_status.find},
+    "users": _class(USER),
+    "roles": _class(ROLE),
 }
 #: path, then the id of one object -> method -> endpoint
 ROUTES_OF_ONE: Final[Mapping[str, Mapping[str, EndpointOfOne]]] = {
     "installations": _INSTALLATION,
     "classes/_Installation": _INSTALLATION,
     "classes/_PushStatus": {"GET": push_status.get},
+    "users": _object(USER),
+    "roles": _object(ROLE),
 }
 
 METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH")
@@ -78,11 +104,26 @@ async def dispatch(call: Call) -> Reply:
         return await _endpoint(ROUTES[call.path], call.method)(call)
     parent, _, object_id = call.path.rpartition("/")
     if parent not in ROUTES_OF_ONE:
-        raise UnknownRouteError(f"There is no such path: {call.path[:100]}.")
+        return await _dispatch_class(call)
     endpoint = _endpoint(ROUTES_OF_ONE[parent], call.method)
+    _check_object_id(object_id)
+    return await endpoint(call, object_id)
+
+
+async def _dispatch_class(call: Call) -> Reply:
+    class_name, slash, object_id = call.path.removeprefix(CLASSES).partition("/")
+    if not call.path.startswith(CLASSES) or "/" in object_id:
+        raise UnknownRouteError(f"There is no such path: {call.path[:100]}.")
+    if not slash:
+        return await _endpoint(CLASS, call.method)(call, class_name=class_name)
+    endpoint = _endpoint(OBJECT, call.method)
+    _check_object_id(object_id)
+    return await endpoint(call, object_id, class_name=class_name)
+
+
+def _check_object_id(object_id: str) -> None:
     if not _OBJECT_ID.fullmatch(object_id):
         raise NotFoundError("Object not found.")
-    return await endpoint(call, object_id)
 
 
 def _endpoint(

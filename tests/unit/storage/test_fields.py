@@ -101,13 +101,6 @@ def test_channels_are_a_set_in_order() -> None:
     assert parse_installation_fields({"channels": ["b", "a", "b"]}) == {"channels": ["b", "a"]}
 
 
-def test_two_points_are_one_too_many() -> None:
-    """Parse's rule: one GeoPoint for a class."""
-    point = {"__type": "GeoPoint", "latitude": 1, "longitude": 1}
-    with pytest.raises(InvalidObjectError, match="only be one geopoint"):
-        parse_installation_fields({"here": point, "there": point})
-
-
 def apply(operation: dict[str, Any], stored: dict[str, Any]) -> Any:
     fields = parse_installation_fields({"field": operation})
     return results(fields, changed(fields, stored)).get("field")
