@@ -33,6 +33,7 @@ class FieldType:
 
 #: field -> type
 ClassFields = Mapping[str, FieldType]
+NO_TYPES: Final[ClassFields] = {}
 
 _STRING: Final = FieldType("String")
 _OBJECT: Final = FieldType("Object")
@@ -60,6 +61,11 @@ PREDEFINED: Final[Mapping[str, ClassFields]] = {
         "roles": FieldType(RELATION, "_Role"),
     },
 }
+
+
+def relations_in(types: ClassFields) -> list[str]:
+    """Return the fields that are relations."""
+    return [name for name, kind in types.items() if kind.name == RELATION]
 
 
 def type_of(value: Any) -> FieldType | None:
@@ -108,7 +114,7 @@ def fresh(
         needed = _OBJECT if dot else type_of(value)
         if needed is None:
             continue
-        held = known.get(name) or new.get(name) or PREDEFINED.get(class_name, {}).get(name)
+        held = known.get(name) or new.get(name) or PREDEFINED.get(class_name, NO_TYPES).get(name)
         if held is None or name not in known:
             new[name] = held or needed
         if held is not None and held != needed and not (dot and _is_item(held, rest)):

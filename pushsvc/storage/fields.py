@@ -14,6 +14,7 @@ from pushsvc.errors import InvalidInstallationError
 from pushsvc.model import Json
 from pushsvc.storage import object_fields
 from pushsvc.storage.encoded import is_number, mismatch, refuse, shown, type_name
+from pushsvc.storage.field_types import NO_TYPES, ClassFields
 from pushsvc.storage.object_fields import (
     ACL,
     CREATED_AT,
@@ -103,13 +104,13 @@ def parse_installation_row(body: Json) -> Fields:
     return fields
 
 
-def changed(fields: Fields, stored: Json) -> dict[str, Any]:
+def changed(fields: Fields, stored: Json, types: ClassFields = NO_TYPES) -> dict[str, Any]:
     """Return the new value of every field that was sent; `UNSET` for those to remove.
 
     Raises:
         InvalidObjectError: as `object_fields.changed` does.
     """
-    return object_fields.changed(RULES, fields, stored, creating=not stored)
+    return object_fields.changed(RULES, fields, stored, types=types, creating=not stored)
 
 
 def check_channels(channels: Any) -> None:

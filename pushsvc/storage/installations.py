@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from pushsvc.model import Json
 from pushsvc.storage import dedup, fields as rules
 from pushsvc.storage.acl import may
 from pushsvc.storage.encoded import refuse
+from pushsvc.storage.field_types import ClassFields, relations_in
 from pushsvc.storage.fields import BADGE, COLUMNS, UNSET, Fields
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.object_fields import relating
@@ -76,8 +77,8 @@ class SaveRequest:
     header_installation_id: str | None = None
     #: the master key may write what the ACL denies to others
     is_master: bool = False
-    #: the class's relations, which an installation that is dropped loses
-    relations: Collection[str] = ()
+    #: of the class's custom fields, those of this save too
+    types: ClassFields = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +135,13 @@ def _ordering(key: Order | ColumnElement[Any]) -> list[ColumnElement[Any]]:
     return directed(key, *_sortable(key.field)) if isinstance(key, Order) else [key]
 
 
-def _sortable(field: str) -> list[ColumnElement[Any]]:
+def _sortable(key: str) -> list[ColumnElement[Any]]:
     own = {"objectId": i.c.object_id, "createdAt": i.c.created_at, "updatedAt": i.c.updated_at}
-    if field in own:
-        return [own[field]]
-    if field == BADGE:
+    if key in own:
+        return [own[key]]
+    if key == BADGE:
         return [_own.c.badge]
-    return [i.c[COLUMNS[field]]] if field in COLUMNS else within_json(i.c.custom, field)
+    return [i.c[COLUMNS[key]]] if key in COLUMNS else within_json(i.c.custom, key)
 
 
 def _joined() -> Any:
@@ -199,13 +200,13 @@ async def _save_once(engine: AsyncEngine, app_id: int, request: SaveRequest) -> 
         known = {one.id: one for one in await _lookup(connection, app_id, save)}
         decision = dedup.decide(save, [_known(one) for one in known.values()])
         target = None if decision.target is None else known[decision.target]
-        values = rules.changed(request.fields, target.fields if target else {})
+        values = rules.changed(request.fields, target.fields if target else {}, request.types)
         if target and not (request.is_master or may(target.fields, "write")):
             raise NotFoundError("Object not found.")
         if decision.obsolete:
             await connection.execute(delete(i).where(i.c.id.in_(decision.obsolete)))
             dropped = [known[one].object_id for one in decision.obsolete]
-            await forget_relations(connection, app_id, dropped, fields=request.relations)
+            await forget_relations(connection, app_id, dropped, fields=relations_in(request.types))
         written = await (
             _update(connection, target, values) if target else _insert(connection, app_id, values)
         )

@@ -21,7 +21,7 @@ from pushsvc.storage.encoded import (
     stored_form,
     type_name,
 )
-from pushsvc.storage.field_types import OWN_FIELDS, type_of
+from pushsvc.storage.field_types import OWN_FIELDS, ClassFields, type_of
 from pushsvc.storage.operations import (
     NOTHING,
     UNSET,
@@ -159,10 +159,19 @@ def _operation(rules: ClassRules, key: str, sent: Json) -> Any:
 # ---------------------------------------------------------------- apply
 
 
-def changed(rules: ClassRules, fields: Fields, stored: Json, *, creating: bool) -> dict[str, Any]:
+def changed(
+    rules: ClassRules, fields: Fields, stored: Json, *, types: ClassFields, creating: bool
+) -> dict[str, Any]:
     """Return the new value of every field that was sent; `UNSET` for those to remove.
 
     Relations are not among them: they are kept beside the row.
+
+    Args:
+        rules: the class's.
+        fields: what was sent.
+        stored: all fields of the object; none of a new one.
+        types: the types of the class's fields.
+        creating: whether it is a new object.
 
     Raises:
         InvalidObjectError: 111 where an operation does not fit the stored value, 116 where the
@@ -179,14 +188,19 @@ def changed(rules: ClassRules, fields: Fields, stored: Json, *, creating: bool) 
             continue
         before = values[name] if name in values else stored.get(name, UNSET)
         path = rest.split(".") if dot else []
+        whole = [] if dot and before in (UNSET, None) and _is_list(rules, types, name) else before
         apply = partial(applied, change, class_name=rules.name, field=name, creating=creating)
-        new = changed_within(before, path, field=name, change=apply)
+        new = changed_within(whole, path, field=name, change=apply)
         values[name] = new if new is UNSET else rules.checks.get(name, _any)(name, new)
         operated = True
     if operated or stored:
         whole = {**stored, **values}
         check_storable({name: value for name, value in whole.items() if value is not UNSET})
     return values
+
+
+def _is_list(rules: ClassRules, types: ClassFields, name: str) -> bool:
+    return "Array" in {rules.types.get(name), types[name].name if name in types else None}
 
 
 def _any(_name: str, value: Any) -> Any:

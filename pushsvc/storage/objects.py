@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pushsvc.errors import NotFoundError
 from pushsvc.model import Json
 from pushsvc.storage.acl import may
-from pushsvc.storage.field_types import RELATION, ClassFields
+from pushsvc.storage.field_types import ClassFields, relations_in
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.object_fields import (
     CREATED_AT,
@@ -156,7 +156,7 @@ async def create_object(engine: AsyncEngine, place: Place, fields: Fields) -> St
     Raises:
         InvalidObjectError: an operation that cannot be applied to nothing.
     """
-    kept = _kept(changed(place.rules, fields, {}, creating=True))
+    kept = _kept(changed(place.rules, fields, {}, types=place.types, creating=True))
     object_id = new_object_id()
     statement = (
         insert(o)
@@ -188,7 +188,7 @@ async def update_object(
     """
     async with engine.begin() as connection:
         row_id, there = await _locked(connection, place, object_id, is_master=is_master)
-        values = changed(place.rules, fields, there.fields, creating=False)
+        values = changed(place.rules, fields, there.fields, types=place.types, creating=False)
         kept = _kept({**there.fields, **values})
         statement = (
             update(o)
@@ -209,7 +209,6 @@ async def delete_object(
     Raises:
         NotFoundError: it is not there, or its ACL lets only others write it.
     """
-    relations = [name for name, kind in place.types.items() if kind.name == RELATION]
     async with engine.begin() as connection:
         row_id, _ = await _locked(connection, place, object_id, is_master=is_master)
         await connection.execute(delete(o).where(o.c.id == row_id))
@@ -217,7 +216,7 @@ async def delete_object(
             connection,
             app_id=place.app_id,
             class_name=place.class_name,
-            fields=relations,
+            fields=relations_in(place.types),
             owner_ids=[object_id],
         )
 

@@ -261,7 +261,7 @@ def changed_within(
 
 def _changed_item(
     items: Sequence[Any], path: Sequence[str], *, field: str, change: Callable[[Any], Any]
-) -> list[Any]:
+) -> Any:
     """Change an item of a list, or add the next; one that is deleted is null, as in MongoDB."""
     place = int(path[0]) if path[0].isascii() and path[0].isdigit() else len(items) + 1
     if place > len(items):
@@ -269,7 +269,7 @@ def _changed_item(
     there = items[place] if place < len(items) else UNSET
     new = changed_within(there, path[1:], field=field, change=change)
     if new is UNSET:
-        return [*items[:place], None, *items[place + 1 :]] if there is not UNSET else list(items)
+        return [*items[:place], None, *items[place + 1 :]] if place < len(items) else items or UNSET
     return [*items[:place], new, *items[place + 1 :]]
 
 

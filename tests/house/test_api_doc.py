@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from pushsvc.api.health import ROUTES as HEALTH
-from pushsvc.api.parse.routes import ROUTES, ROUTES_OF_ONE
+from pushsvc.api.parse.routes import CLASS, OBJECT, ROUTES, ROUTES_OF_ONE
 from pushsvc.api.v1.pushes import router
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -17,7 +17,7 @@ def sections() -> dict[str, str]:
 
 
 def test_every_parse_endpoint_is_told() -> None:
-    """By method and path; `/installations` in one section for all."""
+    """By method and path; other paths to the same in one section for all."""
     table = {
         f"{method} /parse/{path}" for path, methods in ROUTES.items() for method in methods
     } | {
@@ -25,11 +25,15 @@ def test_every_parse_endpoint_is_told() -> None:
         for path, methods in ROUTES_OF_ONE.items()
         for method in methods
     }
+    table |= {f"{method} /parse/classes/{{className}}" for method in CLASS}
+    table |= {f"{method} /parse/classes/{{className}}/{{objectId}}" for method in OBJECT}
 
-    aliases = {place for place in table if "/parse/installations" in place}
+    others = ("/parse/installations", "/parse/users", "/parse/roles")
+    aliases = {place for place in table if any(other in place for other in others)}
     assert table - aliases <= set(HEADINGS)
     for method in ("GET", "POST", "PUT", "DELETE"):
         assert f"`{method}" in sections()["/parse/installations"]
+        assert f"`{method}" in sections()["/parse/users, /parse/roles"]
 
 
 def test_every_v1_endpoint_is_told() -> None:

@@ -12,7 +12,7 @@ from pushsvc.errors import ForbiddenError, NotFoundError
 from pushsvc.model import Json
 from pushsvc.storage import installations
 from pushsvc.storage.acl import may
-from pushsvc.storage.field_types import RELATION
+from pushsvc.storage.field_types import relations_in
 from pushsvc.storage.fields import CLASS_NAME, RULES, parse_installation_fields
 from pushsvc.storage.installations import SaveRequest
 from pushsvc.storage.schema import Schema
@@ -103,7 +103,7 @@ async def delete(call: Call, object_id: str) -> Reply:
     """Delete an installation; for the master key."""
     if not call.caller.is_master:
         _forbid("delete")
-    relations = _relations(await _schema(call))
+    relations = relations_in((await _schema(call)).of(CLASS_NAME))
     async with call.resources.engine.begin() as connection:
         deleted = await installations.delete_installation(
             connection, app_id=call.caller.app.id, object_id=object_id
@@ -133,17 +133,13 @@ async def _save(call: Call, *, object_id: str | None) -> installations.Saved:
         object_id=object_id,
         header_installation_id=call.installation_id,
         is_master=call.caller.is_master,
-        relations=[name for name, kind in types.items() if kind.name == RELATION],
+        types=types,
     )
     return await installations.save_installation(call.resources.engine, app_id, request)
 
 
 async def _schema(call: Call) -> Schema:
     return await call.resources.schemas.of(call.caller.app.id)
-
-
-def _relations(schema: Schema) -> list[str]:
-    return list(schema.relations_of(CLASS_NAME))
 
 
 def _showing(call: Call, schema: Schema) -> Showing:

@@ -78,7 +78,7 @@ async def test_an_object_is_created_shown_changed_and_deleted(api: Api) -> None:
 async def test_every_value_comes_back_as_it_was_sent(api: Api) -> None:
     """Parse's encoded values; only Dates and Polygons are brought into one form."""
     ring = [[0, 0], [0, 1], [1, 0]]
-    fields = {
+    fields: dict[str, Any] = {
         "text": "x",
         "number": 1.5,
         "bool": False,

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.errors import InvalidObjectError
+from pushsvc.storage.field_types import FieldType
 from pushsvc.storage.object_fields import changed, parse_fields, relating, results, rules_of
 from pushsvc.storage.operations import UNSET, Relating
 
 TEAM = rules_of("Team")
+TYPES = {"list": FieldType("Array")}
 ALICE = {"__type": "Pointer", "className": "_User", "objectId": "alice"}
 BOB = {"__type": "Pointer", "className": "_User", "objectId": "bob"}
 
@@ -18,7 +20,7 @@ BOB = {"__type": "Pointer", "className": "_User", "objectId": "bob"}
 def after(body: dict[str, Any], stored: dict[str, Any], *, creating: bool = False) -> Any:
     """What an update leaves, and what it tells."""
     fields = parse_fields(TEAM, body, creating=creating)
-    values = changed(TEAM, fields, stored, creating=creating)
+    values = changed(TEAM, fields, stored, types=TYPES, creating=creating)
     kept = {n: v for n, v in {**stored, **values}.items() if v is not UNSET}
     return kept, results(fields, values)
 
@@ -48,6 +50,10 @@ def increment(amount: Any) -> dict[str, Any]:
         ({"a.1": "x"}, {"a": [0]}, {"a": [0, "x"]}, {}),
         ({"a.0.b": increment(1)}, {"a": [{"b": 1}]}, {"a": [{"b": 2}]}, {"a": [{"b": 2}]}),
         ({"a.0": {"__op": "Delete"}}, {"a": [0, 1]}, {"a": [None, 1]}, {}),
+        ({"list.0": "x"}, {}, {"list": ["x"]}, {}),
+        ({"list.0": "x"}, {"list": None}, {"list": ["x"]}, {}),
+        ({"list.0": {"__op": "Delete"}}, {}, {}, {}),
+        ({"a.0": "x"}, {}, {"a": {"0": "x"}}, {}),
         ({"a": {"b": 1}, "a.c": 2}, {"a": {"x": 0}}, {"a": {"b": 1, "c": 2}}, {}),
     ],
 )
@@ -135,7 +141,7 @@ def test_a_batch_of_relations_comes_to_who_is_related_in_the_end() -> None:
     fields = parse_fields(TEAM, {"fans": {"__op": "Batch", "ops": ops}, "name": "x"})
 
     assert relating(fields) == {"fans": Relating("_User", {"alice": False, "bob": True})}
-    assert changed(TEAM, fields, {}, creating=True) == {"name": "x"}
+    assert changed(TEAM, fields, {}, types={}, creating=True) == {"name": "x"}
     assert results(fields, {"name": "x"}) == {}
 
 
