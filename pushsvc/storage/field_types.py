@@ -108,8 +108,10 @@ def fresh(
     """
     new: dict[str, FieldType] = {}
     for key, value in fields.items():
+        if key in special or key in OWN_FIELDS:
+            continue
         name, dot, rest = key.partition(".")
-        if name in special or name in OWN_FIELDS:
+        if dot and name in special:
             continue
         needed = _OBJECT if dot else type_of(value)
         if needed is None:

@@ -93,6 +93,8 @@ def parse_fields(rules: ClassRules, body: Json, *, creating: bool = False) -> Fi
 
 
 def _parse(rules: ClassRules, key: str, value: Any, *, creating: bool) -> Any:
+    if isinstance(value, str) and key in rules.checks:
+        return rules.checks[key](key, value)
     if key in {OBJECT_ID, CREATED_AT, UPDATED_AT}:
         return _own_field(rules, key, value)
     name, dot, rest = key.partition(".")

@@ -3,11 +3,12 @@
 import contextlib
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.errors import InvalidObjectError
-from pushsvc.storage.field_types import FieldType
+from pushsvc.storage.field_types import FieldType, fresh
 from pushsvc.storage.object_fields import changed, parse_fields, relating, results, rules_of
 from pushsvc.storage.operations import UNSET, Relating
 
@@ -266,3 +267,61 @@ def test_what_is_set_can_be_read_where_it_was_set(stored: Any, path: list[str], 
         assert kept["g"] == 1
         again, _ = after({".".join(("f", *path)): value}, kept)
         assert again == kept
+
+
+parts = st.sampled_from(["a", "b", "0", "1", "", "$", "99", "9" * 5_000])
+names = st.sampled_from(["a", "b", "ACL", "list", "objectId", "createdAt", "1st", "_x"]) | st.lists(
+    parts, min_size=2, max_size=4
+).map(".".join)
+encoded = st.fixed_dictionaries(
+    {"__type": st.sampled_from(["Date", "Pointer", "GeoPoint", "Polygon", "Relation", "X", None])},
+    optional={
+        "iso": st.sampled_from(["2026-11-22", "x", 1]),
+        "className": st.sampled_from(["_User", "", 1]),
+        "objectId": st.sampled_from(["abc", "x" * 200, None]),
+        "latitude": st.floats() | st.none(),
+        "longitude": st.floats() | st.integers(),
+        "coordinates": st.lists(st.lists(st.integers(-90, 90) | st.none(), max_size=3)) | st.none(),
+    },
+)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | encoded,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=6,
+)
+operators = st.sampled_from(
+    [
+        *("Increment", "Add", "AddUnique", "Remove", "Delete", "SetOnInsert"),
+        *("AddRelation", "RemoveRelation", "Batch", "Divide"),
+    ]
+)
+
+
+def operation(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """An operation with operands that may fit."""
+    optional = {
+        "amount": inner,
+        "objects": st.lists(inner, max_size=3) | inner,
+        "ops": st.lists(inner, max_size=3) | inner,
+    }
+    return st.fixed_dictionaries({"__op": operators}, optional=optional)
+
+
+sent = st.dictionaries(names, anything | operation(anything | operation(anything)), max_size=3)
+
+
+@given(sent, st.dictionaries(st.sampled_from(["a", "b", "list"]), trees), st.booleans())
+def test_any_change_is_taken_or_refused(
+    body: dict[str, Any],
+    stored: dict[str, Any],
+    creating: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """With an error of the caller's; what is taken can be stored, and read by its types."""
+    kept: dict[str, Any] = {}
+    # Any other error would fail the test.
+    with contextlib.suppress(InvalidObjectError):
+        kept, _ = after(body, {} if creating else stored, creating=creating)
+        fresh("Team", parse_fields(TEAM, body, creating=creating), {}, special=TEAM.types)
+
+    orjson.dumps(kept)
+    assert not {"1st", "_x"} & set(kept)
