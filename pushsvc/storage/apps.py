@@ -71,7 +71,7 @@ def hash_key(key: str) -> bytes:
 def hint_of(key: str) -> str:
     """Return what people may see of a key to tell it from others."""
     prefix, _, secret = key.partition("_")
-    if prefix not in {*KeyKind, API_PREFIX}:
+    if not secret or prefix not in {*KeyKind, API_PREFIX}:
         prefix, secret = "", key
     shown = secret[: min(HINT_CHARACTERS, len(secret) // HINT_SHARE)]
     return f"{prefix}_{shown}" if prefix else shown
@@ -215,7 +215,7 @@ async def hold_keys(connection: AsyncConnection, app: App, given: Mapping[KeyKin
             kept.add(key.kind)
         elif key.kind is not KeyKind.API:
             await revoke_key(connection, key.id)
-    for kind in given.keys() - kept:
+    for kind in (kind for kind in given if kind not in kept):
         await create_key(connection, app, kind=kind, key=given[kind])
 
 

@@ -64,6 +64,8 @@ def test_a_suite_finds_its_app_keys_and_mount(
         assert asked(classes, "GET", master) == (200, {"results": []})
     made = keys_in_use(pushsvc, app_id)
     assert sorted(made.values()) == ["client", "javascript", "master", "rest", "windows"]
+    shown = pushsvc("app", "show", app_id, "--json").json["keys"]
+    assert all(len(key["hint"]) == 1 for key in shown), "short keys are not shown"
 
     with running(options, variables):
         assert keys_in_use(pushsvc, app_id) == made
