@@ -117,6 +117,14 @@ class MethodNotAllowedError(CallerError):
         self.allowed = tuple(allowed)
 
 
+class NotOursError(CallerError):
+    """This part of Parse is Parse Server's, and not ours."""
+
+    code = "not_ours"
+    # Parse's CommandUnavailable
+    parse_code = 108
+
+
 class BodyTooLargeError(CallerError):
     """The body is larger than `body_limit_bytes`."""
 
