@@ -14,7 +14,6 @@ import asyncio
 import random
 
 import structlog
-from sqlalchemy import ColumnElement
 
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.conclusion import Rules, conclude
@@ -49,6 +48,7 @@ from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.leases import LEASE_LIMIT, held
 from pushsvc.targeting import audience
+from pushsvc.targeting.rows import Reader
 from pushsvc.targeting.values import WhereError
 
 log = structlog.get_logger(__name__)
@@ -115,7 +115,6 @@ async def _checked(submission: Submission, resources: Resources) -> Schedule:
     try:
         body.check_content(submission.content)
         if "devices" not in submission.audience:
-            audience.criterion(submission.audience, app_id=0)
             await audience.check_patterns(resources.engine, submission.audience)
         return schedule.resolve(submission, now=resources.clock.now())
     except body.ContentError as error:
@@ -168,7 +167,9 @@ async def _write_plan(resources: Resources, push: Push, *, lease: int) -> None:
         if "devices" in push.audience:
             await _plan_devices(resources, push, lease=lease)
         else:
-            wanted = audience.criterion(push.audience, app_id=push.app_id)
+            schema = await resources.schemas.of(push.app_id)
+            reader = Reader(app_id=push.app_id, schema=schema)
+            wanted = audience.criterion(push.audience, reader)
             await _plan_audience(resources, push, wanted, lease=lease)
     except pushes.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)
@@ -178,7 +179,7 @@ async def _write_plan(resources: Resources, push: Push, *, lease: int) -> None:
 
 
 async def _plan_audience(
-    resources: Resources, push: Push, wanted: ColumnElement[bool], *, lease: int
+    resources: Resources, push: Push, wanted: audience.Criterion, *, lease: int
 ) -> None:
     size = resources.settings.batch_size
     after, limit = push.planned_through, size * BATCHES_PER_PIECE
@@ -234,8 +235,11 @@ async def _write_piece(
 async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     """Send to the devices of one batch, and write down what came of each."""
     settings = resources.settings
-    async with resources.engine.connect() as connection:
-        push = await pushes.get_push(connection, push_id)
+    try:
+        async with resources.engine.connect() as connection:
+            push = await pushes.get_push(connection, push_id)
+    except pushes.PushGoneError:
+        return
     gateways = await resources.gateways.of(push.app_id)
     batch = await batches.lease_batch(
         resources.engine,

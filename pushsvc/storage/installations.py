@@ -1,25 +1,31 @@
 """Installations: what one is, how it is found and deleted. `saving` has what saves it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Select,
+    Text,
+    any_,
     delete,
     func,
+    literal,
     select,
     text,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.elements import KeyedColumnElement
 
 from pushsvc.model import Json
 from pushsvc.storage import fields as rules
+from pushsvc.storage.field_types import ClassFields
 from pushsvc.storage.fields import BADGE, COLUMNS, Fields
+from pushsvc.storage.ordering import Order, directed, within_json
+from pushsvc.storage.relations import delete_relations
 from pushsvc.storage.tables import badges, installations as i
 
 #: The installation's badge, by another name than that of the badges in where-clauses.
@@ -49,6 +55,8 @@ class SaveRequest:
     header_installation_id: str | None = None
     #: the master key may write what the ACL denies to others
     is_master: bool = False
+    #: of the class's custom fields, those of this save too
+    types: ClassFields = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,24 +69,16 @@ class Saved:
     results: Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One key that installations are sorted by."""
-
-    field: str
-    descending: bool
-
-
 # ---------------------------------------------------------------- read
 
 
-async def get_installation(
-    connection: AsyncConnection, *, app_id: int, object_id: str
-) -> Installation | None:
-    """Return the app's installation with this object id."""
-    statement = _select().where(i.c.app_id == app_id, i.c.object_id == object_id)
-    row = (await connection.execute(statement)).mappings().first()
-    return installation_of(dict(row)) if row else None
+async def get_installations(
+    connection: AsyncConnection, *, app_id: int, object_ids: Sequence[str]
+) -> list[Installation]:
+    """Return those of the app's installations that have these object ids."""
+    asked = i.c.object_id == any_(literal(object_ids, ARRAY(Text)))
+    rows = await connection.execute(_select().where(i.c.app_id == app_id, asked))
+    return [installation_of(dict(row)) for row in rows.mappings()]
 
 
 async def find_installations(
@@ -94,7 +94,7 @@ async def find_installations(
     statement = (
         _select()
         .where(i.c.app_id == app_id, where)
-        .order_by(*(_ordering(key) for key in order), i.c.id)
+        .order_by(*(key for one in order for key in _ordering(one)), i.c.id)
         .offset(skip)
         .limit(limit)
     )
@@ -109,20 +109,17 @@ async def count_installations(
     return int((await connection.execute(statement)).scalar_one())
 
 
-def _ordering(key: Order | ColumnElement[Any]) -> ColumnElement[Any]:
-    if not isinstance(key, Order):
-        return key
-    column = _sortable(key.field)
-    return column.desc().nulls_last() if key.descending else column.asc().nulls_first()
+def _ordering(key: Order | ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    return directed(key, *_sortable(key.field)) if isinstance(key, Order) else [key]
 
 
-def _sortable(field: str) -> KeyedColumnElement[Any] | ColumnElement[Any]:
+def _sortable(key: str) -> list[ColumnElement[Any]]:
     own = {"objectId": i.c.object_id, "createdAt": i.c.created_at, "updatedAt": i.c.updated_at}
-    if field in own:
-        return own[field]
-    if field == BADGE:
-        return _own.c.badge
-    return i.c[COLUMNS[field]] if field in COLUMNS else i.c.custom[field]
+    if key in own:
+        return [own[key]]
+    if key == BADGE:
+        return [_own.c.badge]
+    return [i.c[COLUMNS[key]]] if key in COLUMNS else within_json(i.c.custom, key)
 
 
 def _joined() -> Any:
@@ -157,10 +154,17 @@ async def delete_installation(connection: AsyncConnection, *, app_id: int, objec
     return (await connection.execute(statement)).rowcount == 1
 
 
-def may(installation: Installation, right: str) -> bool:
-    """Tell whether the installation's ACL lets everyone `read` or `write` it."""
-    acl = installation.fields.get("ACL")
-    return acl is None or acl.get("*", {}).get(right) is True
+async def forget_relations(
+    connection: AsyncConnection, app_id: int, object_ids: Sequence[str], *, fields: Collection[str]
+) -> None:
+    """Forget what installations that are deleted were related to."""
+    await delete_relations(
+        connection,
+        app_id=app_id,
+        class_name=rules.CLASS_NAME,
+        fields=fields,
+        owner_ids=object_ids,
+    )
 
 
 _LOCK_SHARED: Final = text("SELECT pg_advisory_xact_lock_shared(:app_key)")

@@ -1,9 +1,10 @@
 """One operator of one key, as it was asked, and the bounds of a where-clause. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pushsvc.targeting.conditions import And
 from pushsvc.targeting.values import INVALID_JSON, WhereError
 
 
@@ -13,6 +14,8 @@ class Limits:
 
     #: how deep `$and`, `$or` and `$nor` may nest
     depth: int = 20
+    #: how deep queries may nest within queries
+    query_depth: int = 4
     #: Values compared in one clause, all told: each equality and `$exists` is one, each `$in` is as
     #: many as its list, and each further part of a dotted key is one more. Channels of a push have
     #: the same bound. It keeps a statement below Postgres's 65,535 parameters.
@@ -44,6 +47,8 @@ class Asked:
     #: all that is asked of the key
     siblings: Mapping[str, Any]
     limits: Limits
+    #: reads a where-clause within this one, that of another query; the second is its JSON pointer
+    inner: Callable[[Any, str], And]
 
     def refused(self, message: str, *, code: int = INVALID_JSON) -> WhereError:
         """Return the error that says so of this operator."""

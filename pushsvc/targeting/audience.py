@@ -1,6 +1,6 @@
 """An audience as pages of installation ids, in the order of the key, never by offset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +8,7 @@ from sqlalchemy import (
     ARRAY,
     Column,
     ColumnElement,
+    FromClause,
     Select,
     Text,
     and_,
@@ -23,13 +24,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.sql.util import ClauseAdapter
 
 from pushsvc.model import Json, Recipient
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting.compile import compile_condition
+from pushsvc.targeting.jsonb import Clause
+from pushsvc.targeting.rows import Reader, installation_rows
 from pushsvc.targeting.values import INVALID_QUERY, WhereError
 from pushsvc.targeting.where import audience_condition, mentions_device_token, patterns_of
+
+#: What picks the members of an audience, by the name that the table has in the statement.
+Criterion = Callable[[FromClause], Clause]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Named:
     recipients: Sequence[Recipient]
 
 
-def criterion(audience: Json, *, app_id: int) -> ColumnElement[bool]:
+def criterion(audience: Json, reader: Reader) -> Criterion:
     """Return what an installation must fulfil to be of the audience.
 
     A device without a live token is in no audience, unless the where-clause itself speaks of
@@ -62,15 +67,21 @@ def criterion(audience: Json, *, app_id: int) -> ColumnElement[bool]:
     Raises:
         WhereError: the where-clause cannot be understood.
     """
-    asked = compile_condition(audience_condition(audience))
-    if mentions_device_token(audience.get("where", {})):
-        return and_(i.c.app_id == app_id, asked)
-    return and_(
-        i.c.app_id == app_id,
-        or_(i.c.device_token.is_not(None), i.c.channel_uris.is_not(None)),
-        i.c.token_retired_at.is_(None),
-        asked,
-    )
+    condition = audience_condition(audience)
+    speaks_of_tokens = mentions_device_token(audience.get("where", {}))
+
+    def among(table: FromClause) -> Clause:
+        rows = installation_rows(reader, table)
+        asked = rows.are(compile_condition(condition, rows))
+        if speaks_of_tokens:
+            return asked
+        return and_(
+            or_(table.c.device_token.is_not(None), table.c.channel_uris.is_not(None)),
+            table.c.token_retired_at.is_(None),
+            asked,
+        )
+
+    return among
 
 
 async def check_patterns(engine: AsyncEngine, audience: Json) -> None:
@@ -104,15 +115,13 @@ _PATTERN_STATES: Final[Mapping[str, str]] = {
 }
 
 
-async def page(
-    connection: AsyncConnection, wanted: ColumnElement[bool], *, after: int, limit: int
-) -> Page:
+async def page(connection: AsyncConnection, wanted: Criterion, *, after: int, limit: int) -> Page:
     """Return the next `limit` installations with ids above `after`; fewer are the last.
 
     At the start it tries to get them all, in any order: asked for by id with a limit, Postgres
     would walk the whole table for the few members of a rare channel.
     """
-    some = select(i.c.id, _double(wanted)).where(wanted)
+    some = select(i.c.id, _double(wanted)).where(wanted(i))
     if after == 0:
         whole = await _read(connection, some.limit(limit))
         if len(whole.ids) < limit:
@@ -128,13 +137,13 @@ async def _read(connection: AsyncConnection, some: Select[tuple[int, bool]]) -> 
     return Page(sorted(ids or ()), frozenset(doubles or ()))
 
 
-def _double(wanted: ColumnElement[bool]) -> ColumnElement[bool]:
+def _double(wanted: Criterion) -> ColumnElement[bool]:
     """Tell whether an earlier one of the audience has the token; only shared ones are looked up."""
     earlier = i.alias()
     same_token = and_(
         earlier.c.device_token == i.c.device_token,
         earlier.c.id < i.c.id,
-        ClauseAdapter(earlier).traverse(wanted),
+        wanted(earlier),
     )
     return case((i.c.token_shared, exists().where(same_token)), else_=false()).label("double")
 

@@ -1,4 +1,4 @@
-"""A tree of conditions becomes a SQL expression over `installations`.
+"""A tree of conditions becomes a SQL expression over the rows of a class.
 
 Every value is a bind parameter. An expression is never true for a row that does not fit, but it may
 be NULL instead of false: whoever negates one says IS NOT TRUE.
@@ -7,10 +7,10 @@ be NULL instead of false: whoever negates one says IS NOT TRUE.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import and_, false, not_, or_, true
+from sqlalchemy import Text, and_, false, literal, not_, or_, select, true
 
-from pushsvc.targeting import earth, jsonb
-from pushsvc.targeting.columns import field, single_value
+from pushsvc.storage.tables import relations
+from pushsvc.targeting import earth, jsonb, words
 from pushsvc.targeting.conditions import (
     And,
     Compared,
@@ -18,54 +18,59 @@ from pushsvc.targeting.conditions import (
     ContainedBy,
     Equal,
     Exists,
+    InQuery,
     Matches,
     Near,
     Not,
     OneOf,
     Or,
+    RelatedTo,
+    Searched,
+    Selected,
     Surrounds,
     Within,
 )
 from pushsvc.targeting.jsonb import Clause, Value
+from pushsvc.targeting.rows import Rows
 
 
-def compile_condition(condition: Condition) -> Clause:
-    """Return the condition as an expression over the columns of `installations`."""
-    return _COMPILERS[type(condition)](condition)
+def compile_condition(condition: Condition, rows: Rows) -> Clause:
+    """Return the condition as an expression over the columns of the rows."""
+    return _COMPILERS[type(condition)](condition, rows)
 
 
-def nearness(condition: Near) -> Value:
+def nearness(condition: Near, rows: Rows) -> Value:
     """Return what sorts the nearest first."""
-    return earth.apart(single_value(condition.field), condition.cap.center)
+    return earth.apart(rows.field(condition.field).value(), condition.cap.center)
 
 
-def _equal(condition: Equal) -> Clause:
-    asked = field(condition.field)
+def _equal(condition: Equal, rows: Rows) -> Clause:
+    asked = rows.field(condition.field)
     return asked.is_null() if condition.value is None else asked.is_one_of([condition.value])
 
 
-def _one_of(condition: OneOf) -> Clause:
-    asked = field(condition.field)
+def _one_of(condition: OneOf, rows: Rows) -> Clause:
+    asked = rows.field(condition.field)
     values = [value for value in condition.values if value is not None]
     if len(values) == len(condition.values):
         return asked.is_one_of(values)
     return or_(asked.is_null(), asked.is_one_of(values))
 
 
-def _exists(condition: Exists) -> Clause:
-    there = field(condition.field).exists()
+def _exists(condition: Exists, rows: Rows) -> Clause:
+    there = rows.field(condition.field).exists()
     return there if condition.wanted else not_(there)
 
 
-def _compared(condition: Compared) -> Clause:
-    return field(condition.field).compares(condition.order, condition.value)
+def _compared(condition: Compared, rows: Rows) -> Clause:
+    return rows.field(condition.field).compares(condition.order, condition.value)
 
 
-def _matches(condition: Matches) -> Clause:
-    return field(condition.field).matches(condition.pattern)
+def _matches(condition: Matches, rows: Rows) -> Clause:
+    return rows.field(condition.field).matches(condition.pattern)
 
 
-def _contained_by(condition: ContainedBy) -> Clause:
+def _contained_by(condition: ContainedBy, rows: Rows) -> Clause:
     values = [value for value in condition.values if value is not None]
     is_value = jsonb.equals_one_of(values)
     takes_null = len(values) < len(condition.values)
@@ -74,34 +79,59 @@ def _contained_by(condition: ContainedBy) -> Clause:
         inside = or_(is_value(item), jsonb.is_null_value(item)) if takes_null else is_value(item)
         return inside.is_not(true())
 
-    return field(condition.field).has_item(is_outside).is_not(true())
+    return rows.field(condition.field).has_item(is_outside).is_not(true())
 
 
-def _within(condition: Within) -> Clause:
-    return field(condition.field).has(earth.within(condition.shape))
+def _within(condition: Within, rows: Rows) -> Clause:
+    return rows.field(condition.field).has(earth.within(condition.shape))
 
 
-def _near(condition: Near) -> Clause:
-    return field(condition.field).has(earth.within(condition.cap))
+def _near(condition: Near, rows: Rows) -> Clause:
+    return rows.field(condition.field).has(earth.within(condition.cap))
 
 
-def _surrounds(condition: Surrounds) -> Clause:
-    return field(condition.field).has(earth.surrounds(condition.point))
+def _surrounds(condition: Surrounds, rows: Rows) -> Clause:
+    return rows.field(condition.field).has(earth.surrounds(condition.point))
 
 
-def _and(condition: And) -> Clause:
-    return and_(true(), *map(compile_condition, condition.conditions))
+def _and(condition: And, rows: Rows) -> Clause:
+    return and_(true(), *(compile_condition(one, rows) for one in condition.conditions))
 
 
-def _or(condition: Or) -> Clause:
-    return or_(false(), *map(compile_condition, condition.conditions))
+def _or(condition: Or, rows: Rows) -> Clause:
+    return or_(false(), *(compile_condition(one, rows) for one in condition.conditions))
 
 
-def _not(condition: Not) -> Clause:
-    return compile_condition(condition.condition).is_not(true())
+def _not(condition: Not, rows: Rows) -> Clause:
+    return compile_condition(condition.condition, rows).is_not(true())
 
 
-_COMPILERS: Final[Mapping[type[Condition], Callable[[Any], Clause]]] = {
+def _in_query(condition: InQuery, rows: Rows) -> Clause:
+    inner = rows.others(condition.query.class_name)
+    wanted = compile_condition(condition.query.where, inner)
+    return rows.field(condition.field).points_to(inner.found(wanted))
+
+
+def _selected(condition: Selected, rows: Rows) -> Clause:
+    inner = rows.others(condition.query.class_name)
+    wanted = compile_condition(condition.query.where, inner)
+    return rows.field(condition.field).is_in(inner.values(condition.key, wanted))
+
+
+def _related_to(condition: RelatedTo, rows: Rows) -> Clause:
+    related = rows.others(condition.class_name).relation(condition.field)
+    if related is None or related.class_name != rows.class_name:
+        return false()
+    owned = relations.c.owner_id == literal(condition.object_id, Text())
+    ids = select(relations.c.related_id).where(*related.own(), owned)
+    return rows.table.c.object_id.in_(ids)
+
+
+def _searched(condition: Searched, rows: Rows) -> Clause:
+    return rows.field(condition.field).has(words.has_words(condition))
+
+
+_COMPILERS: Final[Mapping[type[Condition], Callable[[Any, Rows], Clause]]] = {
     Equal: _equal,
     OneOf: _one_of,
     Exists: _exists,
@@ -111,6 +141,10 @@ _COMPILERS: Final[Mapping[type[Condition], Callable[[Any], Clause]]] = {
     Within: _within,
     Near: _near,
     Surrounds: _surrounds,
+    InQuery: _in_query,
+    Selected: _selected,
+    RelatedTo: _related_to,
+    Searched: _searched,
     And: _and,
     Or: _or,
     Not: _not,

@@ -140,6 +140,54 @@ class Surrounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """The objects of a class that fit a condition."""
+
+    class_name: str
+    where: "And"
+
+
+@dataclass(frozen=True, slots=True)
+class InQuery:
+    """The field is a Pointer to one of the objects, or a list that holds one."""
+
+    field: str
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The field equals what one of the objects has by a key, or an item of the list it has."""
+
+    field: str
+    query: Query
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedTo:
+    """It is in a relation of an object."""
+
+    class_name: str
+    object_id: str
+    #: the relation, a field of the object
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """The field is a text with these words, in any of their forms: Parse's `$text`."""
+
+    field: str
+    #: a configuration of Postgres's text search
+    language: str
+    #: one of the words is enough where there is no phrase; with phrases, all of these are wanted
+    words: tuple[str, ...]
+    phrases: tuple[str, ...]
+    unwanted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """All of the conditions hold; without conditions, it fits everybody."""
 
@@ -161,7 +209,10 @@ class Not:
 
 
 Places = Within | Near | Surrounds
-Condition = Equal | OneOf | Exists | Compared | ContainedBy | Matches | Places | And | Or | Not
+Joined = InQuery | Selected | RelatedTo
+Texts = Matches | Searched
+Plain = Equal | OneOf | Exists | Compared | ContainedBy
+Condition = Plain | Texts | Places | Joined | And | Or | Not
 
 #: Fits nobody.
 NOBODY = Or(())

@@ -201,3 +201,15 @@ def containing(path: Sequence[str], value: Atom) -> Iterator[Any]:
     for key in reversed(path):
         forms = [{key: inner} for form in forms for inner in (form, [form])]
     yield from forms
+
+
+def built_around(path: Sequence[str], value: Value) -> Iterator[Value]:
+    """Yield the same for a value that is an expression."""
+    forms = [value]
+    for key in reversed(path):
+        forms = [
+            func.jsonb_build_object(literal(key, Text()), inner, type_=JSONB())
+            for form in forms
+            for inner in (form, func.jsonb_build_array(form, type_=JSONB()))
+        ]
+    yield from forms

@@ -21,8 +21,10 @@ from pushsvc.targeting.conditions import (
     OneOf,
     Order,
 )
+from pushsvc.targeting.joins import JOIN_OPERATORS
 from pushsvc.targeting.patterns import OPTIONS, PatternError, translated
 from pushsvc.targeting.places import PLACE_OPERATORS
+from pushsvc.targeting.searches import searched
 from pushsvc.targeting.values import (
     INVALID_JSON,
     INVALID_QUERY,
@@ -35,11 +37,13 @@ from pushsvc.targeting.values import (
 )
 
 
-def constraints(key: str, value: Any, *, at: str, limits: Limits) -> Iterator[Condition]:
+def constraints(
+    key: str, value: Any, *, at: str, limits: Limits, inner: Callable[[Any, str], And]
+) -> Iterator[Condition]:
     """Yield what one key asks for: an equality, or one condition for each operator.
 
-    Raises WhereError: 102 over a bound, 107 an unknown operator or a value that cannot be compared
-    with, 111 a bad encoded value.
+    Raises WhereError: 102 over a bound or an improper query, 107 an unknown operator or a value
+    that cannot be compared with, 111 a bad encoded value.
     """
     if isinstance(value, list):
         raise _unusable(value, at)
@@ -65,6 +69,7 @@ def constraints(key: str, value: Any, *, at: str, limits: Limits) -> Iterator[Co
             at=f"{at}/{operator}",
             siblings=operators,
             limits=limits,
+            inner=inner,
         )
         yield _OPERATORS[operator](asked)
 
@@ -213,4 +218,6 @@ _OPERATORS: Final[Mapping[str, Callable[[Asked], Condition]]] = {
     "$options": _options,
     **dict.fromkeys(Order, _compared),
     **PLACE_OPERATORS,
+    **JOIN_OPERATORS,
+    "$text": searched,
 }

@@ -12,6 +12,7 @@ from pushsvc.model import Json
 from pushsvc.targeting.conditions import Atom, FromNow
 
 INVALID_QUERY: Final = 102
+INVALID_CLASS_NAME: Final = 103
 INVALID_KEY_NAME: Final = 105
 INVALID_JSON: Final = 107
 INCORRECT_TYPE: Final = 111

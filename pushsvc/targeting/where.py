@@ -5,8 +5,8 @@ a list, holds it; types are strict; null fits what is missing or null. An empty 
 Codes and words of the errors are Parse's.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pushsvc.model import Json
@@ -15,13 +15,16 @@ from pushsvc.targeting.conditions import (
     And,
     Condition,
     ContainedBy,
+    InQuery,
     Matches,
     Near,
     Not,
     OneOf,
     Or,
     Places,
+    Selected,
 )
+from pushsvc.targeting.joins import is_key_name, related_to
 from pushsvc.targeting.operators import constraints
 from pushsvc.targeting.values import (
     INVALID_CHANNEL_NAME,
@@ -35,12 +38,6 @@ from pushsvc.targeting.values import (
     text,
 )
 
-#: Characters of a key; Parse's SDKs stay far below.
-_MAX_KEY: Final = 256
-#: Keys that a dotted key leads through; each is one more look into lists.
-_MAX_PARTS: Final = 16
-_KEY: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z0-9_]+)*")
-
 
 def parse_where(where: Json, *, limits: Limits = LIMITS) -> And:
     """Return the condition that a where-clause states.
@@ -48,7 +45,7 @@ def parse_where(where: Json, *, limits: Limits = LIMITS) -> And:
     Raises WhereError: 102 a query that cannot be (`ACL`, a bad `$or`, over a bound), 105 a bad
     key, 107 an unknown operator or a value that cannot be compared with, 111 a bad encoded value.
     """
-    condition = _clause(where, at="/where", depth=0, limits=limits)
+    condition = _clause(where, at="/where", level=_Level(limits))
     if sum(1 for _ in _compared(condition)) > limits.values:
         message = f"Too many values to compare with: at most {limits.values}."
         raise WhereError(INVALID_QUERY, message, field="/where")
@@ -64,7 +61,8 @@ def _check_places(condition: Condition, limits: Limits) -> None:
     if len(places) > limits.places:
         message = f"Too many places: at most {limits.places}."
         raise WhereError(INVALID_QUERY, message, field="/where")
-    if sum(isinstance(one, Near) for one in places) > len(_near_of(condition)):
+    nearest = sum(len(_near_of(clause)) for clause in [condition, *_inner_clauses(condition)])
+    if sum(isinstance(one, Near) for one in places) > nearest:
         # MongoDB's rule: what sorts the whole result is no alternative.
         message = "$nearSphere cannot be used within $or or $nor."
         raise WhereError(INVALID_QUERY, message, field="/where")
@@ -127,25 +125,49 @@ def mentions_device_token(where: Json) -> bool:
     return "deviceToken" in where
 
 
-def _clause(where: Any, *, at: str, depth: int, limits: Limits) -> And:
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """How deep a clause lies: in `$and`, `$or` and `$nor`, and in other queries."""
+
+    limits: Limits
+    depth: int = 0
+    query_depth: int = 0
+
+    def deeper(self, at: str) -> "_Level":
+        most = self.limits.depth
+        if self.depth == most:
+            message = f"Query condition nesting depth exceeds maximum allowed depth of {most}"
+            raise WhereError(INVALID_QUERY, message, field=at)
+        return replace(self, depth=self.depth + 1)
+
+    def inner(self, where: Any, at: str) -> And:
+        """Read the clause of a query within a clause of this level."""
+        most = self.limits.query_depth
+        if self.query_depth == most:
+            message = f"Subquery nesting depth exceeds maximum allowed depth of {most}"
+            raise WhereError(INVALID_QUERY, message, field=at)
+        return _clause(where, at=at, level=replace(self, query_depth=self.query_depth + 1))
+
+
+def _clause(where: Any, *, at: str, level: _Level) -> And:
     if not isinstance(where, Mapping):
         message = f"You cannot use {text(where)} as a query parameter."
         raise WhereError(INVALID_JSON, message, field=at)
-    if depth > limits.depth:
-        message = f"Query condition nesting depth exceeds maximum allowed depth of {limits.depth}"
-        raise WhereError(INVALID_QUERY, message, field=at)
     conditions: list[Condition] = []
     for key, value in where.items():
         pointer = f"{at}/{cut(key).replace('~', '~0').replace('/', '~1')}"
         if key in _JUNCTIONS:
             clauses = (
-                _clause(clause, at=f"{pointer}/{place}", depth=depth + 1, limits=limits)
+                _clause(clause, at=f"{pointer}/{place}", level=level.deeper(pointer))
                 for place, clause in enumerate(_alternatives(key, value, at=pointer))
             )
             conditions.append(_JUNCTIONS[key](tuple(clauses)))
+        elif key == "$relatedTo":
+            conditions.append(related_to(value, at=pointer))
         else:
             _check_key(key, at=pointer)
-            conditions.extend(constraints(key, value, at=pointer, limits=limits))
+            asked = constraints(key, value, at=pointer, limits=level.limits, inner=level.inner)
+            conditions.extend(asked)
     return And(tuple(conditions))
 
 
@@ -171,7 +193,7 @@ def _alternatives(operator: str, value: Any, *, at: str) -> list[Any]:
 def _check_key(key: str, *, at: str) -> None:
     if key == "ACL":
         raise WhereError(INVALID_QUERY, "Cannot query on ACL.", field=at)
-    if len(key) > _MAX_KEY or key.count(".") >= _MAX_PARTS or not _KEY.fullmatch(key):
+    if not is_key_name(key):
         raise WhereError(INVALID_KEY_NAME, f"Invalid key name: {cut(key)}", field=at)
 
 
@@ -185,8 +207,17 @@ def _compared(condition: Condition) -> Iterator[Any]:
             yield from _compared(one)
         case OneOf(key, values) | ContainedBy(key, values):
             yield from (*(values or [None]), *_further_parts(key))
+        case InQuery() | Selected():
+            yield condition
+            yield from (*_compared(condition.query.where), *_further_parts(condition.field))
         case one:
             yield from (one, *_further_parts(one.field))
+
+
+def _inner_clauses(condition: Condition) -> list[And]:
+    """Return the clauses of the queries within."""
+    joined = (one for one in _compared(condition) if isinstance(one, InQuery | Selected))
+    return [one.query.where for one in joined]
 
 
 def _further_parts(key: str) -> list[str]:

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import ColumnElement, event, false, func, insert, select, text
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.sql.util import ClauseAdapter
 
+from pushsvc.storage.schema import Schema
 from pushsvc.storage.tables import apps, badges, installations
 from pushsvc.targeting.compile import compile_condition
+from pushsvc.targeting.rows import Reader, installation_rows
 from pushsvc.targeting.where import channels_where, parse_where
 from tests.integration.mongo import POINTERS, Document, clause, document, fits
 
@@ -23,6 +24,9 @@ DOCUMENTS = 100
 CLAUSES = 2_000
 CLAUSES_PER_STATEMENT = 50
 
+
+READER = Reader(app_id=0, schema=Schema())
+ROWS = installation_rows(READER)
 
 # ---------------------------------------------------------------- the tests
 
@@ -82,12 +86,12 @@ async def picked_by_each(
 
 
 async def picked_by_alias(
-    connection: AsyncConnection, condition: ColumnElement[bool], app_id: int
+    connection: AsyncConnection, where: dict[str, Any], app_id: int
 ) -> set[str]:
     """The same where the table goes by another name, within a query on installations."""
     other = installations.alias()
-    adapted = ClauseAdapter(other).traverse(condition)
-    twin = select(other.c.id).where(other.c.id == installations.c.id, adapted).exists()
+    moved = compile_condition(parse_where(where), installation_rows(READER, other))
+    twin = select(other.c.id).where(other.c.id == installations.c.id, moved).exists()
     return await picked(connection, twin, app_id)
 
 
@@ -100,7 +104,7 @@ async def test_picks_whom_the_reference_picks(database: AsyncEngine, seed: int) 
         app_id = await keep(connection, documents)
         for _ in range(CLAUSES // 4 // CLAUSES_PER_STATEMENT):
             clauses = [clause(dice) for _ in range(CLAUSES_PER_STATEMENT)]
-            conditions = [compile_condition(parse_where(where)) for where in clauses]
+            conditions = [compile_condition(parse_where(where), ROWS) for where in clauses]
             found = await picked_by_each(connection, conditions, app_id)
             for where, ids in zip(clauses, found, strict=True):
                 assert ids == {each["objectId"] for each in documents if fits(where, each)}, where
@@ -114,10 +118,10 @@ async def test_an_alias_picks_the_same(database: AsyncEngine) -> None:
         app_id = await keep(connection, documents)
         for _ in range(200):
             where = clause(dice)
-            condition = compile_condition(parse_where(where))
+            condition = compile_condition(parse_where(where), ROWS)
             expected = {found["objectId"] for found in documents if fits(where, found)}
             assert expected == await picked(connection, condition, app_id), where
-            assert expected == await picked_by_alias(connection, condition, app_id), where
+            assert expected == await picked_by_alias(connection, where, app_id), where
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,7 @@ async def test_an_alias_picks_the_same(database: AsyncEngine) -> None:
 )
 async def test_the_largest_clauses(database: AsyncEngine, where: dict[str, Any]) -> None:
     """What the bounds let through, Postgres can run."""
-    condition = compile_condition(parse_where(where))
+    condition = compile_condition(parse_where(where), ROWS)
     async with database.connect() as connection:
         app_id = await keep(connection, [document(random.Random(1), 1)])
         await picked(connection, condition, app_id)
@@ -164,7 +168,7 @@ async def test_channels(database: AsyncEngine, channels: list[str], expected: se
     ]
     async with database.connect() as connection:
         app_id = await keep(connection, documents)
-        condition = compile_condition(channels_where(channels))
+        condition = compile_condition(channels_where(channels), ROWS)
         assert expected == await picked(connection, condition, app_id)
 
 
@@ -184,7 +188,7 @@ async def test_channels(database: AsyncEngine, channels: list[str], expected: se
 )
 async def test_indexes_are_used(database: AsyncEngine, where: dict[str, Any], index: str) -> None:
     """The usual conditions are in a form that their index can answer."""
-    condition = compile_condition(parse_where(where))
+    condition = compile_condition(parse_where(where), ROWS)
     statement = select(installations.c.id).where(
         installations.c.app_id == select(func.max(apps.c.id)).scalar_subquery(), condition
     )

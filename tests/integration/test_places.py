@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pushsvc.storage.schema import Schema
 from pushsvc.storage.tables import apps, installations
 from pushsvc.targeting.compile import compile_condition, nearness
+from pushsvc.targeting.rows import Reader, installation_rows
 from pushsvc.targeting.where import nearest_of, parse_where
 from tests.integration.test_compile import picked, picked_by_each
 
@@ -23,6 +25,8 @@ SHAPES = 100
 SHAPES_PER_STATEMENT = 25
 
 Pair = tuple[float, float]  # latitude, longitude
+
+ROWS = installation_rows(Reader(app_id=0, schema=Schema()))
 
 
 def geo(place: Pair) -> dict[str, Any]:
@@ -42,7 +46,7 @@ async def keep(connection: AsyncConnection, values: Sequence[Any]) -> int:
 
 
 def condition(asked: dict[str, Any], key: str = "place") -> ColumnElement[bool]:
-    return compile_condition(parse_where({key: asked}))
+    return compile_condition(parse_where({key: asked}), ROWS)
 
 
 # ---------------------------------------------------------------- the reference
@@ -319,7 +323,7 @@ async def test_nearest_first(database: AsyncEngine) -> None:
         assert near is not None
         found = await connection.execute(
             select(installations.c.object_id)
-            .where(installations.c.app_id == app_id, compile_condition(where))
-            .order_by(nearness(near))
+            .where(installations.c.app_id == app_id, compile_condition(where, ROWS))
+            .order_by(nearness(near, ROWS))
         )
         assert found.scalars().all() == ["1", "0", "2"]

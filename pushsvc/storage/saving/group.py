@@ -8,7 +8,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.errors import CallerError
-from pushsvc.storage.installations import Installation, Saved, SaveRequest
+from pushsvc.storage.field_types import relations_in
+from pushsvc.storage.fields import CLASS_NAME
+from pushsvc.storage.installations import Installation, Saved, SaveRequest, forget_relations
+from pushsvc.storage.object_fields import relating
+from pushsvc.storage.relations import change_relations
 from pushsvc.storage.saving import statements
 from pushsvc.storage.saving.plan import (
     INSTALLATION_ID,
@@ -93,6 +97,8 @@ async def _save_once(connection: AsyncConnection, group: Sequence[Wanted]) -> li
         outcomes = [known.plan(asked) for asked in group]
         plans = [one for one in outcomes if isinstance(one, Plan)]
         stamps = await _write(driver, plans)
+        for one in plans:
+            await _relate(connection, one)
     return [one.saved(stamps[one.name]) if isinstance(one, Plan) else one for one in outcomes]
 
 
@@ -103,6 +109,22 @@ async def _write(driver: statements.Driver, plans: Sequence[Plan]) -> dict[Name,
     stamps |= await statements.insert(driver, [plan for plan in plans if not plan.target])
     await statements.mark_shared(driver, plans)
     return stamps
+
+
+async def _relate(connection: AsyncConnection, one: Plan) -> None:
+    """Change what the installation is related to; forget what the deleted ones were."""
+    request, app_id = one.wanted.request, one.wanted.app_id
+    if one.obsolete and (fields := relations_in(request.types)):
+        gone = [old.object_id for old in one.obsolete]
+        await forget_relations(connection, app_id, gone, fields=fields)
+    if changes := relating(request.fields):
+        await change_relations(
+            connection,
+            app_id=app_id,
+            class_name=CLASS_NAME,
+            owner_id=one.object_id,
+            changes=changes,
+        )
 
 
 class _Known:

@@ -8,6 +8,7 @@ from typing import Any
 from pushsvc.errors import NotFoundError
 from pushsvc.model import Json
 from pushsvc.storage import dedup, fields as rules
+from pushsvc.storage.acl import may
 from pushsvc.storage.encoded import refuse
 from pushsvc.storage.fields import BADGE, COLUMNS, UNSET, Fields
 from pushsvc.storage.ids import new_object_id
@@ -16,9 +17,9 @@ from pushsvc.storage.installations import (
     Saved,
     SaveRequest,
     custom_of,
-    may,
     shown,
 )
+from pushsvc.storage.places import place_of
 
 #: (app, kind, name): what a save is told apart by. Two saves that share one take turns.
 Name = tuple[int, str, str]
@@ -114,8 +115,8 @@ def plan(asked: Wanted, found: Iterable[Installation]) -> Plan:
     decision = dedup.decide(save, [_known(one) for one in known.values()])
     target = None if decision.target is None else known[decision.target]
     before = target.fields if target else {}
-    values = rules.changed(request.fields, before)
-    if target and not (request.is_master or may(target, "write")):
+    values = rules.changed(request.fields, before, request.types)
+    if target and not (request.is_master or may(target.fields, "write")):
         raise NotFoundError("Object not found.")
     fields = {name: value for name, value in {**before, **values}.items() if value is not UNSET}
     if BADGE in values or target is None:
@@ -178,6 +179,6 @@ def _row(fields: Json) -> dict[str, Any]:
     """Return the columns of these fields, which are all that the installation is to have."""
     if "deviceType" not in fields:
         refuse(136, "deviceType", "deviceType may not be changed in this operation")
-    return {column: fields.get(name) for name, column in COLUMNS.items()} | {
-        "custom": custom_of(fields)
-    }
+    custom = custom_of(fields)
+    named = {column: fields.get(name) for name, column in COLUMNS.items()}
+    return {**named, "custom": custom, **place_of(custom)}

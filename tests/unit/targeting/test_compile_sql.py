@@ -6,17 +6,21 @@ from typing import Any
 import pytest
 from sqlalchemy.dialects.postgresql import asyncpg
 
+from pushsvc.storage.schema import Schema
 from pushsvc.targeting.compile import compile_condition
 from pushsvc.targeting.conditions import Or
+from pushsvc.targeting.rows import Reader, installation_rows
 from pushsvc.targeting.where import channels_where, parse_where
 
 POISON = "'; DROP TABLE installations; --"
 PLACE = {"__type": "GeoPoint", "latitude": 12.0625, "longitude": -7.125}
 DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's own
 
+ROWS = installation_rows(Reader(app_id=0, schema=Schema()))
+
 
 def sql_of(where: dict[str, Any]) -> str:
-    sql = str(compile_condition(parse_where(where)).compile(dialect=DIALECT))
+    sql = str(compile_condition(parse_where(where), ROWS).compile(dialect=DIALECT))
     return " ".join(sql.replace("installations.", "").split())
 
 
@@ -99,19 +103,19 @@ def test_every_operator_binds(asked: dict[str, Any]) -> None:
 def test_channels_are_one_parameter() -> None:
     """Two thousand channels are one array."""
     condition = channels_where([f"c{number}" for number in range(2000)])
-    compiled = compile_condition(condition).compile(dialect=DIALECT)
+    compiled = compile_condition(condition, ROWS).compile(dialect=DIALECT)
     assert len(compiled.params) == 1
 
 
 def test_nothing_is_nobody() -> None:
     """No alternatives fit nobody."""
-    assert str(compile_condition(Or(())).compile(dialect=DIALECT)) == "false"
+    assert str(compile_condition(Or(()), ROWS).compile(dialect=DIALECT)) == "false"
 
 
 def test_dates_are_compared_as_stored() -> None:
     """A Date in a custom field is Parse's object, with milliseconds and Z."""
     where = {"birthday": {"__type": "Date", "iso": "2026-11-22T12:00:00+02:00"}}
-    compiled = compile_condition(parse_where(where)).compile(dialect=DIALECT)
+    compiled = compile_condition(parse_where(where), ROWS).compile(dialect=DIALECT)
     stored = {"__type": "Date", "iso": "2026-11-22T10:00:00.000Z"}
     assert {"birthday": stored} in compiled.params.values()
     assert datetime(2026, 11, 22, 10, tzinfo=UTC) not in compiled.params.values()

@@ -315,10 +315,10 @@ def test_where(where: dict[str, Any], conditions: list[Condition]) -> None:
             id="no words",
         ),
         pytest.param(
-            {"k": {"$inQuery": {"className": "Team", "where": {}}}},
-            107,
-            "bad constraint: $inQuery",
-            "/where/k",
+            {"k": {"$inQuery": {"where": {}}}},
+            102,
+            "improper usage of $inQuery",
+            "/where/k/$inQuery",
             id="$inQuery",
         ),
         pytest.param(
@@ -380,8 +380,8 @@ def test_where(where: dict[str, Any], conditions: list[Condition]) -> None:
         pytest.param({"$foo": 1}, 105, "Invalid key name: $foo", "/where/$foo", id="no junction"),
         pytest.param(
             {"$relatedTo": 1},
-            105,
-            "Invalid key name: $relatedTo",
+            102,
+            "improper usage of $relatedTo",
             "/where/$relatedTo",
             id="related",
         ),

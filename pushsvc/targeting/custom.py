@@ -1,0 +1,103 @@
+"""Custom fields, which are jsonb, and the ways into them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import (
+    FromClause,
+    false,
+    null,
+    or_,
+    select,
+)
+
+from pushsvc.targeting import jsonb
+from pushsvc.targeting.conditions import Atom, Order, Ordered
+from pushsvc.targeting.fields import Found, Values
+from pushsvc.targeting.jsonb import Clause, Test, Value
+
+#: Up to this many forms of a custom field are looked up in the index, each by itself; beyond, one
+#: hash table of the values is held against every row.
+_MAX_LOOKUPS: Final = 32
+
+
+class JsonField:
+    """A field of jsonb, or what a path within it leads to."""
+
+    def __init__(self, value: Value, path: tuple[str, ...]) -> None:
+        self._value = value
+        self._path = path
+
+    def is_one_of(self, values: Sequence[Atom]) -> Clause:
+        return self.has(jsonb.equals_one_of(values)) if values else false()
+
+    def is_null(self) -> Clause:
+        null_item = jsonb.itself_or_item(jsonb.is_null_value)
+        return self._reach(lambda value: or_(value.is_(null()), null_item(value)))
+
+    def exists(self) -> Clause:
+        return self._reach(lambda value: value.is_not(null()))
+
+    def compares(self, order: Order, value: Ordered) -> Clause:
+        return self.has(jsonb.compares(order, value))
+
+    def matches(self, pattern: str) -> Clause:
+        return self.has(jsonb.matches(pattern))
+
+    def has(self, test: Test) -> Clause:
+        return self._reach(jsonb.itself_or_item(test))
+
+    def has_item(self, test: Test) -> Clause:
+        return self._reach(jsonb.item_of_list(test))
+
+    def is_in(self, values: Values) -> Clause:
+        return self.has(lambda value: value.in_(values))
+
+    def points_to(self, found: Found) -> Clause:
+        return self.is_in(found.pointers())
+
+    def value(self) -> Value:
+        return self._value[self._path] if self._path else self._value
+
+    def _reach(self, test: Test) -> Clause:
+        return jsonb.reach(self._value, self._path, test)
+
+
+class CustomField(JsonField):
+    """A custom field: its column has an index that knows containment."""
+
+    def __init__(
+        self, table: FromClause, column: str, path: tuple[str, ...], *, points_at: str | None
+    ) -> None:
+        super().__init__(table.c[column][path[0]], path[1:])
+        self._table = table
+        self._column = column
+        self._whole = path
+        #: the class that the field's Pointers lead to, where it has such
+        self._points_at = points_at
+        self._is_indexed = not any(jsonb.is_index(key) for key in path[1:])
+
+    def is_one_of(self, values: Sequence[Atom]) -> Clause:
+        values = [self._as_pointer(value) for value in values]
+        forms = len(values) * 2 ** len(self._whole)
+        if forms > _MAX_LOOKUPS or not self._is_indexed:
+            return super().is_one_of(values)
+        wanted = (form for value in values for form in jsonb.containing(self._whole, value))
+        column = self._table.c[self._column]
+        return or_(false(), *(column.contains(form) for form in wanted))
+
+    def points_to(self, found: Found) -> Clause:
+        """Have each object looked up in the index, which leads to the rows that point to it."""
+        if 2 ** len(self._whole) > _MAX_LOOKUPS or not self._is_indexed:
+            return super().points_to(found)
+        holder = self._table.alias()
+        forms = jsonb.built_around(self._whole, found.pointer)
+        holds = or_(*(holder.c[self._column].contains(form) for form in forms))
+        holders = select(holder.c.id).where(holder.c.app_id == found.app_id, holds, found.wanted)
+        return self._table.c.id.in_(holders)
+
+    def _as_pointer(self, value: Atom) -> Atom:
+        """Read a bare id as the Pointer that it names: Parse's rule."""
+        if self._points_at is None or not isinstance(value, str):
+            return value
+        return {"__type": "Pointer", "className": self._points_at, "objectId": value}
