@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -10,13 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.errors import UnavailableError
 from pushsvc.storage.installations import Saved, SaveRequest
-from pushsvc.storage.saving.group import Outcome, is_away, save_group
+from pushsvc.storage.saving.group import Outcome, save_group
 from pushsvc.storage.saving.plan import Name, Wanted, wanted
 
 #: Saves in one transaction: each holds two advisory locks, of which Postgres has some thousands.
 GROUP_SAVES: Final = 100
-#: Transactions under way at once: while one is committed the next is prepared.
-FLIGHTS: Final = 2
+#: Transactions under way at once; more than one when there is a group for each, or when one is held
+#: up, by the import of an app say.
+FLIGHTS: Final = 4
+#: After so long a transaction is held up, and the saves that wait do not wait for it.
+HELD_UP_SECONDS: Final = 0.01
 #: Saves that wait or are under way; further callers wait for a place.
 PLACES: Final = 2_000
 #: How long what is under way may take when we close.
@@ -45,6 +49,7 @@ class Saver:
         self._waiting: deque[_Waiting] = deque()
         self._busy: set[Name] = set()
         self._flights: set[asyncio.Task[None]] = set()
+        self._held_up = 0
         self._closed = False
 
     async def save(self, app_id: int, request: SaveRequest) -> Saved:
@@ -61,14 +66,17 @@ class Saver:
                 raise UnavailableError(STOPPING)
             waiting = _Waiting(wanted=asked, answer=asyncio.get_running_loop().create_future())
             self._waiting.append(waiting)
-            self._depart()
+            if len(self._flights) == self._held_up or len(self._waiting) >= GROUP_SAVES:
+                self._depart()
             return await waiting.answer
 
     async def close(self) -> None:
         """Finish what is under way, within bounds; refuse the rest."""
         self._closed = True
-        if self._flights:
-            await asyncio.wait(self._flights, timeout=CLOSE_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while self._flights:
+                    await asyncio.wait(self._flights)
         flights = list(self._flights)
         for flight in flights:
             flight.cancel()
@@ -77,7 +85,7 @@ class Saver:
             _answer(self._waiting.popleft(), UnavailableError(STOPPING))
 
     def _depart(self) -> None:
-        if len(self._flights) < FLIGHTS:
+        if self._waiting and len(self._flights) < FLIGHTS:
             self._flights.add(asyncio.create_task(self._fly(), name="save installations"))
 
     async def _fly(self) -> None:
@@ -89,21 +97,34 @@ class Saver:
             # At once, so that the next save does not count on us.
             self._flights.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    async def _save(self, group: list[_Waiting]) -> None:
-        """Save the group and those that have gathered meanwhile, on one connection that works."""
+    async def _save(self, group: Sequence[_Waiting]) -> None:
+        outcomes: Sequence[Outcome] = [UnavailableError(STOPPING)] * len(group)
         try:
-            async with self._engine.connect() as connection:
-                works = True
-                while group and works:
+            with self._watched():
+                async with self._engine.connect() as connection:
                     outcomes = await save_group(connection, [one.wanted for one in group])
-                    self._settle(group, outcomes)
-                    works = not any(map(is_away, outcomes))
-                    group = self._board() if works else []
-        except asyncio.CancelledError:
-            self._settle(group, [UnavailableError(STOPPING)] * len(group))
-            raise
         except Exception as error:  # noqa: BLE001 - told to those who wait
-            self._settle(group, [error] * len(group))
+            outcomes = [error] * len(group)
+        finally:
+            self._settle(group, outcomes)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Let another flight depart if this takes long, and more until it is over."""
+        is_held_up = False
+
+        def hold_up() -> None:
+            nonlocal is_held_up
+            is_held_up = True
+            self._held_up += 1
+            self._depart()
+
+        timer = asyncio.get_running_loop().call_later(HELD_UP_SECONDS, hold_up)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._held_up -= is_held_up
 
     def _board(self) -> list[_Waiting]:
         """Take the saves that may go together, and reserve their names."""
