@@ -1,6 +1,7 @@
 """`pushsvc serve`: the API."""
 
 import asyncio
+import gc
 import os
 
 import typer
@@ -26,6 +27,9 @@ def serve(
     read = session.settings(host=host, port=port)
 
     def ready(bound: int) -> None:
+        # What is there now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         url = service.url_of(read, bound)
         if as_json:
             json_line({"url": url, "port": bound, "pid": os.getpid()})

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.errors import CallerError
@@ -30,10 +28,6 @@ from pushsvc.storage.saving.plan import (
 SAVE_ATTEMPTS: Final = 5
 #: Unique violation, deadlock, serialization failure (PostgreSQL manual, appendix A).
 _MET: Final = frozenset({"23505", "40P01", "40001"})
-#: Classes of SQLSTATE that say nothing against a statement: connection, resources, operator
-#: intervention, system error.
-_AWAY_CLASSES: Final = frozenset({"08", "53", "57", "58"})
-
 #: None: what others of the group do concerns it, and it must be decided after them.
 Outcome = Saved | Exception | None
 
@@ -58,15 +52,15 @@ async def save_installation(engine: AsyncEngine, app_id: int, request: SaveReque
 async def save_group(connection: AsyncConnection, group: Sequence[Wanted]) -> list[Outcome]:
     """Save these, which share no name, and commit; return what came of each.
 
-    It is as if each had been saved alone, in some order. An error that may be the fault of one of
-    them is told only to that one: the group is halved until the culprit is alone.
+    It is as if each had been saved alone, in some order. An error is told only to the save that it
+    strikes: the group is halved until that one is alone. A lost connection strikes them all.
     """
     if len(group) == 1:
         return [await _save_one(connection, group[0])]
     try:
         return await _save_once(connection, group)
     except Exception as error:  # noqa: BLE001 - told to those it concerns
-        if is_away(error):
+        if await _is_lost(connection):
             return [error] * len(group)
     half = len(group) // 2
     first = await save_group(connection, group[:half])
@@ -78,7 +72,7 @@ async def _save_one(connection: AsyncConnection, asked: Wanted) -> Saved | Excep
         try:
             [outcome] = await _save_once(connection, [asked])
         except Exception as error:  # noqa: BLE001 - told to who asked
-            if sqlstate(error) not in _MET or attempt == SAVE_ATTEMPTS:
+            if _sqlstate(error) not in _MET or attempt == SAVE_ATTEMPTS:
                 return error
         else:
             assert outcome is not None
@@ -90,9 +84,7 @@ async def _save_once(connection: AsyncConnection, group: Sequence[Wanted]) -> li
     async with connection.begin():
         names = frozenset().union(*(asked.names for asked in group))
         await statements.lock(connection, names)
-        raw = await connection.get_raw_connection()
-        driver: statements.Driver | None = raw.driver_connection
-        assert driver is not None
+        driver = await _driver(connection)
         known = _Known(await statements.look_up(driver, names))
         outcomes = [known.plan(asked) for asked in group]
         plans = [one for one in outcomes if isinstance(one, Plan)]
@@ -159,17 +151,18 @@ def _names(one: Installation) -> Iterator[Name]:
     return ((one.app_id, kind, name) for kind, name in named if name)
 
 
-def sqlstate(error: Exception) -> str | None:
+def _sqlstate(error: Exception) -> str | None:
     """Return what Postgres calls an error, whichever library raised it."""
     state: str | None = getattr(getattr(error, "orig", error), "sqlstate", None)
     return state
 
 
-def is_away(outcome: object) -> bool:
-    """Tell whether this is an error that tells of the database, whatever it was asked."""
-    if not isinstance(outcome, Exception):
-        return False
-    state = sqlstate(outcome)
-    if state is not None:
-        return state[:2] in _AWAY_CLASSES
-    return isinstance(outcome, (SQLAlchemyError, asyncpg.InterfaceError, OSError, TimeoutError))
+async def _is_lost(connection: AsyncConnection) -> bool:
+    return connection.invalidated or (await _driver(connection)).is_closed()
+
+
+async def _driver(connection: AsyncConnection) -> statements.Driver:
+    raw = await connection.get_raw_connection()
+    driver: statements.Driver | None = raw.driver_connection
+    assert driver is not None
+    return driver
