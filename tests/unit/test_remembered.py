@@ -13,9 +13,11 @@ class HandClock:
         self.seconds = 0.0
 
     def now(self) -> datetime:
+        """Return the same as a date."""
         return datetime.fromtimestamp(self.seconds, UTC)
 
     def monotonic(self) -> float:
+        """Return what the test has set."""
         return self.seconds
 
 
@@ -25,10 +27,13 @@ class Source:
     def __init__(self, value: int | None) -> None:
         self.value = value
         self.asked = 0
+        self.begun = asyncio.Event()
         self.released = asyncio.Event()
 
     async def load(self) -> int | None:
+        """Look it up."""
         self.asked += 1
+        self.begun.set()
         await self.released.wait()
         return self.value
 
@@ -72,8 +77,7 @@ async def test_one_who_gives_up_does_not_leave_the_others_waiting() -> None:
     """The next of them looks it up."""
     source, remembered = Source(1), Remembered[int](HandClock(), seconds=5)
     first, second = (asyncio.create_task(remembered.get_or("a", source.load)) for _ in range(2))
-    while not source.asked:
-        await asyncio.sleep(0)
+    await source.begun.wait()
     first.cancel()
     source.released.set()
 

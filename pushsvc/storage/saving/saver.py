@@ -43,9 +43,12 @@ class Saver:
     share an id or a token are never under way together, and keep their order.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, places: int = PLACES, close_seconds: float = CLOSE_SECONDS
+    ) -> None:
         self._engine = engine
-        self._places = asyncio.Semaphore(PLACES)
+        self._close_seconds = close_seconds
+        self._places = asyncio.Semaphore(places)
         self._waiting: deque[_Waiting] = deque()
         self._busy: set[Name] = set()
         self._flights: set[asyncio.Task[None]] = set()
@@ -74,7 +77,7 @@ class Saver:
         """Finish what is under way, within bounds; refuse the rest."""
         self._closed = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(self._close_seconds):
                 while self._flights:
                     await asyncio.wait(self._flights)
         flights = list(self._flights)
