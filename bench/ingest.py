@@ -36,8 +36,6 @@ CONNECTIONS: Final = 32
 BATCH_CONNECTIONS: Final = 4
 BATCH_SAVES: Final = 50
 CLASS_PATH: Final = "/parse/classes/_Installation"
-#: Requests between two looks at the progress.
-PART: Final = 0.1
 
 #: Saves a second of parse-server 9.10.0 with PostgreSQL 15 at its defaults, an empty table, asked
 #: in the same way; measured on the machine of docs/benchmarks.md on 2026-11-22, not in this run.
