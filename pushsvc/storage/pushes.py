@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pushsvc.model import (
     BatchState,
     Counts,
+    Json,
     Lane,
     OnUnknown,
     OutcomeClass,
@@ -20,10 +21,12 @@ from pushsvc.model import (
     Source,
     Submission,
 )
+from pushsvc.storage.engine import encode_json
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.tables import batches, pushes
 
-_COLUMNS = (
+#: Of a push, as `as_push` reads them.
+COLUMNS = (
     pushes.c.id,
     pushes.c.object_id,
     pushes.c.app_id,
@@ -77,6 +80,8 @@ async def insert_push(
             source=submission.source,
             audience=submission.audience,
             content=submission.content,
+            payload=encode_json(submission.content["data"]),
+            query=_where_of(submission.audience),
             # What is due at once is due by the database's clock, which the planners go by.
             due_at=func.now() if submission.push_time is None else schedule.due_at,
             expires_at=schedule.expires_at,
@@ -93,21 +98,25 @@ async def insert_push(
             index_elements=["app_id", "idempotency_key"],
             index_where=pushes.c.idempotency_key.is_not(None),
         )
-        .returning(*_COLUMNS)
+        .returning(*COLUMNS)
     )
     row = (await connection.execute(statement)).mappings().first()
     if row is not None:
-        return Stored(push=_push(row), replayed=False, mismatched=False)
+        return Stored(push=as_push(row), replayed=False, mismatched=False)
     stored = await find_replay(connection, submission, app_id=app_id)
     assert stored is not None
     return stored
+
+
+def _where_of(audience: Json) -> str | None:
+    return encode_json(audience["where"]) if "where" in audience else None
 
 
 async def find_replay(
     connection: AsyncConnection, submission: Submission, *, app_id: int
 ) -> Stored | None:
     """Return the push that this submission's idempotency key has stored before."""
-    statement = select(*_COLUMNS, pushes.c.request_hash).where(
+    statement = select(*COLUMNS, pushes.c.request_hash).where(
         pushes.c.app_id == app_id, pushes.c.idempotency_key == submission.idempotency_key
     )
     row = (await connection.execute(statement)).mappings().first()
@@ -115,31 +124,36 @@ async def find_replay(
         return None
     values = dict(row)
     same = values.pop("request_hash") == submission.request_hash
-    return Stored(push=_push(values), replayed=True, mismatched=not same)
+    return Stored(push=as_push(values), replayed=True, mismatched=not same)
 
 
 async def find_push(connection: AsyncConnection, *, app_id: int, object_id: str) -> Push | None:
     """Return the app's push with this public id."""
-    statement = select(*_COLUMNS).where(pushes.c.app_id == app_id, pushes.c.object_id == object_id)
+    statement = select(*COLUMNS).where(pushes.c.app_id == app_id, pushes.c.object_id == object_id)
     row = (await connection.execute(statement)).mappings().first()
-    return _push(row) if row else None
+    return as_push(row) if row else None
 
 
 async def get_push(connection: AsyncConnection, push_id: int) -> Push:
     """Return the push with this key, which the caller knows to be there."""
-    statement = select(*_COLUMNS).where(pushes.c.id == push_id)
-    return _push((await connection.execute(statement)).mappings().one())
+    statement = select(*COLUMNS).where(pushes.c.id == push_id)
+    return as_push((await connection.execute(statement)).mappings().one())
 
 
 async def list_pushes(
-    connection: AsyncConnection, *, app_id: int, before: int | None, limit: int
+    connection: AsyncConnection, *, app_id: int, days: int, before: int | None, limit: int
 ) -> list[Push]:
-    """Return the app's pushes, newest first, older than the push with the id `before`."""
-    statement = select(*_COLUMNS).where(pushes.c.app_id == app_id)
+    """Return the app's pushes of so many days, newest first, below the id `before`."""
+    statement = select(*COLUMNS).where(pushes.c.app_id == app_id, of_days(days))
     if before is not None:
         statement = statement.where(pushes.c.id < before)
     statement = statement.order_by(pushes.c.id.desc()).limit(limit)
-    return [_push(row) for row in (await connection.execute(statement)).mappings()]
+    return [as_push(row) for row in (await connection.execute(statement)).mappings()]
+
+
+def of_days(days: int) -> ColumnElement[bool]:
+    """Return the condition that a push is of the last so many days."""
+    return pushes.c.created_at > func.now() - func.make_interval(0, 0, 0, days)
 
 
 _LIVE_COUNTS = text("""
@@ -371,7 +385,8 @@ async def complete_pushes(connection: AsyncConnection, *, limit: int) -> Sequenc
     return [row.id for row in await connection.execute(_COMPLETE, {"limit": limit})]
 
 
-def _push(row: RowMapping | dict[str, Any]) -> Push:
+def as_push(row: RowMapping | dict[str, Any]) -> Push:
+    """Return the push in a row of COLUMNS."""
     values = dict(row)
     values["source"] = Source(values["source"])
     values["lane"] = Lane(values["lane"])

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pushsvc.api.parse import installations, push, push_status
+from pushsvc.api.parse import audiences, events, installations, push, push_status
 from pushsvc.api.parse.call import Call, Reply, open_call
 from pushsvc.api.replies import json_response
 from pushsvc.errors import MethodNotAllowedError, NotFoundError, UnknownRouteError
@@ -30,13 +30,25 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "push": {"POST": push.create},
     "installations": _INSTALLATIONS,
     "classes/_Installation": _INSTALLATIONS,
-    "classes/_PushStatus": {"GET": push_status.find},
+    "classes/_PushStatus": {"GET": push_status.find, "POST": push_status.create},
+    "push_audiences": audiences.ROUTE,
+    "classes/_Audience": audiences.CLASS,
 }
 #: path, then the id of one object -> method -> endpoint
 ROUTES_OF_ONE: Final[Mapping[str, Mapping[str, EndpointOfOne]]] = {
     "installations": _INSTALLATION,
     "classes/_Installation": _INSTALLATION,
-    "classes/_PushStatus": {"GET": push_status.get},
+    "classes/_PushStatus": {
+        "GET": push_status.get,
+        "PUT": push_status.update,
+        "DELETE": push_status.delete,
+    },
+    "push_audiences": audiences.ROUTE_OF_ONE,
+    "classes/_Audience": audiences.CLASS_OF_ONE,
+}
+#: path, then a name that a caller chooses -> method -> endpoint
+ROUTES_OF_NAME: Final[Mapping[str, Mapping[str, EndpointOfOne]]] = {
+    "events": {"POST": events.create},
 }
 
 METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH")
@@ -76,6 +88,9 @@ async def dispatch(call: Call) -> Reply:
     """
     if call.path in ROUTES:
         return await _endpoint(ROUTES[call.path], call.method)(call)
+    first, _, name = call.path.partition("/")
+    if first in ROUTES_OF_NAME:
+        return await _endpoint(ROUTES_OF_NAME[first], call.method)(call, name)
     parent, _, object_id = call.path.rpartition("/")
     if parent not in ROUTES_OF_ONE:
         raise UnknownRouteError(f"There is no such path: {call.path[:100]}.")
