@@ -42,16 +42,22 @@ async def test_the_alias_is_a_mount_too(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "query"),
+    ("channels", "query", "expected"),
     [
-        ({"$in": ["a", "b"]}, '{"channels":{"$in":["a","b"]}}'),
-        ({"$all": ["a", "b"]}, '{"channels":{"$all":["a","b"]}}'),
-        ({"$nin": ["a"]}, '{"channels":{"$nin":["a"]}}'),
-        ({"$in": []}, '{"channels":{"$in":[]}}'),
+        ({"$in": ["a", "b"]}, '{"channels":{"$in":["a","b"]}}', 2),
+        ({"$all": ["a", "b"]}, '{"channels":{"$all":["a","b"]}}', 1),
+        ({"$nin": ["a"]}, '{"channels":{"$nin":["a"]}}', 1),
+        ({"$in": []}, '{"channels":{"$in":[]}}', 0),
     ],
 )
 async def test_channels_may_be_asked_by_operator(
-    api: Api, database: AsyncEngine, resources: Resources, *, channels: Json, query: str
+    api: Api,
+    database: AsyncEngine,
+    resources: Resources,
+    *,
+    channels: Json,
+    query: str,
+    expected: int,
 ) -> None:
     """As Parse Server allows: it is a query over channels, and an empty list is nobody."""
     subscribed = {1: ["a", "b"], 2: ["a"], 3: ["c"]}
@@ -59,9 +65,6 @@ async def test_channels_may_be_asked_by_operator(
         token = f"{number:064x}"
         device = {"deviceType": "ios", "deviceToken": token, "channels": names}
         await api.client("POST", "/installations", json=device)
-    expected = (
-        {"$in": 2, "$all": 1, "$nin": 1}[next(iter(channels))] if any(channels.values()) else 0
-    )
 
     answer = await api.master("POST", "/push", json={"channels": channels, **DATA})
 
