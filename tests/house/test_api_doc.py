@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from pushsvc.api.health import ROUTES as HEALTH
-from pushsvc.api.parse.routes import ROUTES, ROUTES_OF_ONE
+from pushsvc.api.parse.routes import ROUTES, ROUTES_OF_NAME, ROUTES_OF_ONE
 from pushsvc.api.v1.pushes import router
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -16,20 +16,28 @@ def sections() -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+#: What is told in one section for all, as the same as something else.
+ALIASES = ("/parse/installations", "/parse/classes/_Audience")
+
+
 def test_every_parse_endpoint_is_told() -> None:
-    """By method and path; `/installations` in one section for all."""
+    """By method and path; what is the same as another path in one section for all."""
     table = {
-        f"{method} /parse/{path}" for path, methods in ROUTES.items() for method in methods
-    } | {
-        f"{method} /parse/{path}/{{objectId}}"
-        for path, methods in ROUTES_OF_ONE.items()
+        f"{method} /parse/{path}{below}"
+        for routes, below in (
+            (ROUTES, ""),
+            (ROUTES_OF_ONE, "/{objectId}"),
+            (ROUTES_OF_NAME, "/{name}"),
+        )
+        for path, methods in routes.items()
         for method in methods
     }
 
-    aliases = {place for place in table if "/parse/installations" in place}
-    assert table - aliases <= set(HEADINGS)
-    for method in ("GET", "POST", "PUT", "DELETE"):
-        assert f"`{method}" in sections()["/parse/installations"]
+    told_together = {place for place in table if any(alias in place for alias in ALIASES)}
+    assert table - told_together <= set(HEADINGS)
+    for alias in ALIASES:
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            assert f"`{method}" in sections()[alias]
 
 
 def test_every_v1_endpoint_is_told() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.resources import Resources
@@ -14,6 +14,7 @@ from pushsvc.stats.opens import MOST_AT_ONCE, counting_opens
 from pushsvc.storage.opens import Opened, opens_of
 from pushsvc.storage.tables import opens, pushes
 from tests.integration.api.conftest import Answer, Api
+from tests.integration.pushing import until
 
 OPENED = "/events/AppOpened"
 
@@ -33,8 +34,8 @@ async def total(api: Api, object_id: str) -> int:
     return number
 
 
-def md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+def md5(alert: str) -> str:
+    return hashlib.md5(alert.encode(), usedforsecurity=False).hexdigest()
 
 
 def date(moment: datetime) -> dict[str, str]:
@@ -259,3 +260,34 @@ async def test_a_deleted_push_takes_its_opens_along(api: Api, database: AsyncEng
     async with database.connect() as connection:
         rows = await connection.execute(select(opens).where(opens.c.push_id == key))
         assert rows.all() == []
+
+
+async def test_a_push_that_is_deleted_while_it_is_counted_spoils_no_other(
+    api: Api, database: AsyncEngine, resources: Resources
+) -> None:
+    """The statement counts both; when it meets the deletion it is done again, for the other."""
+    gone, stays = await send(api, alert="gone"), await send(api, alert="stays")
+    keys = [await key_of(database, one) for one in (gone, stays)]
+    async with database.connect() as deleting:
+        await deleting.execute(delete(pushes).where(pushes.c.id == keys[0]))
+        counted = [
+            asyncio.create_task(resources.opens.count(Opened(api.row.app.id, one, None, None)))
+            for one in (gone, stays)
+        ]
+
+        async def waits() -> bool:
+            async with database.connect() as connection:
+                return bool((await connection.execute(WAITS_FOR_A_ROW)).scalar())
+
+        await until(waits)
+        await deleting.commit()
+    await asyncio.gather(*counted)
+
+    async with database.connect() as connection:
+        assert await opens_of(connection, keys) == {keys[0]: 0, keys[1]: 1}
+
+
+WAITS_FOR_A_ROW = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO opens%'"
+)

@@ -196,7 +196,7 @@ async def test_the_first_mistake_in_parse_servers_order_is_told(api: Api) -> Non
         "data": {"badge": "many"},
     }
     told = []
-    for change in (
+    changes: list[dict[str, Any]] = [
         {},
         {"channels": ...},
         {"expiration_time": hours(3)},
@@ -205,7 +205,8 @@ async def test_the_first_mistake_in_parse_servers_order_is_told(api: Api) -> Non
         {"push_time": hours(1)},
         {"data": {"badge": 1}},
         {"type": ...},
-    ):
+    ]
+    for change in changes:
         body = {k: v for k, v in {**body, **change}.items() if v is not ...}
         answer = await api.master("POST", "/push", json=body)
         told.append((answer.body["code"], answer.body["error"][:40]))
@@ -254,9 +255,9 @@ async def test_missing_data_is_a_setting(
     )
     with running(settings) as url:
         lenient = Api(session=api.session, url=url, row=app_row)
+        bodies: list[dict[str, Any]] = [{}, {"data": {}}, {"data": 5}]
         answers = [
-            await lenient.master("POST", "/push", json=body)
-            for body in ({"where": {}}, {"where": {}, "data": {}}, {"where": {}, "data": 5})
+            await lenient.master("POST", "/push", json={"where": {}, **body}) for body in bodies
         ]
 
     assert [answer.status for answer in answers] == [200, 200, 400]
