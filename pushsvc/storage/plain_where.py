@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, UnaryExpression, and_, false, not_, or_, true
+from sqlalchemy import ColumnElement, Double, UnaryExpression, and_, cast, false, not_, or_, true
 
 from pushsvc.errors import InvalidQueryError
 from pushsvc.model import Json
@@ -19,8 +19,8 @@ from pushsvc.storage.encoded import is_number
 INVALID_JSON: Final = 107
 #: Values in one list: a page has no more rows.
 MOST_VALUES: Final = 1_000
-#: Postgres's integers; a number beyond fits no row, and cannot be asked for.
-MOST_BITS: Final = 63
+#: Of an integer, as Postgres has them: nothing beyond is in any row.
+LARGEST: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,10 @@ def text(column: ColumnElement[Any]) -> Field:
 def number(column: ColumnElement[Any]) -> Field:
     """Return a field of numbers."""
     return Field(
-        column=column,
+        # JSON's numbers are doubles; ours are counts and milliseconds, which fit exactly.
+        column=cast(column, Double),
         holds="a number",
-        read=lambda value: value if is_number(value) and abs(value) < 2**MOST_BITS else None,
+        read=lambda value: float(value) if is_number(value) and abs(value) < LARGEST else None,
     )
 
 

@@ -163,6 +163,9 @@ async def test_pushes_are_found_by_what_dashboards_ask_for(api: Api) -> None:
         ({"expiry": {"$exists": True}}, [later]),
         ({"expiry": None}, [now]),
         ({"expiry": {"$ne": 5}}, [now, later]),
+        ({"expiry": {"$gt": 5.5}}, [later]),
+        ({"expiry": {"$nin": [None]}}, [later]),
+        ({"expiry": {"$ne": None}}, [later]),
         ({"expiry": shown[later]["expiry"]}, [later]),
     ):
         answer = await api.master("GET", CLASS, params={"where": json.dumps(where), "count": "1"})
