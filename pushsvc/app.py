@@ -59,7 +59,7 @@ def with_parse(app: FastAPI, settings: Settings) -> ASGIApp:
     mounts = parse_mounts(settings)
     parse: ASGIApp = ParseDoor(mounts=mounts, state=app.state)
     outermost, *others = _around(settings)
-    layers = [outermost, Middleware(CorsMiddleware, mounts=mounts), *others]
+    layers = [outermost, Middleware(CorsMiddleware), *others]
     for layer, arguments, options in reversed(layers):
         parse = layer(parse, *arguments, **options)
 

@@ -23,6 +23,7 @@ from pushsvc.delivery.gateways import Gateways
 from pushsvc.model import Credential
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
+from pushsvc.stats.opens import OpenCounter, counting_opens
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.saving.saver import Saver
@@ -44,6 +45,7 @@ class Resources:
     gateways: Gateways
     schemas: Schemas
     saver: Saver
+    opens: OpenCounter
 
 
 @contextmanager
@@ -105,6 +107,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             gateways=gateways,
             schemas=Schemas(engine, clock),
             saver=saver,
+            opens=await stack.enter_async_context(counting_opens(engine)),
         )
 
 

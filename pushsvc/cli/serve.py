@@ -13,8 +13,8 @@ from pushsvc.cli.options import Host, Json, Lifeline, Port
 from pushsvc.cli.output import json_line, plain
 from pushsvc.resources import located
 
-#: Objects that are made and not freed before the youngest are looked through, and how often the older
-#: ones are. Requests leave few cycles; at the interpreter's 700 one with fifty saves is looked
+#: Objects that are made and not freed before the youngest are looked through, and how often the
+#: older ones are. Requests leave few cycles; at the interpreter's 700 one with fifty saves is looked
 #: through again and again while it is worked on.
 COLLECT_AFTER: Final = (10_000, 20, 20)
 
