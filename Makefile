@@ -49,7 +49,7 @@ fmt: $(READY) ## Format and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Figures against the sink (ARGS="--case broadcast --devices 100000 --json")
+bench: $(READY) ## Figures of the service (ARGS="--case broadcast --devices 100000 --json", "--case ingest --json")
 	@$(BIN)/python -m bench $(ARGS)
 
 bench-wire: $(READY) wire-servers ## The wire beside other HTTP/2 clients (ARGS=--json)

@@ -14,8 +14,8 @@ from pushsvc.cli.output import json_line, plain
 from pushsvc.resources import located
 
 #: Objects that are made and not freed before the youngest are looked through, and how often the
-#: older ones are. Requests leave few cycles; at the interpreter's 700 one with fifty saves is looked
-#: through again and again while it is worked on.
+#: older ones are. Requests leave few cycles. At the interpreter's 700 a request with fifty saves is
+#: looked through again and again while it is worked on.
 COLLECT_AFTER: Final = (10_000, 20, 20)
 
 app = typer.Typer(add_completion=False)
