@@ -2,12 +2,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { MASTER, Parse, android, installed, ios, refused, rejects, rest, sent, succeeded, until, word } from './stage.mjs';
+import {
+  MASTER,
+  Parse,
+  android,
+  installed,
+  ios,
+  refused,
+  rejects,
+  rest,
+  sent,
+  succeeded,
+  until,
+  word,
+} from './stage.mjs';
 
 const IOS = { deviceType: 'ios' };
 
 async function created(name, where) {
-  const reply = await rest('POST', 'push_audiences', { body: { name, query: JSON.stringify(where) } });
+  const reply = await rest('POST', 'push_audiences', {
+    body: { name, query: JSON.stringify(where) },
+  });
   assert.equal(reply.status, 201, JSON.stringify(reply.body));
   return reply.body.objectId;
 }
@@ -22,7 +37,10 @@ test('one is created, read with its query as an object, changed, listed and dele
   await rest('PUT', path, { body: { query: JSON.stringify({ deviceType: 'android' }) } });
   assert.deepEqual((await rest('GET', path)).body.query, { deviceType: 'android' });
   const { results } = (await rest('GET', 'push_audiences')).body;
-  assert.deepEqual(results.filter(one => one.objectId === id).map(one => one.name), [name]);
+  assert.deepEqual(
+    results.filter(one => one.objectId === id).map(one => one.name),
+    [name],
+  );
 
   assert.equal((await rest('DELETE', path)).status, 200);
   await rejects(rest('GET', path), Parse.Error.OBJECT_NOT_FOUND);
@@ -65,6 +83,9 @@ test('its query must be text, of JSON, and a query', async () => {
 test('clients neither see nor make any', async () => {
   const reply = await rest('GET', 'push_audiences', { key: 'rest' });
   assert.equal(reply.status, 403);
-  const made = await rest('POST', 'push_audiences', { key: 'rest', body: { name: 'x', query: '{}' } });
+  const made = await rest('POST', 'push_audiences', {
+    key: 'rest',
+    body: { name: 'x', query: '{}' },
+  });
   assert.equal(made.status, 403);
 });

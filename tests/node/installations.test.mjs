@@ -3,7 +3,19 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 
-import { MASTER, Parse, android, finds, installations, installed, ios, refused, rest, windows, word } from './stage.mjs';
+import {
+  MASTER,
+  Parse,
+  android,
+  finds,
+  installations,
+  installed,
+  ios,
+  refused,
+  rest,
+  windows,
+  word,
+} from './stage.mjs';
 
 for (const [name, device] of Object.entries({ ios, android, windows })) {
   test(`a device of ${name} registers with the JavaScript key, and its fields come back`, async () => {
@@ -13,7 +25,8 @@ for (const [name, device] of Object.entries({ ios, android, windows })) {
     assert.ok(object.createdAt instanceof Date);
 
     const found = await installations().get(object.id, MASTER);
-    for (const [field, value] of Object.entries(fields)) assert.deepEqual(found.get(field), value, field);
+    for (const [field, value] of Object.entries(fields))
+      assert.deepEqual(found.get(field), value, field);
     assert.deepEqual(found.createdAt, object.createdAt);
     assert.deepEqual(found.updatedAt, object.createdAt);
   });
@@ -23,7 +36,9 @@ test('the SDK own installation saves, and saves again to the same row', async ()
   const own = await Parse.Installation.currentInstallation();
   await own.save({ channels: ['own'] });
   await own.save({ channels: ['own', 'again'] });
-  const [found, ...more] = await installations().equalTo('installationId', own.get('installationId')).find(MASTER);
+  const [found, ...more] = await installations()
+    .equalTo('installationId', own.get('installationId'))
+    .find(MASTER);
   assert.equal(more.length, 0);
   assert.equal(found.id, own.id);
   assert.deepEqual(found.get('channels'), ['own', 'again']);
@@ -35,7 +50,9 @@ test('the SDK own installation comes back after somebody deleted it', async () =
   const before = own.id;
   await (await installations().get(before, MASTER)).destroy(MASTER);
   await own.save({ note: 'after' });
-  const [found] = await installations().equalTo('installationId', own.get('installationId')).find(MASTER);
+  const [found] = await installations()
+    .equalTo('installationId', own.get('installationId'))
+    .find(MASTER);
   assert.notEqual(found.id, before);
   assert.equal(found.get('note'), 'after');
 });
@@ -122,11 +139,17 @@ test('a dotted key changes a part of an object', async () => {
   const [object] = await installed(ios({ prefs: { news: false, sport: true } }));
   object.set('prefs.news', true);
   await object.save(null, MASTER);
-  assert.deepEqual((await installations().get(object.id, MASTER)).get('prefs'), { news: true, sport: true });
+  assert.deepEqual((await installations().get(object.id, MASTER)).get('prefs'), {
+    news: true,
+    sport: true,
+  });
 });
 
 test('a relation is filled, asked and emptied', async () => {
-  const teams = await Parse.Object.saveAll([1, 2, 3].map(n => new Parse.Object('Team', { n })), MASTER);
+  const teams = await Parse.Object.saveAll(
+    [1, 2, 3].map(n => new Parse.Object('Team', { n })),
+    MASTER,
+  );
   const [object] = await installed(ios());
   const relation = object.relation('likes');
   relation.add(teams);
@@ -165,7 +188,9 @@ test('a row known by its token alone takes the installation id that comes with i
   const { installationId, ...byToken } = ios();
   const [first] = await installed(byToken);
   await installed({ ...byToken, installationId });
-  const [found, ...more] = await installations().equalTo('deviceToken', byToken.deviceToken).find(MASTER);
+  const [found, ...more] = await installations()
+    .equalTo('deviceToken', byToken.deviceToken)
+    .find(MASTER);
   assert.equal(more.length, 0);
   assert.equal(found.id, first.id);
   assert.equal(found.get('installationId'), installationId);
@@ -178,13 +203,18 @@ test('24 devices that register one installation id at once leave one row', async
   );
   for (const reply of replies) assert.ok(reply.status < 300, JSON.stringify(reply.body));
   assert.equal(new Set(replies.map(reply => reply.body.objectId)).size, 1);
-  const count = await installations().equalTo('installationId', fields.installationId).count(MASTER);
+  const count = await installations()
+    .equalTo('installationId', fields.installationId)
+    .count(MASTER);
   assert.equal(count, 1);
 });
 
 test('saveAll registers more devices than one batch takes, and destroyAll removes them', async () => {
   const channel = word('batch');
-  const objects = Array.from({ length: 45 }, () => new Parse.Object('_Installation', ios({ channels: [channel] })));
+  const objects = Array.from(
+    { length: 45 },
+    () => new Parse.Object('_Installation', ios({ channels: [channel] })),
+  );
   await Parse.Object.saveAll(objects, MASTER);
   const query = installations().equalTo('channels', channel);
   assert.equal(await query.count(MASTER), 45);
@@ -194,7 +224,11 @@ test('saveAll registers more devices than one batch takes, and destroyAll remove
 
 test('one bad device of a batch does not take the others with it', async () => {
   const good = new Parse.Object('_Installation', ios());
-  const bad = new Parse.Object('_Installation', { deviceType: 'ios', installationId: word(), channels: ['no such name!'] });
+  const bad = new Parse.Object('_Installation', {
+    deviceType: 'ios',
+    installationId: word(),
+    channels: ['no such name!'],
+  });
   await refused(Parse.Object.saveAll([good, bad], MASTER), Parse.Error.INVALID_CHANNEL_NAME);
   assert.ok(good.id);
 });

@@ -2,7 +2,17 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 
-import { MASTER, Parse, finds, ids, installations, installed, ios, refused, word } from './stage.mjs';
+import {
+  MASTER,
+  Parse,
+  finds,
+  ids,
+  installations,
+  installed,
+  ios,
+  refused,
+  word,
+} from './stage.mjs';
 
 const Team = Parse.Object.extend('Team');
 const teams = mark => new Parse.Query(Team).equalTo('mark', mark);
@@ -37,7 +47,9 @@ test('every operation on a field', async () => {
 
 test('increments that meet are all counted', async () => {
   const team = await new Team({ n: 0 }).save(null, MASTER);
-  const others = Array.from({ length: 20 }, () => Parse.Object.fromJSON({ className: 'Team', objectId: team.id }));
+  const others = Array.from({ length: 20 }, () =>
+    Parse.Object.fromJSON({ className: 'Team', objectId: team.id }),
+  );
   await Promise.all(others.map(other => other.increment('n').save(null, MASTER)));
   assert.equal((await new Parse.Query(Team).get(team.id, MASTER)).get('n'), 20);
 });
@@ -49,10 +61,15 @@ test('include brings what pointers lead to, in depth', async () => {
   const [object] = await installed(ios({ team: await team.save(null, MASTER) }));
   const plain = await installations().get(object.id, MASTER);
   assert.equal(plain.get('team').get('name'), 'red', 'the SDK knows it from before');
-  const fresh = await installations().include('team.town').equalTo('objectId', object.id).first({ ...MASTER, json: true });
+  const fresh = await installations()
+    .include('team.town')
+    .equalTo('objectId', object.id)
+    .first({ ...MASTER, json: true });
   assert.equal(fresh.team.name, 'red');
   assert.equal(fresh.team.town.name, 'Rome');
-  const bare = await installations().equalTo('objectId', object.id).first({ ...MASTER, json: true });
+  const bare = await installations()
+    .equalTo('objectId', object.id)
+    .first({ ...MASTER, json: true });
   assert.deepEqual(bare.team, { __type: 'Pointer', className: 'Team', objectId: team.id });
 });
 
@@ -71,7 +88,9 @@ test('saveAll in several batches, each and findAll walk over all', async () => {
   assert.equal((await teams(mark).find(MASTER)).length, 100, 'the limit that Parse has by default');
   assert.equal((await teams(mark).limit(1000).find(MASTER)).length, 130);
   const walked = [];
-  await teams(mark).each(team => { walked.push(team); }, MASTER);
+  await teams(mark).each(team => {
+    walked.push(team);
+  }, MASTER);
   assert.deepEqual(ids(walked), ids(many));
   assert.equal((await teams(mark).findAll(MASTER)).length, 130);
   await Parse.Object.destroyAll(many, MASTER);
@@ -79,10 +98,16 @@ test('saveAll in several batches, each and findAll walk over all', async () => {
 });
 
 test('fetchAll reads many at once', async () => {
-  const many = await Parse.Object.saveAll([1, 2, 3].map(n => new Team({ n })), MASTER);
+  const many = await Parse.Object.saveAll(
+    [1, 2, 3].map(n => new Team({ n })),
+    MASTER,
+  );
   const blank = many.map(team => Team.createWithoutData(team.id));
   await Parse.Object.fetchAll(blank, MASTER);
-  assert.deepEqual(blank.map(team => team.get('n')), [1, 2, 3]);
+  assert.deepEqual(
+    blank.map(team => team.get('n')),
+    [1, 2, 3],
+  );
 });
 
 test('a save of what was deleted is told', async () => {
@@ -92,16 +117,26 @@ test('a save of what was deleted is told', async () => {
 });
 
 test('a user is an object without a password', async () => {
-  const user = await new Parse.Object('_User', { username: word('u'), plan: 'pro' }).save(null, MASTER);
+  const user = await new Parse.Object('_User', { username: word('u'), plan: 'pro' }).save(
+    null,
+    MASTER,
+  );
   const [object] = await installed(ios({ user }));
-  await finds(installations().matchesQuery('user', new Parse.Query(Parse.User).equalTo('username', user.get('username'))), [object]);
+  await finds(
+    installations().matchesQuery(
+      'user',
+      new Parse.Query(Parse.User).equalTo('username', user.get('username')),
+    ),
+    [object],
+  );
 });
 
 // ---- access
 
 function acl(...readers) {
   const made = new Parse.ACL();
-  for (const reader of readers) (reader === '*' ? made.setPublicReadAccess(true) : made.setReadAccess(reader, true));
+  for (const reader of readers)
+    reader === '*' ? made.setPublicReadAccess(true) : made.setReadAccess(reader, true);
   return made;
 }
 
@@ -142,18 +177,28 @@ test('a client creates an object, and an ACL comes back', async () => {
   team.setACL(rights);
   await team.save();
   const found = await new Parse.Query(Team).get(team.id);
-  assert.deepEqual(found.getACL().toJSON(), { '*': { read: true }, 'role:admins': { write: true } });
+  assert.deepEqual(found.getACL().toJSON(), {
+    '*': { read: true },
+    'role:admins': { write: true },
+  });
 });
 
 test('an installation that is hidden is not there for a client', async () => {
   const [object] = await installed(ios({ ACL: acl('someuser01').toJSON() }));
-  await refused(Parse.Object.fromJSON({ className: '_Installation', objectId: object.id }).fetch(), Parse.Error.OBJECT_NOT_FOUND);
+  await refused(
+    Parse.Object.fromJSON({ className: '_Installation', objectId: object.id }).fetch(),
+    Parse.Error.OBJECT_NOT_FOUND,
+  );
 });
 
 test('what an inner query reads is what its caller may read', async () => {
   const post = word('post');
-  const posts = await Parse.Object.saveAll([open, hidden].map(team => new Parse.Object('Post', { post, team })), MASTER);
-  const query = () => new Parse.Query('Post').equalTo('post', post).matchesQuery('team', teams(mark));
+  const posts = await Parse.Object.saveAll(
+    [open, hidden].map(team => new Parse.Object('Post', { post, team })),
+    MASTER,
+  );
+  const query = () =>
+    new Parse.Query('Post').equalTo('post', post).matchesQuery('team', teams(mark));
   await finds(query(), posts);
   await finds(query(), posts.slice(0, 1), {});
 });
@@ -161,6 +206,9 @@ test('what an inner query reads is what its caller may read', async () => {
 test('include leaves out what a client may not read', async () => {
   const post = word('post');
   await new Parse.Object('Post', { post, team: hidden }).save(null, MASTER);
-  const json = await new Parse.Query('Post').equalTo('post', post).include('team').first({ json: true });
+  const json = await new Parse.Query('Post')
+    .equalTo('post', post)
+    .include('team')
+    .first({ json: true });
   assert.equal(json.team?.mark, undefined);
 });

@@ -1,8 +1,24 @@
 // What a push may ask for beside its audience, and what each gateway got of it.
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { MASTER, Parse, alerts, android, closed, contents, installations, installed, ios, messages, reaches, sent, succeeded, until, windows, word } from './stage.mjs';
+import {
+  MASTER,
+  Parse,
+  alerts,
+  android,
+  closed,
+  contents,
+  installations,
+  installed,
+  ios,
+  messages,
+  reaches,
+  sent,
+  succeeded,
+  windows,
+  word,
+} from './stage.mjs';
 
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
@@ -35,13 +51,26 @@ test('Apple gets alert, sound, category and content-available in aps, and custom
   await sent({ channels: ['all'], data });
   const { alert, sound, category } = data;
   assert.deepEqual(await lastContent(iphone), {
-    aps: { alert, sound, category, 'content-available': 1, 'mutable-content': 1, 'thread-id': 'giants' },
+    aps: {
+      alert,
+      sound,
+      category,
+      'content-available': 1,
+      'mutable-content': 1,
+      'thread-id': 'giants',
+    },
     match: { id: 7 },
   });
 });
 
 test('Android gets the keys of its SDK: alert, title, uri, and custom ones', async () => {
-  const data = { alert: 'Score!', title: 'Giants', uri: 'app://match/7', action: 'com.example.SCORE', score: 3 };
+  const data = {
+    alert: 'Score!',
+    title: 'Giants',
+    uri: 'app://match/7',
+    action: 'com.example.SCORE',
+    score: 3,
+  };
   const status = await sent({ channels: ['all'], data });
   assert.deepEqual(await lastContent(phone), data);
   const { push_id: pushId, time } = JSON.parse((await last(phone)).payload).message.data;
@@ -51,7 +80,10 @@ test('Android gets the keys of its SDK: alert, title, uri, and custom ones', asy
 
 test('Windows opens the uri of a toast', async () => {
   await sent({ channels: ['all'], data: { alert: 'Score!', uri: 'app://match/7' } });
-  assert.match(await lastContent(desktop), /^<toast launch="app:\/\/match\/7">.*<text>Score!<\/text>/);
+  assert.match(
+    await lastContent(desktop),
+    /^<toast launch="app:\/\/match\/7">.*<text>Score!<\/text>/,
+  );
 });
 
 test('a badge is incremented on each Apple device from where it stood, and stored', async () => {
@@ -60,7 +92,8 @@ test('a badge is incremented on each Apple device from where it stood, and store
   const none = ios({ channels: [channel], badge: undefined });
   const objects = await installed(five, none);
   const push = badge => sent({ channels: [channel], data: { alert: 'x', badge } });
-  const shown = async () => Promise.all([five, none].map(async device => (await lastContent(device)).aps.badge));
+  const shown = async () =>
+    Promise.all([five, none].map(async device => (await lastContent(device)).aps.badge));
 
   await push('Increment');
   assert.deepEqual(await shown(), [6, 1]);
@@ -85,18 +118,36 @@ test('each device gets the alert and title of its language, and the rest the one
     'en-US': ios({ channels: [channel], localeIdentifier: 'en-US' }),
   };
   await installed(...Object.values(devices));
-  const data = { alert: 'hello', 'alert-fr': 'bonjour', 'alert-es': 'hola', title: 'T', 'title-es': 'E' };
+  const data = {
+    alert: 'hello',
+    'alert-fr': 'bonjour',
+    'alert-es': 'hola',
+    title: 'T',
+    'title-es': 'E',
+  };
   succeeded(await sent({ channels: [channel], data }), 4);
-  assert.deepEqual(await lastContent(devices['fr-FR']), { aps: { alert: { title: 'T', body: 'bonjour' } } });
+  assert.deepEqual(await lastContent(devices['fr-FR']), {
+    aps: { alert: { title: 'T', body: 'bonjour' } },
+  });
   assert.deepEqual(await lastContent(devices['fr-CA']), { alert: 'bonjour', title: 'T' });
   assert.match(await lastContent(devices['es-ES']), /<text>E<\/text><text>hola<\/text>/);
-  assert.deepEqual(await lastContent(devices['en-US']), { aps: { alert: { title: 'T', body: 'hello' } } });
+  assert.deepEqual(await lastContent(devices['en-US']), {
+    aps: { alert: { title: 'T', body: 'hello' } },
+  });
 });
 
-for (const [form, of] of Object.entries({ 'a Date': x => x, 'ISO text': x => x.toISOString(), 'epoch seconds': seconds })) {
+for (const [form, of] of Object.entries({
+  'a Date': x => x,
+  'ISO text': x => x.toISOString(),
+  'epoch seconds': seconds,
+})) {
   test(`expiration_time as ${form} reaches every gateway`, async () => {
     const expiry = fromNow(HOUR);
-    const status = await sent({ channels: ['all'], data: { alert: word() }, expiration_time: of(expiry) });
+    const status = await sent({
+      channels: ['all'],
+      data: { alert: word() },
+      expiration_time: of(expiry),
+    });
     assert.equal(seconds(status.get('expiry')), seconds(expiry));
     await expires(seconds(expiry));
   });
@@ -104,14 +155,19 @@ for (const [form, of] of Object.entries({ 'a Date': x => x, 'ISO text': x => x.t
 
 test('expiration_interval counts from the sending', async () => {
   const before = Date.now();
-  const status = await sent({ channels: ['all'], data: { alert: word() }, expiration_interval: 3600 });
+  const status = await sent({
+    channels: ['all'],
+    data: { alert: word() },
+    expiration_interval: 3600,
+  });
   assert.equal(status.get('expiration_interval'), 3600);
   await expires(seconds(before + HOUR));
 });
 
 /** Each gateway was told that its last message is of no use after this, in epoch seconds. */
 async function expires(at) {
-  const near = (value, what) => assert.ok(Math.abs(value - at) <= 10, `${what}: ${value}, not about ${at}`);
+  const near = (value, what) =>
+    assert.ok(Math.abs(value - at) <= 10, `${what}: ${value}, not about ${at}`);
   near(Number((await last(iphone)).expiration), 'APNs');
   const { ttl } = JSON.parse((await last(phone)).payload).message.android;
   assert.match(ttl, /^\d+s$/);
@@ -119,34 +175,50 @@ async function expires(at) {
   near(seconds(Date.now()) + Number((await last(desktop)).fields['x-wns-ttl']), 'WNS');
 }
 
-for (const [form, of] of Object.entries({ 'a Date': x => x, 'ISO text': x => x.toISOString(), 'epoch seconds': x => +x / SECOND })) {
-  test(`push_time as ${form}: nothing goes before it, everything after`, async () => {
-    const due = fromNow(1.5 * SECOND);
-    const alert = word();
-    const id = await Parse.Push.send({ channels: ['all'], data: { alert }, push_time: of(due) });
-    const waiting = await Parse.Push.getPushStatus(id);
-    assert.equal(waiting.get('status'), 'scheduled');
-    assert.equal(Date.parse(waiting.get('pushTime')), +due);
-    await until(async () => (await alerts(iphone)).includes(alert), 'the push was sent');
-    assert.ok((await last(iphone)).time * SECOND >= +due, 'the gateway got it too early');
-    const status = await until(async () => {
-      const found = await Parse.Push.getPushStatus(id);
-      return found.get('status') === 'succeeded' && found;
-    }, 'the push has succeeded');
-    succeeded(status, everyone().length);
-  });
-}
+// Side by side, for each has to wait; each with devices of its own.
+describe('push_time', { concurrency: true }, () => {
+  const SOON = 3 * SECOND;
 
-test('push_time with expiration_interval: the expiry counts from push_time', async () => {
-  const due = fromNow(SECOND);
-  const push = { channels: ['all'], data: { alert: word() }, push_time: due, expiration_interval: 3600 };
-  const id = await Parse.Push.send(push);
-  await until(async () => (await Parse.Push.getPushStatus(id)).get('status') === 'succeeded', 'it was sent');
-  await expires(seconds(+due + HOUR));
+  for (const [form, of] of Object.entries({
+    'a Date': x => x,
+    'ISO text': x => x.toISOString(),
+    'epoch seconds': x => +x / SECOND,
+  })) {
+    test(`as ${form}: nothing goes before it, everything after`, async () => {
+      const device = ios({ channels: [word('soon')] });
+      await installed(device);
+      const due = fromNow(SOON);
+      const push = { channels: device.channels, data: { alert: 'now' }, push_time: of(due) };
+      const id = await Parse.Push.send(push);
+      const waiting = await Parse.Push.getPushStatus(id);
+      assert.equal(waiting.get('status'), 'scheduled');
+      assert.equal(Date.parse(waiting.get('pushTime')), +due);
+      succeeded(await closed(id), 1);
+      const [entry, ...more] = await messages(device);
+      assert.deepEqual(more, []);
+      assert.ok(entry.time * SECOND >= +due, 'the gateway got it too early');
+    });
+  }
+
+  test('with expiration_interval: the expiry counts from it', async () => {
+    const device = ios({ channels: [word('soon')] });
+    await installed(device);
+    const due = fromNow(SOON);
+    const times = { push_time: due, expiration_interval: 3600 };
+    const push = { channels: device.channels, data: { alert: 'now' }, ...times };
+    succeeded(await closed(await Parse.Push.send(push)), 1);
+    assert.equal(Number((await last(device)).expiration), seconds(+due + HOUR));
+  });
 });
 
 test('collapse_id, push_type and priority beside data', async () => {
-  const push = { channels: ['all'], data: { alert: word() }, collapse_id: 'score', push_type: 'alert', priority: 5 };
+  const push = {
+    channels: ['all'],
+    data: { alert: word() },
+    collapse_id: 'score',
+    push_type: 'alert',
+    priority: 5,
+  };
   await sent(push);
   const entry = await last(iphone);
   assert.deepEqual([entry.collapse_id, entry.push_type, entry.priority], ['score', 'alert', '5']);
@@ -154,9 +226,16 @@ test('collapse_id, push_type and priority beside data', async () => {
   assert.equal((await last(desktop)).fields['x-wns-tag'], 'score');
 });
 
-test('notification beside data is Firebase\'s', async () => {
-  await sent({ channels: ['all'], data: { alert: word() }, notification: { title: 'T', clickAction: 'OPEN' } });
-  assert.deepEqual(JSON.parse((await last(phone)).payload).message.android.notification, { title: 'T', click_action: 'OPEN' });
+test("notification beside data is Firebase's", async () => {
+  await sent({
+    channels: ['all'],
+    data: { alert: word() },
+    notification: { title: 'T', clickAction: 'OPEN' },
+  });
+  assert.deepEqual(JSON.parse((await last(phone)).payload).message.android.notification, {
+    title: 'T',
+    click_action: 'OPEN',
+  });
 });
 
 test('data without words is a silent push', async () => {
@@ -175,8 +254,16 @@ test('a device whose token is dead is counted as failed, and the others get thei
   dead.deviceToken = `${dead.deviceToken.slice(0, -8)}fa170100`;
   const alive = ios({ channels: [channel] });
   await installed(dead, alive);
-  const status = await closed(await Parse.Push.send({ where: installations().equalTo('channels', channel), data: { alert: 'x' } }));
-  assert.deepEqual([status.get('status'), status.get('numSent'), status.get('numFailed')], ['succeeded', 1, 1]);
+  const status = await closed(
+    await Parse.Push.send({
+      where: installations().equalTo('channels', channel),
+      data: { alert: 'x' },
+    }),
+  );
+  assert.deepEqual(
+    [status.get('status'), status.get('numSent'), status.get('numFailed')],
+    ['succeeded', 1, 1],
+  );
   assert.deepEqual(status.get('failedPerType'), { ios: 1 });
   assert.deepEqual(await alerts(alive), ['x']);
 });

@@ -125,7 +125,7 @@ export async function sent(push, options) {
 
 /** Wait until nothing more will come of the push. */
 export function closed(id) {
-  const open = ['pending', 'running'];
+  const open = ['scheduled', 'pending', 'running'];
   return until(async () => {
     const status = await Parse.Push.getPushStatus(id);
     return open.includes(status.get('status')) ? null : status;
@@ -205,7 +205,11 @@ const KEYS = {
 };
 
 /** Ask by REST, as a client with this key; return status, headers and the body as JSON. */
-export async function rest(method, path, { body, key = 'master', headers = {}, mount = '/parse' } = {}) {
+export async function rest(
+  method,
+  path,
+  { body, key = 'master', headers = {}, mount = '/parse' } = {},
+) {
   const reply = await fetch(`${service.url}${mount}/${path}`, {
     method,
     headers: { 'X-Parse-Application-Id': service.applicationId, ...KEYS[key], ...headers },

@@ -2,7 +2,21 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 
-import { MASTER, Parse, alerts, android, contents, installations, installed, ios, reaches, sent, succeeded, windows, word } from './stage.mjs';
+import {
+  MASTER,
+  Parse,
+  alerts,
+  android,
+  contents,
+  installations,
+  installed,
+  ios,
+  reaches,
+  sent,
+  succeeded,
+  windows,
+  word,
+} from './stage.mjs';
 
 const stadium = new Parse.GeoPoint(37.774, -122.419);
 
@@ -29,7 +43,10 @@ before(async () => {
   far = windows({ user: userFar });
   devices = [giants, mets, both, injuries, stranger, near, town, far];
   // Nobody can be sent to without a token, whatever the query.
-  await installed(...devices, { ...ios({ channels: ['Giants'], scores: true }), deviceToken: undefined });
+  await installed(...devices, {
+    ...ios({ channels: ['Giants'], scores: true }),
+    deviceToken: undefined,
+  });
 });
 
 const except = (...reached) => devices.filter(device => !reached.includes(device));
@@ -45,51 +62,102 @@ test('an empty list of channels is nobody', async () => {
 });
 
 test('equalTo a custom field', async () => {
-  await reaches(where(q => q.equalTo('injuryReports', true)), [injuries], except(injuries));
+  await reaches(
+    where(q => q.equalTo('injuryReports', true)),
+    [injuries],
+    except(injuries),
+  );
 });
 
 test('equalTo a channel and a custom field', async () => {
-  await reaches(where(q => q.equalTo('channels', 'Giants').equalTo('scores', true)), [giants], except(giants));
+  await reaches(
+    where(q => q.equalTo('channels', 'Giants').equalTo('scores', true)),
+    [giants],
+    except(giants),
+  );
 });
 
 test('users within a mile of the stadium: matchesQuery over withinMiles', async () => {
   const userQuery = new Parse.Query(Parse.User).withinMiles('location', stadium, 1.0);
-  await reaches(where(q => q.matchesQuery('user', userQuery)), [near], except(near));
+  await reaches(
+    where(q => q.matchesQuery('user', userQuery)),
+    [near],
+    except(near),
+  );
 });
 
 test('users within ten kilometres of the stadium', async () => {
   const userQuery = new Parse.Query(Parse.User).withinKilometers('location', stadium, 10);
-  await reaches(where(q => q.matchesQuery('user', userQuery)), [near, town], except(near, town));
+  await reaches(
+    where(q => q.matchesQuery('user', userQuery)),
+    [near, town],
+    except(near, town),
+  );
 });
 
 test('doesNotMatchQuery: those of other users, and those of none', async () => {
   const userQuery = new Parse.Query(Parse.User).withinMiles('location', stadium, 1.0);
-  await reaches(where(q => q.doesNotMatchQuery('user', userQuery)), except(near), [near]);
+  await reaches(
+    where(q => q.doesNotMatchQuery('user', userQuery)),
+    except(near),
+    [near],
+  );
 });
 
 test('an inner query that finds nobody never widens the audience', async () => {
   const nobody = new Parse.Query(Parse.User).equalTo('username', 'nobody at all');
-  succeeded(await sent({ ...where(q => q.matchesQuery('user', nobody)), data: { alert: word() } }), 0);
+  succeeded(
+    await sent({ ...where(q => q.matchesQuery('user', nobody)), data: { alert: word() } }),
+    0,
+  );
 });
 
-for (const [type, reached] of Object.entries({ ios: () => [giants, injuries, near], android: () => [mets, stranger, town], winrt: () => [both, far] })) {
+for (const [type, reached] of Object.entries({
+  ios: () => [giants, injuries, near],
+  android: () => [mets, stranger, town],
+  winrt: () => [both, far],
+})) {
   test(`by platform: deviceType ${type}`, async () => {
-    await reaches(where(q => q.equalTo('deviceType', type)), reached(), except(...reached()));
+    await reaches(
+      where(q => q.equalTo('deviceType', type)),
+      reached(),
+      except(...reached()),
+    );
   });
 }
 
 test('notEqualTo: the others, and those who never had the field', async () => {
-  await reaches(where(q => q.notEqualTo('scores', true)), except(giants, mets), [giants, mets]);
+  await reaches(
+    where(q => q.notEqualTo('scores', true)),
+    except(giants, mets),
+    [giants, mets],
+  );
 });
 
 test('notEqualTo on a list: whoever is not subscribed', async () => {
-  await reaches(where(q => q.notEqualTo('channels', 'Giants')), except(giants, both), [giants, both]);
+  await reaches(
+    where(q => q.notEqualTo('channels', 'Giants')),
+    except(giants, both),
+    [giants, both],
+  );
 });
 
 test('containedIn and greaterThan on custom fields', async () => {
-  await reaches(where(q => q.containedIn('level', [3, 10, 99])), [giants, both], except(giants, both));
-  await reaches(where(q => q.greaterThan('level', 3)), [mets, both], except(mets, both));
-  await reaches(where(q => q.lessThanOrEqualTo('level', 7)), [giants, mets], except(giants, mets));
+  await reaches(
+    where(q => q.containedIn('level', [3, 10, 99])),
+    [giants, both],
+    except(giants, both),
+  );
+  await reaches(
+    where(q => q.greaterThan('level', 3)),
+    [mets, both],
+    except(mets, both),
+  );
+  await reaches(
+    where(q => q.lessThanOrEqualTo('level', 7)),
+    [giants, mets],
+    except(giants, mets),
+  );
 });
 
 test('containedIn nothing is nobody', async () => {
@@ -97,8 +165,16 @@ test('containedIn nothing is nobody', async () => {
 });
 
 test('exists and doesNotExist', async () => {
-  await reaches(where(q => q.exists('level')), [giants, mets, both], except(giants, mets, both));
-  await reaches(where(q => q.doesNotExist('channels')), [stranger, near, town, far], [giants, mets, both, injuries]);
+  await reaches(
+    where(q => q.exists('level')),
+    [giants, mets, both],
+    except(giants, mets, both),
+  );
+  await reaches(
+    where(q => q.doesNotExist('channels')),
+    [stranger, near, town, far],
+    [giants, mets, both, injuries],
+  );
 });
 
 test('Parse.Query.or', async () => {
@@ -110,7 +186,11 @@ test('Parse.Query.or', async () => {
 });
 
 test('startsWith a language', async () => {
-  await reaches(where(q => q.startsWith('localeIdentifier', 'fr')), [injuries], except(injuries));
+  await reaches(
+    where(q => q.startsWith('localeIdentifier', 'fr')),
+    [injuries],
+    except(injuries),
+  );
 });
 
 test('an empty where is everyone who has a token', async () => {
@@ -121,7 +201,10 @@ test('a push to three platforms has the same words on each', async () => {
   const data = { alert: word('words '), title: word('title'), route: { to: 'match', id: 7 } };
   await reaches({ channels: ['Giants', 'Mets'], data }, [giants, mets, both]);
   const last = async device => (await contents(device)).at(-1);
-  assert.deepEqual(await last(giants), { aps: { alert: { title: data.title, body: data.alert } }, route: data.route });
+  assert.deepEqual(await last(giants), {
+    aps: { alert: { title: data.title, body: data.alert } },
+    route: data.route,
+  });
   assert.deepEqual(await last(mets), data);
   const toast = await last(both);
   assert.ok(toast.includes(`<text>${data.title}</text><text>${data.alert}</text>`), toast);

@@ -3,7 +3,20 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 
-import { MASTER, Parse, alerts, android, closed, installations, installed, ios, rejects, rest, service, word } from './stage.mjs';
+import {
+  MASTER,
+  Parse,
+  alerts,
+  android,
+  closed,
+  installations,
+  installed,
+  ios,
+  rejects,
+  rest,
+  service,
+  word,
+} from './stage.mjs';
 
 for (const mount of ['/parse', '/1']) {
   test(`the SDK works at ${mount}`, async () => {
@@ -22,7 +35,11 @@ for (const mount of ['/parse', '/1']) {
   test(`a created object has its place below ${mount}`, async () => {
     const reply = await rest('POST', 'installations', { mount, body: ios() });
     assert.equal(reply.status, 201);
-    assert.ok(reply.headers.get('location').endsWith(`${mount}/classes/_Installation/${reply.body.objectId}`));
+    assert.ok(
+      reply.headers
+        .get('location')
+        .endsWith(`${mount}/classes/_Installation/${reply.body.objectId}`),
+    );
   });
 }
 
@@ -38,17 +55,26 @@ test('health needs no key, and serverInfo tells a dashboard what we do', async (
 });
 
 test('HTTP Basic carries the keys', async () => {
-  const basic = password => ({ Authorization: `Basic ${btoa(`${service.applicationId}:${password}`)}` });
+  const basic = password => ({
+    Authorization: `Basic ${btoa(`${service.applicationId}:${password}`)}`,
+  });
   const ask = password => fetch(`${service.url}/parse/installations`, { headers: basic(password) });
   assert.equal((await ask(service.master)).status, 200);
   const client = await ask(`javascript-key=${service.javascript}`);
-  assert.equal((await client.json()).code, Parse.Error.OPERATION_FORBIDDEN, 'a client, who may not find');
+  assert.equal(
+    (await client.json()).code,
+    Parse.Error.OPERATION_FORBIDDEN,
+    'a client, who may not find',
+  );
   assert.equal((await ask('wrong')).status, 403);
 });
 
 test('a form carries JSON values, keys and a method', async () => {
   const fields = ios({ channels: ['form'], level: 3 });
-  const form = new URLSearchParams({ _ApplicationId: service.applicationId, _MasterKey: service.master });
+  const form = new URLSearchParams({
+    _ApplicationId: service.applicationId,
+    _MasterKey: service.master,
+  });
   for (const [name, value] of Object.entries(fields)) {
     form.set(name, typeof value === 'string' ? value : JSON.stringify(value));
   }
@@ -76,7 +102,10 @@ test('what is no JSON is 400 without a code', async () => {
 });
 
 test('a master key in the body counts for nothing beside keys in headers', async () => {
-  const reply = await rest('POST', 'push', { key: 'rest', body: { _MasterKey: service.master, where: {}, data: { alert: 'x' } } });
+  const reply = await rest('POST', 'push', {
+    key: 'rest',
+    body: { _MasterKey: service.master, where: {}, data: { alert: 'x' } },
+  });
   assert.equal(reply.status, 403);
 });
 
@@ -85,7 +114,9 @@ test('browsers may ask, and read the id of a push', async () => {
   assert.equal(preflight.status, 200);
   assert.equal(preflight.headers.get('access-control-allow-origin'), '*');
   assert.match(preflight.headers.get('access-control-allow-headers'), /X-Parse-Master-Key/);
-  const reply = await rest('POST', 'push', { body: { channels: ['nobody'], data: { alert: 'x' } } });
+  const reply = await rest('POST', 'push', {
+    body: { channels: ['nobody'], data: { alert: 'x' } },
+  });
   assert.deepEqual(reply.body, { result: true });
   const exposed = reply.headers.get('access-control-expose-headers').split(', ');
   assert.ok(exposed.includes('X-Parse-Push-Status-Id'));
@@ -97,15 +128,22 @@ test('a request that is tried again never pushes twice', async () => {
   const [object] = await installed(device);
   const push = { channels: device.channels, data: { alert: word(), badge: 'Increment' } };
   const headers = { 'X-Parse-Request-Id': randomUUID() };
-  const replies = await Promise.all(Array.from({ length: 5 }, () => rest('POST', 'push', { body: push, headers })));
+  const replies = await Promise.all(
+    Array.from({ length: 5 }, () => rest('POST', 'push', { body: push, headers })),
+  );
   replies.push(await rest('POST', 'push', { body: push, headers }));
   for (const reply of replies) assert.equal(reply.status, 200, JSON.stringify(reply.body));
-  const [id, ...others] = new Set(replies.map(reply => reply.headers.get('x-parse-push-status-id')));
+  const [id, ...others] = new Set(
+    replies.map(reply => reply.headers.get('x-parse-push-status-id')),
+  );
   assert.deepEqual(others, []);
   await closed(id);
   assert.deepEqual(await alerts(device), [push.data.alert]);
   assert.equal((await object.fetch(MASTER)).get('badge'), 1);
-  await rejects(rest('POST', 'push', { body: { ...push, data: { alert: 'another' } }, headers }), 159);
+  await rejects(
+    rest('POST', 'push', { body: { ...push, data: { alert: 'another' } }, headers }),
+    159,
+  );
 });
 
 test('a batch answers each request in its place', async () => {
@@ -129,8 +167,16 @@ test('a batch answers each request in its place', async () => {
 test('a batch that cannot be routed is refused as a whole', async () => {
   const batch = requests => rest('POST', 'batch', { body: { requests } });
   await rejects(batch('none'), Parse.Error.INVALID_JSON, 'requests must be an array');
-  await rejects(batch([{ method: 'GET', path: '/elsewhere/classes/Team' }]), Parse.Error.INVALID_JSON, 'cannot route batch path /elsewhere/classes/Team');
-  await rejects(batch([{ method: 'POST', path: '/parse/batch', body: { requests: [] } }]), Parse.Error.INVALID_JSON, 'nested batch requests are not allowed');
+  await rejects(
+    batch([{ method: 'GET', path: '/elsewhere/classes/Team' }]),
+    Parse.Error.INVALID_JSON,
+    'cannot route batch path /elsewhere/classes/Team',
+  );
+  await rejects(
+    batch([{ method: 'POST', path: '/parse/batch', body: { requests: [] } }]),
+    Parse.Error.INVALID_JSON,
+    'nested batch requests are not allowed',
+  );
 });
 
 test('an unknown path is 404, in JSON', async () => {
@@ -141,7 +187,13 @@ test('an unknown path is 404, in JSON', async () => {
 
 test('an app that opens from a push is counted, by REST and by the SDK', async () => {
   await Parse.Analytics.track('AppOpened', { push_hash: 'd41d8cd98f00b204e9800998ecf8427e' });
-  const reply = await rest('POST', 'events/AppOpened', { key: 'client', body: { at: { __type: 'Date', iso: new Date().toISOString() }, push_hash: 'd41d8cd98f00b204e9800998ecf8427e' } });
+  const reply = await rest('POST', 'events/AppOpened', {
+    key: 'client',
+    body: {
+      at: { __type: 'Date', iso: new Date().toISOString() },
+      push_hash: 'd41d8cd98f00b204e9800998ecf8427e',
+    },
+  });
   assert.equal(reply.status, 200, JSON.stringify(reply.body));
   assert.deepEqual(reply.body, {});
 });
