@@ -37,6 +37,7 @@ OFFLINE: Final = re.compile(
 #: file -> settings of its app, where they are not those of a new app
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "client_push.test.mjs": {"client_push": True, "rest_push": True},
+    "closed_app.test.mjs": {"client_push": False, "rest_push": False, "client_writes": ["Score"]},
 }
 
 

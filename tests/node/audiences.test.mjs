@@ -8,6 +8,7 @@ import {
   android,
   installed,
   ios,
+  reaches,
   refused,
   rejects,
   rest,
@@ -57,6 +58,14 @@ test('a push with its id counts as a use of it', async () => {
   }, 'the use was counted');
   const lastUsed = Date.parse(used.lastUsed.iso ?? used.lastUsed);
   assert.ok(Math.abs(lastUsed - status.createdAt) < 5000, JSON.stringify(used));
+});
+
+test('a push may name it alone, and goes to whom it finds', async () => {
+  const channel = word('audience');
+  const member = ios({ channels: [channel] });
+  await installed(member, ios());
+  const id = await created(word(), { channels: channel });
+  await reaches({ audience_id: id }, [member]);
 });
 
 test('an id that nobody knows is refused, and nothing is sent', async () => {

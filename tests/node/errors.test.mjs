@@ -67,6 +67,16 @@ const PUSHES = {
   ],
   'no data': [{ where: {} }, MISCONFIGURED, /data/],
   'a type beside where': [{ where: {}, type: 'ios', data }, MISCONFIGURED, /type/],
+  'a query over 128 KB': [
+    { where: { a: { $in: ['x'.repeat(130 * 1024)] } }, data },
+    MISCONFIGURED,
+    /128 KB/,
+  ],
+  'an interval that was meant as a moment': [
+    { where: {}, data, expiration_interval: 1_440_226_800_000 },
+    138,
+    /seconds/,
+  ],
   'a push_time in the past': [{ where: {}, data, push_time: fromNow(-DAY) }, 152, /past/],
   'a push_time in three weeks': [
     { where: {}, data, push_time: fromNow(21 * DAY) },
@@ -141,13 +151,14 @@ test('push: null times are present, and no times', async () => {
   );
 });
 
-test('push: the JavaScript key alone may not, unless the app says so', async () => {
-  const error = await Parse.Push.send({ where: {}, data }, { useMasterKey: false }).then(
-    assert.fail,
-    failure => failure,
-  );
-  assert.ok(error instanceof Parse.Error, String(error));
-  assert.match(error.message, /unauthorized: master key is required|[Cc]lient push|115/);
+test('push: without the master key it is 403, unless the app says otherwise', async () => {
+  const sdk = Parse.Push.send({ where: {}, data }, { useMasterKey: false });
+  await assert.rejects(sdk, { message: 'unauthorized: master key is required' });
+  for (const key of ['rest', 'client']) {
+    const reply = await rest('POST', 'push', { key, body: { where: {}, data } });
+    assert.equal(reply.status, 403);
+    assert.deepEqual(reply.body, { error: 'unauthorized: master key is required' });
+  }
 });
 
 // ---- installations (1.5)
@@ -240,11 +251,10 @@ test('installation: clients find none but their own', async () => {
     Code.OPERATION_FORBIDDEN,
     "Clients aren't allowed to perform the delete operation on the installation collection.",
   );
-  const own = await installations().equalTo('installationId', object.get('installationId')).find();
-  assert.deepEqual(
-    own.map(one => one.id),
-    [object.id],
-  );
+  const id = object.get('installationId');
+  const [own, ...more] = await installations().equalTo('installationId', id).find();
+  assert.deepEqual([own.id, more], [object.id, []]);
+  assert.equal((await installations().get(object.id)).get('installationId'), id);
 });
 
 // ---- objects and queries

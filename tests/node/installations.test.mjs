@@ -209,6 +209,25 @@ test('24 devices that register one installation id at once leave one row', async
   assert.equal(count, 1);
 });
 
+test('the installation id in a header finds the row, and is not stored', async () => {
+  const { installationId, ...unnamed } = android();
+  const headers = { 'X-Parse-Installation-Id': installationId };
+  const made = await rest('POST', 'installations', { key: 'client', body: unnamed, headers });
+  assert.equal(made.status, 201);
+  const found = await installations().get(made.body.objectId, MASTER);
+  assert.equal(found.has('installationId'), false);
+
+  const named = android();
+  const [object] = await installed(named);
+  const again = await rest('POST', 'installations', {
+    key: 'client',
+    body: { deviceType: 'android', appVersion: '6' },
+    headers: { 'X-Parse-Installation-Id': named.installationId },
+  });
+  assert.deepEqual([again.status, again.body.objectId], [200, object.id]);
+  assert.equal((await object.fetch(MASTER)).get('appVersion'), '6');
+});
+
 test('saveAll registers more devices than one batch takes, and destroyAll removes them', async () => {
   const channel = word('batch');
   const objects = Array.from(
@@ -234,11 +253,11 @@ test('one bad device of a batch does not take the others with it', async () => {
 });
 
 test('fetch reads it anew, and destroy takes it away', async () => {
-  const [object] = await installed(windows({ note: 1 }));
+  const [object] = await installed(windows({ version: 1 }));
   const other = Parse.Object.fromJSON({ className: '_Installation', objectId: object.id });
-  await other.save({ note: 2 }, MASTER);
+  await other.save({ version: 2 }, MASTER);
   const fresh = await new Parse.Object('_Installation', { id: object.id }).fetch(MASTER);
-  assert.equal(fresh.get('note'), 2);
+  assert.equal(fresh.get('version'), 2);
   await object.destroy(MASTER);
   await finds(installations().equalTo('objectId', object.id), []);
 });

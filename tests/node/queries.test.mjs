@@ -259,8 +259,8 @@ test('count, first, get, select, exclude, withCount, distinct rows by each and f
   equal((await q().get(rows.bern.id, MASTER)).get('city'), 'Bern');
   const [selected] = await q().equalTo('city', 'Bern').select('n').find(MASTER);
   deepEqual([selected.get('n'), selected.get('city'), selected.id], [2, undefined, rows.bern.id]);
-  const [rest] = await q().equalTo('city', 'Bern').exclude('n').find(MASTER);
-  deepEqual([rest.get('n'), rest.get('city')], [undefined, 'Bern']);
+  const [without] = await q().equalTo('city', 'Bern').exclude('n').find(MASTER);
+  deepEqual([without.get('n'), without.get('city')], [undefined, 'Bern']);
   const counted = await some().limit(1).withCount().find(MASTER);
   deepEqual([counted.count, counted.results.length], [4, 1]);
   const walked = [];

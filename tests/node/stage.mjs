@@ -168,18 +168,19 @@ export async function alerts(device) {
 }
 
 const alertOf = {
-  ios: content => content.aps?.alert,
+  ios: ({ aps }) => aps.alert?.body ?? aps.alert,
   android: content => content.alert,
   winrt: xml => /<text>([^<]*)<\/text><\/binding>/.exec(xml)?.[1],
 };
 
 /** Send an alert of its own, and assert that these devices got it and the others did not. */
 export async function reaches(push, devices, others = []) {
-  const alert = word('alert ');
-  const status = await sent({ ...push, data: { alert, ...push.data } });
+  const data = { alert: word('alert '), ...push.data };
+  const status = await sent({ ...push, data });
   succeeded(status, devices.length);
-  for (const device of devices) assert.ok((await alerts(device)).includes(alert), tokenOf(device));
-  for (const device of others) assert.ok(!(await alerts(device)).includes(alert), tokenOf(device));
+  const got = async device => (await alerts(device)).includes(data.alert);
+  for (const device of devices) assert.ok(await got(device), `not sent: ${tokenOf(device)}`);
+  for (const device of others) assert.ok(!(await got(device)), `sent: ${tokenOf(device)}`);
   return status;
 }
 

@@ -177,6 +177,17 @@ test('exists and doesNotExist', async () => {
   );
 });
 
+test('devices by their own place', async () => {
+  const around = q => q.withinKilometers('at', new Parse.GeoPoint(51, 0), 1);
+  const here = ios({ at: new Parse.GeoPoint(51.005, 0) });
+  const there = ios({ at: new Parse.GeoPoint(51.5, 0) });
+  await installed(here, there);
+  await reaches(where(around), [here], [there]);
+  const box = q => q.withinGeoBox('at', new Parse.GeoPoint(51.4, -1), new Parse.GeoPoint(52, 1));
+  await reaches(where(box), [there], [here]);
+  devices.push(here, there);
+});
+
 test('Parse.Query.or', async () => {
   const either = Parse.Query.or(
     installations().equalTo('injuryReports', true),
