@@ -117,6 +117,14 @@ class MethodNotAllowedError(CallerError):
         self.allowed = tuple(allowed)
 
 
+class NotOursError(CallerError):
+    """This part of Parse is Parse Server's, and not ours."""
+
+    code = "not_ours"
+    # Parse's CommandUnavailable
+    parse_code = 108
+
+
 class BodyTooLargeError(CallerError):
     """The body is larger than `body_limit_bytes`."""
 
@@ -161,7 +169,14 @@ class InvalidQueryError(CallerError):
     parse_code = 102
 
 
-class InvalidInstallationError(CallerError):
+class InvalidObjectError(CallerError):
+    """The object has a field or a value that it cannot have."""
+
+    code = "invalid_object"
+    parse_code = 111
+
+
+class InvalidInstallationError(InvalidObjectError):
     """The installation misses something or contradicts what is stored."""
 
     code = "invalid_installation"

@@ -235,8 +235,11 @@ async def _write_piece(
 async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     """Send to the devices of one batch, and write down what came of each."""
     settings = resources.settings
-    async with resources.engine.connect() as connection:
-        push = await pushes.get_push(connection, push_id)
+    try:
+        async with resources.engine.connect() as connection:
+            push = await pushes.get_push(connection, push_id)
+    except pushes.PushGoneError:
+        return
     gateways = await resources.gateways.of(push.app_id)
     batch = await batches.lease_batch(
         resources.engine,

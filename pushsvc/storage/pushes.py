@@ -125,10 +125,21 @@ async def find_push(connection: AsyncConnection, *, app_id: int, object_id: str)
     return _push(row) if row else None
 
 
+class PushGoneError(Exception):
+    """The push was deleted after somebody had read its key."""
+
+
 async def get_push(connection: AsyncConnection, push_id: int) -> Push:
-    """Return the push with this key, which the caller knows to be there."""
+    """Return the push with this key.
+
+    Raises:
+        PushGoneError: it is there no more.
+    """
     statement = select(*_COLUMNS).where(pushes.c.id == push_id)
-    return _push((await connection.execute(statement)).mappings().one())
+    row = (await connection.execute(statement)).mappings().first()
+    if row is None:
+        raise PushGoneError
+    return _push(row)
 
 
 async def list_pushes(

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from pushsvc.api.health import ROUTES as HEALTH
-from pushsvc.api.parse.routes import ROUTES, ROUTES_OF_ONE
+from pushsvc.api.parse.refusals import NOT_OURS
+from pushsvc.api.parse.routes import CLASS, OBJECT, ROUTES, ROUTES_OF_ONE, ROUTES_OF_TESTS
 from pushsvc.api.v1.pushes import router
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -17,19 +18,30 @@ def sections() -> dict[str, str]:
 
 
 def test_every_parse_endpoint_is_told() -> None:
-    """By method and path; `/installations` in one section for all."""
+    """By method and path; other paths to the same in one section for all."""
     table = {
-        f"{method} /parse/{path}" for path, methods in ROUTES.items() for method in methods
+        f"{method} /parse/{path}"
+        for path, methods in {**ROUTES, **ROUTES_OF_TESTS}.items()
+        for method in methods
     } | {
         f"{method} /parse/{path}/{{objectId}}"
         for path, methods in ROUTES_OF_ONE.items()
         for method in methods
     }
+    table |= {f"{method} /parse/classes/{{className}}" for method in CLASS}
+    table |= {f"{method} /parse/classes/{{className}}/{{objectId}}" for method in OBJECT}
 
-    aliases = {place for place in table if "/parse/installations" in place}
+    others = ("/parse/installations", "/parse/users", "/parse/roles")
+    aliases = {place for place in table if any(other in place for other in others)}
     assert table - aliases <= set(HEADINGS)
     for method in ("GET", "POST", "PUT", "DELETE"):
         assert f"`{method}" in sections()["/parse/installations"]
+        assert f"`{method}" in sections()["/parse/users, /parse/roles"]
+
+
+def test_what_belongs_to_parse_server_is_told() -> None:
+    """Every path that is refused stands on the page."""
+    assert [path for path in NOT_OURS if f"`/{path}`" not in PAGE] == []
 
 
 def test_every_v1_endpoint_is_told() -> None:

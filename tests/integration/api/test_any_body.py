@@ -20,6 +20,7 @@ scalars = (
 keys = st.text() | st.sampled_from(
     [
         *("$in", "$eq", "$exists", "$or", "$and", "__type", "__op", "amount", "objects", "iso"),
+        *("className", "ops", "latitude", "longitude", "coordinates", "*", "read"),
         *("alert", "badge", "channels", "deviceToken", "objectId", "token", "device_type"),
     ]
 )
@@ -43,6 +44,7 @@ def replaced(base: dict[str, Any], *names: str) -> st.SearchStrategy[dict[str, A
 
 PUSH = {"where": {}, "data": {"alert": "hello"}}
 DEVICE = {"deviceType": "ios", "installationId": "one"}
+OBJECT = {"name": "x", "ACL": {}, "field": 1}
 FIND = {"_method": "GET", "count": 1}
 TIMES = ("push_time", "expiration_time", "expiration_interval")
 SHAPES = ("data", "notification", "collapse_id", "push_type", "priority")
@@ -57,6 +59,14 @@ bodies = st.one_of(
     st.tuples(
         st.just("/parse/installations"),
         replaced(DEVICE, "deviceToken", "channels", "badge", "timeZone", "custom", "ACL"),
+    ),
+    st.tuples(
+        st.sampled_from(["/parse/classes/Team", "/parse/users", "/parse/roles"]),
+        replaced(OBJECT, "field", "name", "ACL", "more"),
+    ),
+    st.tuples(
+        st.just("/parse/classes/Team"),
+        replaced(FIND, "where", "order", "include", "keys", "excludeKeys", "count"),
     ),
     st.tuples(
         st.just("/parse/installations"), replaced(FIND, "where", "order", "limit", "skip", "keys")
