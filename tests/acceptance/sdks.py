@@ -75,7 +75,9 @@ def install() -> None:
         check=False,
     )
     if ended.returncode and OFFLINE.search(ended.stderr):
-        raise MissingError(f"npm cannot reach its registry, and {HOME.name} is not installed yet")
+        raise MissingError(
+            "npm reaches no registry, and the packages of tests/node are not there yet"
+        )
     if ended.returncode:
         raise RuntimeError(f"`npm ci` failed in {HOME}:\n{ended.stderr}")
     stamp.write_text(wanted)
