@@ -109,7 +109,7 @@ async def run(running: Service, package: str, file: str) -> Ended:
     said, _ = await process.communicate()
     late.cancel()
     assert process.returncode is not None
-    text = said.decode(errors="replace")
+    text = f"{file} with {package}:\n{said.decode(errors='replace')}"
     if process.returncode < 0:
         text += f"\nKilled: it was not done in {RUN_SECONDS} s."
     return Ended(status=process.returncode, said=text)
