@@ -85,6 +85,14 @@ class Settings(BaseSettings):
     body_limit_bytes: int = Field(
         20_000_000, ge=1_000, description="Largest request body the API reads."
     )
+    push_data_required: bool = Field(
+        default=True,
+        description="Refuse a push without `data` (115), as Parse's guide has it; off, it is sent "
+        "empty, as by Parse Server.",
+    )
+    push_history_days: int = Field(
+        30, ge=1, le=3_650, description="Lists of pushes go so far back."
+    )
     batch_size: int = Field(1_000, ge=1, le=10_000, description="Devices in one batch.")
     explicit_devices_limit: int = Field(
         10_000, ge=1, le=100_000, description="Devices that one /v1 push may name."

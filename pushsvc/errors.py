@@ -183,6 +183,20 @@ class InvalidInstallationError(InvalidObjectError):
     parse_code = 135
 
 
+class InvalidAudienceError(CallerError):
+    """The audience misses something or has a value it cannot have."""
+
+    code = "invalid_audience"
+    parse_code = 111
+
+
+class InvalidEventError(CallerError):
+    """The event has a value it cannot have."""
+
+    code = "invalid_event"
+    parse_code = 107
+
+
 class UnavailableError(CallerError):
     """The service cannot reach its database."""
 

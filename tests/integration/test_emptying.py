@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from pushsvc import pipeline
 from pushsvc.config import Settings
 from pushsvc.model import Ledger, NewBatch, OutcomeClass, Push
-from pushsvc.storage import batches, pushes, tables
+from pushsvc.storage import batches, plans, tables
 from pushsvc.storage.emptying import empty_app
 from tests.integration.conftest import AppRow
 from tests.integration.pushing import Site, apns_token, site as open_site, working
@@ -62,14 +62,14 @@ async def test_a_plan_in_a_worker_s_hands_loses_its_lease(site: Site) -> None:
     """It writes no batch of a push that is gone."""
     push = await site.push()
     async with site.engine.begin() as connection:
-        leased = await pushes.lease_plan(connection, push.id, lease_seconds=60)
+        leased = await plans.lease_plan(connection, push.id, lease_seconds=60)
     assert leased is not None
 
     await empty_app(site.engine, site.app.id)
 
-    with pytest.raises(pushes.LeaseLostError):
+    with pytest.raises(plans.LeaseLostError):
         async with site.engine.begin() as connection:
-            await pushes.record_piece(
+            await plans.record_piece(
                 connection,
                 push.id,
                 lease=leased[1],

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement
 
 from pushsvc.api.parse.call import Call
 from pushsvc.api.parse.find import Find
+from pushsvc.storage.acl import protected
 from pushsvc.storage.fields import CLASS_NAME as INSTALLATION
 from pushsvc.storage.ordering import Order
 from pushsvc.storage.schema import Schema
@@ -39,8 +40,10 @@ async def compiled(call: Call, asked: Find, *, class_name: str, schema: Schema) 
     condition = parse_where(asked.where)
     await check_patterns(call.resources.engine, {"where": asked.where})
     near = nearest_of(condition)
+    hidden = protected(class_name, is_master=is_master)
+    order = [key for key in asked.order if key.field not in hidden]
     return Query(
         rows=rows,
         where=rows.are(compile_condition(condition, rows)),
-        order=asked.order or ([] if near is None else [nearness(near, rows)]),
+        order=order or ([] if near is None else [nearness(near, rows)]),
     )

@@ -10,7 +10,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pushsvc.api.health import OK, database_state, unready
-from pushsvc.api.parse import batch, classes, installations, push, push_status, reset, server_info
+from pushsvc.api.parse import (
+    audiences,
+    batch,
+    classes,
+    events,
+    installations,
+    push,
+    push_status,
+    reset,
+    server_info,
+)
 from pushsvc.api.parse.call import METHODS, Call, Reply, open_call
 from pushsvc.api.parse.class_names import ROLE, USER
 from pushsvc.api.parse.refusals import refuse_what_is_not_ours
@@ -61,7 +71,9 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "serverInfo": {"GET": server_info.get},
     "installations": _INSTALLATIONS,
     "classes/_Installation": _INSTALLATIONS,
-    "classes/_PushStatus": {"GET": push_status.find},
+    "classes/_PushStatus": {"GET": push_status.find, "POST": push_status.create},
+    "push_audiences": audiences.ROUTE,
+    "classes/_Audience": audiences.CLASS,
     "users": _class(USER),
     "roles": _class(ROLE),
 }
@@ -71,9 +83,19 @@ ROUTES_OF_TESTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {"_reset": {"POST
 ROUTES_OF_ONE: Final[Mapping[str, Mapping[str, EndpointOfOne]]] = {
     "installations": _INSTALLATION,
     "classes/_Installation": _INSTALLATION,
-    "classes/_PushStatus": {"GET": push_status.get},
+    "classes/_PushStatus": {
+        "GET": push_status.get,
+        "PUT": push_status.update,
+        "DELETE": push_status.delete,
+    },
+    "push_audiences": audiences.ROUTE_OF_ONE,
+    "classes/_Audience": audiences.CLASS_OF_ONE,
     "users": _object(USER),
     "roles": _object(ROLE),
+}
+#: path, then a name that a caller chooses -> method -> endpoint
+ROUTES_OF_NAME: Final[Mapping[str, Mapping[str, EndpointOfOne]]] = {
+    "events": {"POST": events.create},
 }
 
 #: What reaches the table: what is not in it is told by it, too.
@@ -119,6 +141,9 @@ async def dispatch(call: Call) -> Reply:
     if call.path in ROUTES_OF_TESTS and call.resources.settings.allow_reset:
         return await _endpoint(ROUTES_OF_TESTS[call.path], call.method)(call)
     refuse_what_is_not_ours(call.path)
+    first, _, name = call.path.partition("/")
+    if first in ROUTES_OF_NAME:
+        return await _endpoint(ROUTES_OF_NAME[first], call.method)(call, name)
     parent, _, object_id = call.path.rpartition("/")
     if parent not in ROUTES_OF_ONE:
         return await _dispatch_class(call)

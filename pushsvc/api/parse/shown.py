@@ -12,7 +12,7 @@ from pushsvc.api.replies import moment
 from pushsvc.errors import InvalidQueryError
 from pushsvc.model import Json
 from pushsvc.resources import Resources
-from pushsvc.storage.acl import may
+from pushsvc.storage.acl import may, protected
 from pushsvc.storage.fields import CLASS_NAME as INSTALLATION
 from pushsvc.storage.installations import Installation, get_installations
 from pushsvc.storage.objects import StoredObject, get_objects
@@ -22,17 +22,6 @@ from pushsvc.storage.schema import Schema
 MOST_INCLUDED: Final = 10_000
 #: Values looked at on the way to pointers: lists may be long, and in each of many objects.
 MOST_LOOKED_AT: Final = 200_000
-
-
-def shown_as(class_name: str, one: Installation | StoredObject, schema: Schema) -> dict[str, Any]:
-    """Return an object as Parse shows it; its relations are there by their class alone."""
-    return {
-        "objectId": one.object_id,
-        "createdAt": moment(one.created_at),
-        "updatedAt": moment(one.updated_at),
-        **one.fields,
-        **schema.relations_of(class_name),
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +41,7 @@ class Showing:
         Raises:
             InvalidQueryError: 102, more is to be included than fits into a reply.
         """
-        whole = [shown_as(self.class_name, one, self.schema) for one in found]
+        whole = [self._whole(self.class_name, one) for one in found]
         results = [shown.keys.of(one) for one in whole]
         paths = self._paths(shown.include)
         room = MOST_INCLUDED
@@ -64,6 +53,17 @@ class Showing:
             for path in level:
                 results = replaced(results, path, _cut(objects, shown.keys.within(path)))
         return results
+
+    def _whole(self, class_name: str, one: Installation | StoredObject) -> dict[str, Any]:
+        """Return an object as Parse shows it; its relations are there by their class alone."""
+        hidden = protected(class_name, is_master=self.caller.is_master)
+        return {
+            "objectId": one.object_id,
+            "createdAt": moment(one.created_at),
+            "updatedAt": moment(one.updated_at),
+            **{name: value for name, value in one.fields.items() if name not in hidden},
+            **self.schema.relations_of(class_name),
+        }
 
     def _paths(self, include: Include) -> set[Path]:
         if not include.everything:
@@ -81,8 +81,7 @@ class Showing:
         for class_name, object_ids in ids.items():
             for one in await self._objects(class_name, object_ids):
                 if self.caller.is_master or may(one.fields, "read"):
-                    shown = shown_as(class_name, one, self.schema)
-                    objects[class_name, one.object_id] = shown
+                    objects[class_name, one.object_id] = self._whole(class_name, one)
         return objects
 
     async def _objects(

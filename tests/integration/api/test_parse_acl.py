@@ -123,3 +123,29 @@ async def test_the_app_says_which_classes_clients_write(api: Api, database: Asyn
         ("Team", [400, 400, 400]),
     ):
         assert [answer.status for answer in await write_all(api, class_name)] == statuses
+
+
+async def test_the_email_of_a_user_is_for_the_master_alone(api: Api) -> None:
+    """Clients neither see it nor find a user by it, in a query within a query neither."""
+    user = {"username": "ada", "email": "ada@example.org"}
+    made = await api.master("POST", "/users", json=user)
+    user_id = made.body["objectId"]
+    pointer = {"__type": "Pointer", "className": "_User", "objectId": user_id}
+    await api.master("POST", "/classes/Team", json={"lead": pointer})
+    by_email = {"where": json.dumps({"email": {"$regex": "^ada"}})}
+    within = {"className": "_User", "where": {"email": "ada@example.org"}}
+    by_lead = {"where": json.dumps({"lead": {"$inQuery": within}})}
+    included = {"include": "lead"}
+
+    seen = await api.client("GET", f"/users/{user_id}")
+    found = await api.client("GET", "/users", params=by_email)
+    led = await api.client("GET", "/classes/Team", params=by_lead)
+    shown = await api.client("GET", "/classes/Team", params=included)
+
+    assert seen.body["username"] == "ada"
+    assert "email" not in seen.body
+    assert (found.body["results"], led.body["results"]) == ([], [])
+    assert "email" not in shown.body["results"][0]["lead"]
+    assert (await api.master("GET", f"/users/{user_id}")).body["email"] == "ada@example.org"
+    master_led = await api.master("GET", "/classes/Team", params=by_lead)
+    assert len(master_led.body["results"]) == 1

@@ -113,7 +113,7 @@ async def test_a_body_over_the_limit_is_not_read(api: Api, *, announced: bool) -
         ("POST", "/nothing/here", 404),
         ("GET", "/push", 405),
         ("PATCH", "/installations", 405),
-        ("POST", "/classes/_PushStatus", 405),
+        ("PUT", "/classes/_PushStatus", 405),
     ],
 )
 async def test_an_unknown_route_is_json_without_a_code(
