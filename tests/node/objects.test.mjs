@@ -73,6 +73,49 @@ test('include brings what pointers lead to, in depth', async () => {
   assert.deepEqual(bare.team, { __type: 'Pointer', className: 'Team', objectId: team.id });
 });
 
+test('include of everything, of lists, and of what is gone', async () => {
+  const [red, blue, gone] = await Parse.Object.saveAll(
+    ['red', 'blue', 'gone'].map(name => new Team({ name })),
+    MASTER,
+  );
+  const post = await new Parse.Object('Post', { red, list: [blue, gone] }).save(null, MASTER);
+  await gone.destroy(MASTER);
+  const query = () => new Parse.Query('Post').equalTo('objectId', post.id);
+  const whole = await query().includeAll().first(MASTER);
+  assert.equal(whole.get('red').get('name'), 'red');
+  const { list } = await query()
+    .include('list')
+    .first({ ...MASTER, json: true });
+  assert.deepEqual(
+    list.map(team => team.name),
+    ['blue'],
+  );
+});
+
+test('select and exclude reach into what is included', async () => {
+  const team = await new Team({ name: 'red', rank: 1 }).save(null, MASTER);
+  const post = await new Parse.Object('Post', { team, text: 'hello' }).save(null, MASTER);
+  const query = () => new Parse.Query('Post').include('team').equalTo('objectId', post.id);
+  const selected = await query()
+    .select('team.name')
+    .first({ ...MASTER, json: true });
+  assert.deepEqual([selected.team.name, selected.team.rank], ['red', undefined]);
+  assert.equal(selected.text, undefined);
+  const excluded = await query()
+    .exclude('team.name')
+    .first({ ...MASTER, json: true });
+  assert.deepEqual([excluded.team.name, excluded.team.rank], [undefined, 1]);
+  assert.equal(excluded.text, 'hello');
+});
+
+test('objects that point to each other are saved and included', async () => {
+  const home = await new Team({ name: 'home' }).save(null, MASTER);
+  const away = await new Team({ name: 'away', rival: home }).save(null, MASTER);
+  await home.save({ rival: away }, MASTER);
+  const found = await new Parse.Query(Team).include('rival.rival').get(home.id, MASTER);
+  assert.equal(found.get('rival').get('rival').get('name'), 'home');
+});
+
 test('saving an object saves the new ones that it points to', async () => {
   const team = new Team({ name: word(), town: new Parse.Object('Town', { name: 'Oslo' }) });
   await team.save(null, MASTER);
@@ -114,6 +157,54 @@ test('a save of what was deleted is told', async () => {
   const team = await new Team({ n: 1 }).save(null, MASTER);
   await Team.createWithoutData(team.id).destroy(MASTER);
   await refused(team.save({ n: 2 }, MASTER), Parse.Error.OBJECT_NOT_FOUND);
+});
+
+test('of many, those that are gone are told, and the others are done', async () => {
+  const [gone, there] = await Parse.Object.saveAll([new Team(), new Team()], MASTER);
+  await Team.createWithoutData(gone.id).destroy(MASTER);
+  const blank = [gone, there].map(team => Team.createWithoutData(team.id));
+  await refused(Parse.Object.fetchAll(blank, MASTER), Parse.Error.OBJECT_NOT_FOUND);
+  const failed = await Parse.Object.destroyAll([gone, there], MASTER).catch(error => error);
+  assert.equal(failed.code, Parse.Error.AGGREGATE_ERROR);
+  assert.deepEqual(
+    failed.errors.map(error => [error.code, error.object.id]),
+    [[Parse.Error.OBJECT_NOT_FOUND, gone.id]],
+  );
+  await refused(new Parse.Query(Team).get(there.id, MASTER), Parse.Error.OBJECT_NOT_FOUND);
+});
+
+test('a relation changes both ways in one save, and holds one class', async () => {
+  const [red, blue] = await Parse.Object.saveAll([new Team(), new Team()], MASTER);
+  const post = new Parse.Object('Post');
+  post.relation('about').add(red);
+  await post.save(null, MASTER);
+  post.relation('about').add(blue);
+  post.relation('about').remove(red);
+  await post.save(null, MASTER);
+  await finds(post.relation('about').query(), [blue]);
+  const town = await new Parse.Object('Town').save(null, MASTER);
+  const body = { about: { __op: 'AddRelation', objects: [town.toPointer()] } };
+  await rejects(rest('PUT', `classes/Post/${post.id}`, { body }), Parse.Error.INCORRECT_TYPE);
+});
+
+test('a request of an SDK that marks its requests is taken once', async () => {
+  Parse.CoreManager.set('IDEMPOTENCY', true);
+  try {
+    const team = await new Team({ n: 1 }).save(null, MASTER);
+    await team.increment('n').save(null, MASTER);
+    await team.increment('n').save(null, MASTER);
+    assert.equal((await new Parse.Query(Team).get(team.id, MASTER)).get('n'), 3);
+  } finally {
+    Parse.CoreManager.set('IDEMPOTENCY', false);
+  }
+});
+
+test('the SDK saves a user without a password, but not one with', async () => {
+  const user = await new Parse.User({ username: word('u') }).save(null, MASTER);
+  await user.save({ plan: 'pro' }, MASTER);
+  assert.equal((await new Parse.Query(Parse.User).get(user.id, MASTER)).get('plan'), 'pro');
+  const secret = new Parse.User({ username: word('u'), password: 'secret' });
+  await refused(secret.save(null, MASTER), Parse.Error.COMMAND_UNAVAILABLE, /Parse Server/);
 });
 
 test('a user is an object without a password', async () => {

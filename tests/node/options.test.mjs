@@ -244,6 +244,12 @@ test('data without words is a silent push', async () => {
   assert.deepEqual(await lastContent(phone), { sync: true });
 });
 
+test('the empty channel is for everyone who is in it', async () => {
+  const [inside, outside] = [ios({ channels: [''] }), ios({ channels: ['Giants'] })];
+  await installed(inside, outside);
+  await reaches({ channels: [''] }, [inside], [outside]);
+});
+
 test('channels as an operator object, as Parse Server takes them', async () => {
   await reaches({ channels: { $in: ['all'] } }, everyone());
 });

@@ -5,7 +5,7 @@ import { before, test } from 'node:test';
 import { MASTER, Parse, finds, installations, installed, ios, word } from './stage.mjs';
 
 const point = (latitude, longitude) => new Parse.GeoPoint(latitude, longitude);
-const MOMENT = new Date('2026-03-01T12:00:00Z');
+const MOMENT = new Date('2020-03-01T12:00:00Z');
 
 // Names are given to the rows; a query's rows are written by their names.
 const FIELDS = {
@@ -159,6 +159,23 @@ const CASES = {
   withinPolygon: [
     () => q().withinPolygon('at', [point(45, 5), point(45, 9), point(49, 9), point(49, 5)]),
     ['bern'],
+  ],
+  'withinPolygon of a Polygon': [
+    () =>
+      q().withinPolygon(
+        'at',
+        new Parse.Polygon([
+          [5, 45],
+          [5, 49],
+          [9, 49],
+          [9, 45],
+        ]),
+      ),
+    ['bern'],
+  ],
+  'a time that is told from now': [
+    () => q().lessThan('day', { $relativeTime: '1 day ago' }),
+    ['berlin', 'bern'],
   ],
   fullText: [() => q().fullText('city', 'berlin'), ['berlin']],
   'by objectId': [() => q().equalTo('objectId', rows.bern.id), ['bern']],
