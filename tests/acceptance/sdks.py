@@ -106,8 +106,13 @@ async def run(running: Service, package: str, file: str) -> Ended:
         stderr=asyncio.subprocess.STDOUT,
     )
     late = asyncio.get_running_loop().call_later(RUN_SECONDS, process.kill)
-    said, _ = await process.communicate()
-    late.cancel()
+    try:
+        said, _ = await process.communicate()
+    finally:
+        late.cancel()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert process.returncode is not None
     text = f"{file} with {package}:\n{said.decode(errors='replace')}"
     if process.returncode < 0:
