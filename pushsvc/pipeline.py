@@ -115,7 +115,9 @@ async def _checked(submission: Submission, resources: Resources) -> Schedule:
     try:
         body.check_content(submission.content)
         if "devices" not in submission.audience:
-            await audience.check_patterns(resources.engine, submission.audience)
+            await audience.check_patterns(
+                resources.engine, submission.audience, limits=resources.limits
+            )
         return schedule.resolve(submission, now=resources.clock.now())
     except body.ContentError as error:
         raise InvalidPushError(error.message, field=error.field) from error
@@ -169,7 +171,7 @@ async def _write_plan(resources: Resources, push: Push, *, lease: int) -> None:
         else:
             schema = await resources.schemas.of(push.app_id)
             reader = Reader(app_id=push.app_id, schema=schema)
-            wanted = audience.criterion(push.audience, reader)
+            wanted = audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
             await _plan_audience(resources, push, wanted, lease=lease)
     except pushes.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)

@@ -27,6 +27,8 @@ from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.schema import Schemas
 from pushsvc.storage.sealing import Seal, new_secret_key
+from pushsvc.targeting.asked import Limits
+from pushsvc.targeting.limits import limits_of
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
 
@@ -42,6 +44,11 @@ class Resources:
     clock: Clock
     gateways: Gateways
     schemas: Schemas
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of a where-clause that a caller sends."""
+        return limits_of(self.settings)
 
 
 @contextmanager

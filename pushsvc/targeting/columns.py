@@ -5,26 +5,24 @@ from datetime import datetime
 from typing import Any, Final, TypeGuard
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     DateTime,
     Integer,
-    Text,
     exists,
     false,
     func,
     literal,
     null,
     select,
+    true,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import KeyedColumnElement
 
 from pushsvc.storage.tables import badges, relations
 from pushsvc.targeting import jsonb
 from pushsvc.targeting.conditions import Atom, FromNow, Order, Ordered
 from pushsvc.targeting.fields import NOTHING, Found, Related, Values, as_jsonb, is_any
-from pushsvc.targeting.jsonb import Clause, Test, Value
+from pushsvc.targeting.jsonb import JSON, TEXT, TEXTS, Clause, Test, Value
 from pushsvc.targeting.values import moment_of
 
 #: Badges are 32-bit integers; a number that is none fits no badge.
@@ -79,13 +77,13 @@ class TextField(ColumnField):
         self._collation = collation
 
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
-        return is_any(self._column, _texts(values), Text())
+        return is_any(self._column, _texts(values), TEXT)
 
     def compares(self, order: Order, value: Ordered) -> Clause:
         if not isinstance(value, str):
             return false()
         column = self._column.collate(self._collation) if self._collation else self._column
-        return jsonb.in_order(column, order, literal(value, Text()))
+        return jsonb.in_order(column, order, literal(value, TEXT))
 
     def matches(self, pattern: str) -> Clause:
         return self._column.regexp_match(pattern)
@@ -101,7 +99,7 @@ class TextsField(ColumnField):
 
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
         texts = _texts(values)
-        return self._column.overlap(literal(texts, ARRAY(Text()))) if texts else false()
+        return self._column.overlap(literal(texts, TEXTS)) if texts else false()
 
     def has(self, test: Test) -> Clause:
         return self.has_item(test)
@@ -129,7 +127,7 @@ class MomentField(ColumnField):
 
     def value(self) -> Value:
         iso = jsonb.iso_of(self._column)
-        return func.jsonb_build_object("__type", "Date", "iso", iso, type_=JSONB())
+        return func.jsonb_build_object("__type", "Date", "iso", iso, type_=JSON)
 
     def _to_the_millisecond(self) -> ColumnElement[datetime]:
         return func.date_trunc("milliseconds", self._column)
@@ -187,13 +185,14 @@ class RelationField:
         self._owner_id = owner_id
 
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
-        pointers = [value for value in values if isinstance(value, Mapping)]
         wanted = [
-            pointer["objectId"]
-            for pointer in pointers
-            if pointer.get("className") == self._related.class_name
+            value["objectId"]
+            for value in values
+            if isinstance(value, Mapping)
+            and value["__type"] == "Pointer"
+            and value["className"] == self._related.class_name
         ]
-        return self._owns(is_any(relations.c.related_id, wanted, Text()))
+        return self._owns(is_any(relations.c.related_id, wanted, TEXT))
 
     def is_null(self) -> Clause:
         return ~self.exists()
@@ -211,7 +210,8 @@ class RelationField:
         return false()
 
     def has_item(self, test: Test) -> Clause:  # noqa: ARG002 - it is no list
-        return false()
+        # Nothing but an equality fits a relation, and `$containedBy` fits who has no such item.
+        return true()
 
     def is_in(self, values: Values) -> Clause:
         value = values.subquery().c[0]

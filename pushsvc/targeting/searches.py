@@ -57,6 +57,8 @@ def searched(asked: Asked) -> Condition:
         (bool(step["dash"]), step["phrase"] is not None, step["phrase"] or step["word"] or "")
         for step in _STEP.finditer(term)
     ]
+    if len(steps) > asked.limits.words:
+        raise asked.refused(f"bad $text: $term has at most {asked.limits.words} words")
     return Searched(
         asked.key,
         language,

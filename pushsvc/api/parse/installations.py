@@ -69,13 +69,14 @@ async def find(call: Call) -> Reply:
     """Return the installations that fit a query; for the master key."""
     if not call.caller.is_master:
         _forbid("find")
-    asked = parse_find(call.params)
-    condition = parse_where(asked.where)
+    limits = call.resources.limits
+    asked = parse_find(call.params, call.resources.settings)
+    condition = parse_where(asked.where, limits=limits)
     app_id = call.caller.app.id
     schema = await call.resources.schemas.of(app_id)
     rows = installation_rows(Reader(app_id=app_id, schema=schema))
     where, near = rows.are(compile_condition(condition, rows)), nearest_of(condition)
-    await check_patterns(call.resources.engine, {"where": asked.where})
+    await check_patterns(call.resources.engine, {"where": asked.where}, limits=limits)
     body: dict[str, Any] = {"results": []}
     async with call.resources.engine.connect() as connection:
         if asked.limit:

@@ -49,7 +49,7 @@ async def find(call: Call) -> Reply:
     """Return pushes, newest first; `where` may name one by its objectId."""
     if not call.caller.is_master:
         _forbid("find")
-    asked = parse_find(call.params)
+    asked = parse_find(call.params, call.resources.settings)
     _check_order(asked)
     now = call.resources.clock.now()
     rows: list[Json] = []
