@@ -127,10 +127,12 @@ class MomentField(ColumnField):
 
     def value(self) -> Value:
         iso = jsonb.iso_of(self._column)
-        return func.jsonb_build_object("__type", "Date", "iso", iso, type_=JSON)
+        return func.jsonb_build_object(
+            jsonb.word("__type"), jsonb.word("Date"), jsonb.word("iso"), iso, type_=JSON
+        )
 
     def _to_the_millisecond(self) -> ColumnElement[datetime]:
-        return func.date_trunc("milliseconds", self._column)
+        return func.date_trunc(jsonb.word("milliseconds"), self._column)
 
 
 class BadgeField:
@@ -138,11 +140,13 @@ class BadgeField:
 
     def __init__(self, installation_id: KeyedColumnElement[int]) -> None:
         self._installation_id = installation_id
+        # By a name of its own: a query within this one may ask for badges, too.
+        self._badges = badges.alias()
 
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
         numbers = [value for value in values if _is_number(value)]
         wanted = [int(n) for n in numbers if -_INT32 <= n < _INT32 and n == int(n)]
-        return self._row(is_any(badges.c.badge, wanted, Integer()))
+        return self._row(is_any(self._badges.c.badge, wanted, Integer()))
 
     def is_null(self) -> Clause:
         return ~self.exists()
@@ -157,7 +161,7 @@ class BadgeField:
         return false()
 
     def has(self, test: Test) -> Clause:
-        return self._row(test(as_jsonb(badges.c.badge)))
+        return self._row(test(as_jsonb(self._badges.c.badge)))
 
     def has_item(self, test: Test) -> Clause:  # noqa: ARG002 - it is no list
         return false()
@@ -169,11 +173,11 @@ class BadgeField:
         return false()
 
     def value(self) -> Value:
-        own = badges.c.installation_id == self._installation_id
-        return select(as_jsonb(badges.c.badge)).where(own).scalar_subquery()
+        own = self._badges.c.installation_id == self._installation_id
+        return select(as_jsonb(self._badges.c.badge)).where(own).scalar_subquery()
 
     def _row(self, *conditions: Clause) -> Clause:
-        own = badges.c.installation_id == self._installation_id
+        own = self._badges.c.installation_id == self._installation_id
         return exists().where(own, *conditions)
 
 
@@ -183,6 +187,8 @@ class RelationField:
     def __init__(self, related: Related, owner_id: KeyedColumnElement[str]) -> None:
         self._related = related
         self._owner_id = owner_id
+        # By a name of its own: a query within this one may ask for relations, too.
+        self._relations = relations.alias()
 
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
         wanted = [
@@ -192,7 +198,7 @@ class RelationField:
             and value["__type"] == "Pointer"
             and value["className"] == self._related.class_name
         ]
-        return self._owns(is_any(relations.c.related_id, wanted, TEXT))
+        return self._owns(is_any(self._relations.c.related_id, wanted, TEXT))
 
     def is_null(self) -> Clause:
         return ~self.exists()
@@ -218,18 +224,22 @@ class RelationField:
         ids = select(jsonb.text_at(value, "objectId")).where(
             jsonb.text_at(value, "className") == self._related.class_name
         )
-        return self._owns(relations.c.related_id.in_(ids))
+        return self._owns(self._relations.c.related_id.in_(ids))
 
     def points_to(self, found: Found) -> Clause:
         if found.class_name != self._related.class_name:
             return false()
-        return self._owns(relations.c.related_id.in_(select(found.object_id).where(found.wanted)))
+        return self._owns(
+            self._relations.c.related_id.in_(select(found.object_id).where(found.wanted))
+        )
 
     def value(self) -> Value:
         return NOTHING
 
     def _owns(self, *conditions: Clause) -> Clause:
-        owners = select(relations.c.owner_id).where(*self._related.own(), *conditions)
+        owners = select(self._relations.c.owner_id).where(
+            *self._related.own(self._relations), *conditions
+        )
         return self._owner_id.in_(owners)
 
 

@@ -122,8 +122,9 @@ def _related_to(condition: RelatedTo, rows: Rows) -> Clause:
     related = rows.others(condition.class_name).relation(condition.field)
     if related is None or related.class_name != rows.class_name:
         return false()
-    owned = relations.c.owner_id == literal(condition.object_id, TEXT)
-    ids = select(relations.c.related_id).where(*related.own(), owned)
+    table = relations.alias()
+    owned = table.c.owner_id == literal(condition.object_id, TEXT)
+    ids = select(table.c.related_id).where(*related.own(table), owned)
     return rows.table.c.object_id.in_(ids)
 
 

@@ -52,7 +52,7 @@ class JsonField:
         return self._reach(jsonb.item_of_list(test))
 
     def is_in(self, values: Values) -> Clause:
-        return self.has(lambda value: value.in_(values))
+        return self._reach(jsonb.is_in(values))
 
     def points_to(self, found: Found) -> Clause:
         return self.is_in(found.pointers())

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    FromClause,
     Select,
     any_,
     func,
@@ -17,7 +18,6 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import KeyedColumnElement
 from sqlalchemy.types import TypeEngine
 
-from pushsvc.storage.tables import relations
 from pushsvc.targeting import jsonb
 from pushsvc.targeting.conditions import Atom, Order, Ordered
 from pushsvc.targeting.jsonb import JSON, Clause, Test, Value
@@ -57,12 +57,12 @@ class Related:
     #: of what it leads to
     class_name: str
 
-    def own(self) -> tuple[Clause, ...]:
-        """Return what tells its rows from those of others."""
+    def own(self, table: FromClause) -> tuple[Clause, ...]:
+        """Return what tells its rows from those of others, by the table's name in a statement."""
         return (
-            relations.c.app_id == self.app_id,
-            relations.c.class_name == self.owner_class,
-            relations.c.field == self.field,
+            table.c.app_id == self.app_id,
+            table.c.class_name == self.owner_class,
+            table.c.field == self.field,
         )
 
 

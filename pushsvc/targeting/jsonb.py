@@ -5,6 +5,7 @@ A test is given a jsonb value, or NULL for what is missing, and is true only for
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Interval,
+    Select,
     Text,
     and_,
     case,
@@ -87,15 +89,37 @@ def at(value: Value, key: str | int) -> Value:
     return value.op("->", return_type=JSON)(place)
 
 
+@cache
+def word(own: str) -> ColumnElement[str]:
+    """Return a word of our own, or of Parse's, as SQL; a caller's word is a parameter."""
+    assert own.isidentifier()
+    return literal_column(f"'{own}'", TEXT)
+
+
 def text_at(value: Value, key: str) -> ColumnElement[str]:
-    """Return what an object has by a key, as text."""
-    return value.op("->>", return_type=TEXT)(literal(key, TEXT))
+    """Return what an object has by a key of Parse's, as text."""
+    return value.op("->>", return_type=TEXT)(word(key))
 
 
 def itself_or_item(test: Test) -> Test:
     """Return the test of a value, or of any item where it is a list."""
     item = item_of_list(test)
     return lambda value: or_(test(value), item(value))
+
+
+def is_in(values: Select[Any]) -> Test:
+    """Return the test of being what a query finds, or a list that holds it; null is not found.
+
+    The query stands there once, whatever it has within.
+    """
+
+    def one_is_in(value: Value) -> Clause:
+        itself = func.jsonb_build_array(value, type_=JSON)
+        with_itself = value.op("||", return_type=JSON)(itself)
+        looked_at = case((is_type(value, "array"), with_itself), else_=itself)
+        return exists().where(_items(looked_at).in_(values))
+
+    return one_is_in
 
 
 def item_of_list(test: Test) -> Test:
@@ -115,7 +139,7 @@ def _items(a_list: Value) -> Value:
 
 def is_type(value: Value, name: str) -> Clause:
     """Tell whether it is there and has this type of JSON's."""
-    return func.jsonb_typeof(value) == name
+    return func.jsonb_typeof(value) == word(name)
 
 
 def equals_one_of(values: Sequence[Atom]) -> Test:
@@ -137,8 +161,8 @@ def is_encoded(value: Atom, name: str) -> bool:
 
 def _known_file(value: Value) -> Value:
     """Return a File without its address: it is known by its name."""
-    name_alone = value.op("-", return_type=JSON)(literal("url", TEXT))
-    return case((text_at(value, "__type") == "File", name_alone), else_=value)
+    name_alone = value.op("-", return_type=JSON)(word("url"))
+    return case((text_at(value, "__type") == word("File"), name_alone), else_=value)
 
 
 def is_null_value(value: Value) -> Clause:
@@ -151,7 +175,7 @@ def compares(order: Order, wanted: Ordered) -> Test:
     if isinstance(wanted, datetime | FromNow):
         iso = literal(_iso(wanted), TEXT) if isinstance(wanted, datetime) else _iso_from_now(wanted)
         return lambda value: and_(
-            text_at(value, "__type") == "Date",
+            text_at(value, "__type") == word("Date"),
             in_order(text_at(value, "iso").collate("C"), order, iso),
         )
     if isinstance(wanted, str):
@@ -234,6 +258,5 @@ def built_around(path: Sequence[str], value: Value) -> Iterator[Value]:
 
 def pointer(class_name: str, object_id: ColumnElement[str]) -> Value:
     """Return a Pointer to the object, as fields hold it."""
-    parts = ("__type", "Pointer", "className", class_name, "objectId")
-    constant = (literal(part, TEXT) for part in parts)
-    return func.jsonb_build_object(*constant, object_id, type_=JSON)
+    parts = (word("__type"), word("Pointer"), word("className"), literal(class_name, TEXT))
+    return func.jsonb_build_object(*parts, word("objectId"), object_id, type_=JSON)

@@ -1,88 +1,29 @@
 """A compiled condition picks the installations that Parse would: held against a plain reference."""
 
 import random
-import uuid
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, event, false, func, insert, select, text
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.storage.schema import Schema
-from pushsvc.storage.tables import apps, badges, installations
+from pushsvc.storage.tables import apps, installations
 from pushsvc.targeting.compile import compile_condition
 from pushsvc.targeting.rows import Reader, installation_rows
 from pushsvc.targeting.where import channels_where, parse_where
-from tests.integration.mongo import POINTERS, Document, clause, document, fits
+from tests.integration.mongo import POINTERS, clause, document, fits
+from tests.integration.picking import keep, picked
 
 pytestmark = pytest.mark.integration
 
-DOCUMENTS = 100
-#: Clauses, each held against every installation; so many in one statement that round trips are few.
-CLAUSES = 2_000
-CLAUSES_PER_STATEMENT = 50
+DOCUMENTS = 40
 
-
+CREATED = {"__type": "Date", "iso": "2026-11-22T10:00:00.000Z"}
 READER = Reader(app_id=0, schema=Schema())
 ROWS = installation_rows(READER)
 
 # ---------------------------------------------------------------- the tests
-
-
-async def keep(connection: AsyncConnection, documents: list[Document]) -> int:
-    """Store the installations in an app of their own; return its id."""
-    name = f"test-{uuid.uuid4().hex}"
-    app = insert(apps).values(application_id=name, name=name).returning(apps.c.id)
-    app_id = (await connection.execute(app)).scalar_one()
-    for found in documents:
-        row = insert(installations).values(app_id=app_id, **columns(found))
-        made = await connection.execute(row.returning(installations.c.id))
-        if "badge" in found:
-            badge = {"installation_id": made.scalar_one(), "badge": found["badge"]}
-            await connection.execute(insert(badges).values(badge))
-    return int(app_id)
-
-
-COLUMNS = {
-    "objectId": "object_id",
-    "deviceType": "device_type",
-    "timeZone": "time_zone",
-    "channels": "channels",
-    "channelUris": "channel_uris",
-    "createdAt": "created_at",
-}
-MICROSECONDS = timedelta(microseconds=456)
-CREATED = {"__type": "Date", "iso": "2026-11-22T10:00:00.000Z"}
-
-
-def columns(found: Document) -> dict[str, Any]:
-    special = {COLUMNS[key]: value for key, value in found.items() if key in COLUMNS}
-    # The column keeps more than the milliseconds that people see.
-    special["created_at"] = datetime.fromisoformat(special["created_at"]["iso"]) + MICROSECONDS
-    custom = {key: found[key] for key in found if key not in COLUMNS and key != "badge"}
-    return {**special, "custom": custom}
-
-
-async def picked(
-    connection: AsyncConnection, condition: ColumnElement[bool], app_id: int
-) -> set[str]:
-    """Return the object ids of the installations that the condition picks."""
-    statement = select(installations.c.object_id).where(installations.c.app_id == app_id, condition)
-    return set((await connection.execute(statement)).scalars())
-
-
-async def picked_by_each(
-    connection: AsyncConnection, conditions: list[ColumnElement[bool]], app_id: int
-) -> list[set[str]]:
-    """Return the object ids that each of the conditions picks, asked all at once."""
-    told = [func.coalesce(condition, false()) for condition in conditions]
-    statement = select(installations.c.object_id, array(told)).where(
-        installations.c.app_id == app_id
-    )
-    rows = (await connection.execute(statement)).all()
-    return [{name for name, fit in rows if fit[place]} for place in range(len(conditions))]
 
 
 async def picked_by_alias(
@@ -93,21 +34,6 @@ async def picked_by_alias(
     moved = compile_condition(parse_where(where), installation_rows(READER, other))
     twin = select(other.c.id).where(other.c.id == installations.c.id, moved).exists()
     return await picked(connection, twin, app_id)
-
-
-@pytest.mark.parametrize("seed", range(4))
-async def test_picks_whom_the_reference_picks(database: AsyncEngine, seed: int) -> None:
-    """Random clauses over random installations mean the same here and there."""
-    dice = random.Random(seed)
-    documents = [document(dice, number) for number in range(DOCUMENTS)]
-    async with database.connect() as connection:
-        app_id = await keep(connection, documents)
-        for _ in range(CLAUSES // 4 // CLAUSES_PER_STATEMENT):
-            clauses = [clause(dice) for _ in range(CLAUSES_PER_STATEMENT)]
-            conditions = [compile_condition(parse_where(where), ROWS) for where in clauses]
-            found = await picked_by_each(connection, conditions, app_id)
-            for where, ids in zip(clauses, found, strict=True):
-                assert ids == {each["objectId"] for each in documents if fits(where, each)}, where
 
 
 async def test_an_alias_picks_the_same(database: AsyncEngine) -> None:
