@@ -45,7 +45,11 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=[
             Middleware(RequestIdMiddleware),
             Middleware(CorsMiddleware, mounts=mounts),
-            Middleware(FailuresMiddleware, parse_mounts=mounts),
+            Middleware(
+                FailuresMiddleware,
+                parse_mounts=mounts,
+                parse_texts=settings.parse_error_texts,
+            ),
             Middleware(BodyLimitMiddleware, limit_bytes=settings.body_limit_bytes),
         ],
         exception_handlers={
@@ -53,10 +57,11 @@ def create_app(settings: Settings) -> FastAPI:
             RequestValidationError: unrouted.pass_on,
         },
     )
-    app.router.routes.extend(pushes.router.routes)
-    app.router.routes.extend(health.ROUTES)
+    # Tried in this order: most requests are devices that register.
     for mount in mounts:
         app.router.routes.extend(parse.routes(mount))
+    app.router.routes.extend(pushes.router.routes)
+    app.router.routes.extend(health.ROUTES)
     app.openapi = openapi.document(app)  # type: ignore[method-assign] # FastAPI's own way
     return app
 

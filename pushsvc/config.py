@@ -21,6 +21,8 @@ FILE_VARIABLE = "PUSHSVC_CONFIG"
 DEFAULT_FILE = Path("pushsvc.toml")
 #: Settings with a secret in their value, which no message may show.
 SECRET_SETTINGS = frozenset({"database_url", "gateway_proxy_url", "redis_url", "secret_key"})
+#: What no mount of the Parse API may hide, by the first part of the path.
+TAKEN_PATHS = frozenset({"v1", "livez", "readyz", "healthz"})
 
 
 class SettingsError(Exception):
@@ -56,7 +58,22 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8420, ge=0, le=65535, description="Port the API listens on; 0 for any.")
     parse_mount: str = Field(
-        "/parse", pattern=r"^/[a-z0-9/_-]+$", description="Mount of the Parse API; /1 is an alias."
+        "/parse",
+        pattern=r"^(/[a-z0-9_-]+)+/?$",
+        description="Mount of the Parse API; /1 is an alias.",
+    )
+    parse_error_texts: Literal["long", "short"] = Field(
+        "long",
+        description="Texts of the Parse API's refusals (code 119, master key required): long, with "
+        "the reason; short, `Permission denied` for all, as Parse Server 9 has it.",
+    )
+    parse_batch_limit: int = Field(
+        1_000, ge=1, le=100_000, description="Requests in one `/batch` of the Parse API."
+    )
+    allow_reset: bool = Field(
+        default=False,
+        description="Whether POST /_reset of the Parse API empties an app, for its master key. "
+        "For test suites only.",
     )
     processes: int = Field(1, ge=1, le=64, description="Worker processes of `worker` and `up`.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -67,6 +84,14 @@ class Settings(BaseSettings):
     )
     body_limit_bytes: int = Field(
         20_000_000, ge=1_000, description="Largest request body the API reads."
+    )
+    push_data_required: bool = Field(
+        default=True,
+        description="Refuse a push without `data` (115), as Parse's guide has it; off, it is sent "
+        "empty, as by Parse Server.",
+    )
+    push_history_days: int = Field(
+        30, ge=1, le=3_650, description="Lists of pushes go so far back."
     )
     batch_size: int = Field(1_000, ge=1, le=10_000, description="Devices in one batch.")
     explicit_devices_limit: int = Field(
@@ -176,6 +201,15 @@ class Settings(BaseSettings):
         pattern=r"^[^:/]+:\d+$",
         description="host:port to connect to in place of every channel URI's host; for simulators.",
     )
+
+    @field_validator("parse_mount")
+    @classmethod
+    def _mount_is_free(cls, value: str) -> str:
+        first = value.split("/")[1]
+        if first in TAKEN_PATHS:
+            message = f"must not be under /{first}, which is another door"
+            raise ValueError(message)
+        return value.rstrip("/")
 
     @field_validator("database_url")
     @classmethod

@@ -117,6 +117,14 @@ class MethodNotAllowedError(CallerError):
         self.allowed = tuple(allowed)
 
 
+class NotOursError(CallerError):
+    """This part of Parse is Parse Server's, and not ours."""
+
+    code = "not_ours"
+    # Parse's CommandUnavailable
+    parse_code = 108
+
+
 class BodyTooLargeError(CallerError):
     """The body is larger than `body_limit_bytes`."""
 
@@ -161,11 +169,32 @@ class InvalidQueryError(CallerError):
     parse_code = 102
 
 
-class InvalidInstallationError(CallerError):
+class InvalidObjectError(CallerError):
+    """The object has a field or a value that it cannot have."""
+
+    code = "invalid_object"
+    parse_code = 111
+
+
+class InvalidInstallationError(InvalidObjectError):
     """The installation misses something or contradicts what is stored."""
 
     code = "invalid_installation"
     parse_code = 135
+
+
+class InvalidAudienceError(CallerError):
+    """The audience misses something or has a value it cannot have."""
+
+    code = "invalid_audience"
+    parse_code = 111
+
+
+class InvalidEventError(CallerError):
+    """The event has a value it cannot have."""
+
+    code = "invalid_event"
+    parse_code = 107
 
 
 class UnavailableError(CallerError):

@@ -26,7 +26,7 @@ class Lane(StrEnum):
 
 
 class PushState(StrEnum):
-    """Where a push is on its way; each state is left once, in this order."""
+    """Where a push is on its way: each state is left once, in this order; the last three stay."""
 
     #: stored; due now or later, no audience resolved yet
     WAITING = "waiting"
@@ -38,6 +38,8 @@ class PushState(StrEnum):
     DONE = "done"
     #: could not be planned at all (`error` says why); no device was sent anything
     FAILED = "failed"
+    #: called off before its time; no device was sent anything
+    CANCELLED = "cancelled"
 
 
 class BatchState(IntEnum):
@@ -189,7 +191,7 @@ class Submission:
     """A push as asked for at one of our doors, before it is checked."""
 
     source: Source
-    #: {"channels": [...]} | {"where": {...}} | {"devices": [...]}
+    #: {"channels": [...]} | {"where": {...}} | {"devices": [...]}; empty: what `audience_id` says
     audience: Json
     #: the request's `data` and the keys beside it that shape the message
     content: Json
@@ -197,6 +199,8 @@ class Submission:
     push_time: object = None
     expiration_time: object = None
     expiration_interval: object = None
+    #: a saved audience, which this push uses
+    audience_id: str | None = None
     #: None: by the size of the audience
     lane: Lane | None = None
     on_unknown: OnUnknown = OnUnknown.RESEND

@@ -14,17 +14,12 @@ import asyncio
 import random
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pushsvc import admission
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.conclusion import Rules, conclude
-from pushsvc.errors import (
-    CallerError,
-    IdempotencyMismatchError,
-    InvalidExpirationError,
-    InvalidPushError,
-    InvalidPushTimeError,
-    InvalidQueryError,
-)
+from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
     App,
     Batch,
@@ -35,7 +30,6 @@ from pushsvc.model import (
     OnUnknown,
     Push,
     Refused,
-    Schedule,
     Shape,
     Submission,
 )
@@ -43,13 +37,12 @@ from pushsvc.planning import batches as cutting, schedule
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import batches, pushes
+from pushsvc.storage import audiences, batches, plans, pushes
 from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.leases import LEASE_LIMIT, held
 from pushsvc.targeting import audience
 from pushsvc.targeting.rows import Reader
-from pushsvc.targeting.values import WhereError
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +66,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
         CallerError: what is wrong with it, and in which field; nothing is stored.
     """
     try:
-        when = await _checked(submission, resources)
+        submission, when = await admission.admitted(resources, app, submission)
     except CallerError:
         # A repeat may come when the times of the first request have passed.
         replayed = await _replayed(resources, app, submission)
@@ -89,12 +82,20 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
             lane=schedule.lane_of(submission, limit=resources.settings.urgent_audience_limit),
             push_hash=body.push_hash(submission.content),
         )
+        if submission.audience_id is not None and not stored.replayed:
+            await _use_audience(connection, app, submission.audience_id)
     push = _matching(stored).push
     if not stored.replayed:
         log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
         if when.due_at <= resources.clock.now():
             await resources.queue.wake_plans([pushes.DuePush(push.id, push.lane)])
     return stored
+
+
+async def _use_audience(connection: AsyncConnection, app: App, object_id: str) -> None:
+    """Count the use of a saved audience in the transaction that stores the push."""
+    if not await audiences.use_audience(connection, app_id=app.id, object_id=object_id):
+        raise admission.unknown_audience(object_id)
 
 
 async def _replayed(resources: Resources, app: App, submission: Submission) -> pushes.Stored | None:
@@ -111,25 +112,6 @@ def _matching(stored: pushes.Stored) -> pushes.Stored:
     return stored
 
 
-async def _checked(submission: Submission, resources: Resources) -> Schedule:
-    try:
-        body.check_content(submission.content)
-        if "devices" not in submission.audience:
-            await audience.check_patterns(
-                resources.engine, submission.audience, limits=resources.limits
-            )
-        return schedule.resolve(submission, now=resources.clock.now())
-    except body.ContentError as error:
-        raise InvalidPushError(error.message, field=error.field) from error
-    except WhereError as error:
-        raise InvalidQueryError(error.message, field=error.field, parse_code=error.code) from error
-    except schedule.ScheduleError as error:
-        kind = {138: InvalidExpirationError, 152: InvalidPushTimeError}.get(
-            error.parse_code, InvalidPushError
-        )
-        raise kind(error.message, field=error.field) from error
-
-
 # ---------------------------------------------------------------- plan
 
 
@@ -137,7 +119,7 @@ async def plan_push(resources: Resources, push_id: int) -> None:
     """Write the audience down in batches, and wake deliverers from the first piece on."""
     lease_seconds = resources.settings.lease_seconds
     async with resources.engine.begin() as connection:
-        leased = await pushes.lease_plan(connection, push_id, lease_seconds=lease_seconds)
+        leased = await plans.lease_plan(connection, push_id, lease_seconds=lease_seconds)
     if leased is None:
         return
     push, lease = leased
@@ -153,13 +135,13 @@ async def plan_push(resources: Resources, push_id: int) -> None:
             raise
         log.exception("plan.given_up", push=push.object_id)
         async with resources.engine.begin() as connection:
-            await pushes.give_up_plan(connection, push.id, lease=lease, error=str(error))
+            await plans.give_up_plan(connection, push.id, lease=lease, error=str(error))
     await close_push(resources, push.id)
 
 
 async def _renew_plan(resources: Resources, push_id: int, *, lease: int) -> bool:
     async with resources.engine.begin() as connection:
-        return await pushes.renew_plan(
+        return await plans.renew_plan(
             connection, push_id, lease=lease, lease_seconds=resources.settings.lease_seconds
         )
 
@@ -173,11 +155,11 @@ async def _write_plan(resources: Resources, push: Push, *, lease: int) -> None:
             reader = Reader(app_id=push.app_id, schema=schema)
             wanted = audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
             await _plan_audience(resources, push, wanted, lease=lease)
-    except pushes.LeaseLostError:
+    except plans.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)
         return
     async with resources.engine.begin() as connection:
-        await pushes.finish_plan(connection, push.id, lease=lease)
+        await plans.finish_plan(connection, push.id, lease=lease)
 
 
 async def _plan_audience(
@@ -215,7 +197,7 @@ async def _write_piece(
 ) -> None:
     """Write batches and checkpoint in one transaction, then wake deliverers."""
     async with resources.engine.begin() as connection:
-        first = await pushes.record_piece(
+        first = await plans.record_piece(
             connection,
             push.id,
             lease=lease,
@@ -237,8 +219,11 @@ async def _write_piece(
 async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     """Send to the devices of one batch, and write down what came of each."""
     settings = resources.settings
-    async with resources.engine.connect() as connection:
-        push = await pushes.get_push(connection, push_id)
+    try:
+        async with resources.engine.connect() as connection:
+            push = await pushes.get_push(connection, push_id)
+    except pushes.PushGoneError:
+        return
     gateways = await resources.gateways.of(push.app_id)
     batch = await batches.lease_batch(
         resources.engine,

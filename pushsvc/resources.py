@@ -23,6 +23,7 @@ from pushsvc.delivery.gateways import Gateways
 from pushsvc.model import Credential
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
+from pushsvc.stats.opens import OpenCounter, counting_opens
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.schema import Schemas
@@ -44,6 +45,7 @@ class Resources:
     clock: Clock
     gateways: Gateways
     schemas: Schemas
+    opens: OpenCounter
 
     @property
     def limits(self) -> Limits:
@@ -107,6 +109,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             clock=clock,
             gateways=gateways,
             schemas=Schemas(engine, clock),
+            opens=await stack.enter_async_context(counting_opens(engine)),
         )
 
 

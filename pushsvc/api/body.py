@@ -20,7 +20,15 @@ async def read_object(request: Request) -> dict[str, Any]:
         InvalidRequestError: it is JSON, but no object.
         BodyTooLargeError: it is over the limit.
     """
-    value = parse(await request.body())
+    return as_object(parse(await request.body()))
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Return a body that is an object as it is.
+
+    Raises:
+        InvalidRequestError: it is JSON, but no object.
+    """
     if not isinstance(value, dict):
         raise InvalidRequestError([Fault("", "invalid_value", "The body must be a JSON object.")])
     return value
@@ -41,12 +49,14 @@ def parse(raw: bytes) -> Any:
         raise MalformedJsonError(message) from error
     if holds_nul(raw):
         raise MalformedJsonError("The body holds the character U+0000, which cannot be stored.")
-    if raw.count(b"[") + raw.count(b"{") > WRITABLE_DEPTH:
-        _check_depth(value)
+    check_depth(value, raw)
     return value
 
 
-def _check_depth(value: Any) -> None:
+def check_depth(value: Any, raw: bytes) -> None:
+    """Raise MalformedJsonError for a value that is nested too deeply to be written again."""
+    if raw.count(b"[") + raw.count(b"{") <= WRITABLE_DEPTH:
+        return
     try:
         orjson.dumps(value)
     except orjson.JSONEncodeError as error:

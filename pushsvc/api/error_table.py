@@ -1,7 +1,7 @@
 """Every exception to the error that the caller sees, and that to a reply in the door's own form."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import asyncpg
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +15,7 @@ from pushsvc.errors import (
     InternalError,
     InvalidQueryError,
     InvalidRequestError,
+    MasterKeyRequiredError,
     MethodNotAllowedError,
     UnavailableError,
 )
@@ -38,6 +39,13 @@ _KEPT_STATUSES: Final = frozenset({404, 405, 413, 429, 500, 503})
 _AWAY_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 #: undefined column, undefined table
 _LEVEL_STATES: Final = frozenset({"42703", "42P01"})
+
+#: Parse Server's code of what a caller may not do, and what its version 9 says of all of it.
+FORBIDDEN: Final = 119
+PERMISSION_DENIED: Final = "Permission denied"
+
+#: How much Parse's door says of a refusal: the setting `parse_error_texts`
+Texts = Literal["long", "short"]
 
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
@@ -100,13 +108,17 @@ _TOLD: Final[Mapping[type[Exception], Callable[[Any], CallerError]]] = {
 # ---------------------------------------------------------------- how it is told
 
 
-def parse_response(error: CallerError) -> Response:
+def parse_response(error: CallerError, texts: Texts = "long") -> Response:
     """Return Parse's error object: `code` only where Parse has one."""
-    number = error.parse_number
-    content: dict[str, Any] = {"error": error.detail}
-    if number is not None:
-        content = {"code": number, "error": error.detail}
+    number, text = error.parse_number, parse_text(error, texts)
+    content = {"error": text} if number is None else {"code": number, "error": text}
     return json_response(content, status=_parse_status(error), headers=_headers(error))
+
+
+def parse_text(error: CallerError, texts: Texts) -> str:
+    """Return what Parse's door says: of a refusal nothing more than that, if texts are short."""
+    refused = error.parse_number == FORBIDDEN or isinstance(error, MasterKeyRequiredError)
+    return PERMISSION_DENIED if refused and texts == "short" else error.detail
 
 
 def _parse_status(error: CallerError) -> int:

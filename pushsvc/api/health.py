@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from pushsvc.api.error_table import caller_error
 from pushsvc.api.replies import json_response
+from pushsvc.model import Json
 from pushsvc.resources import Resources
 from pushsvc.storage import migrate
 from pushsvc.storage.engine import DATABASE_ERRORS
@@ -30,18 +31,20 @@ async def readyz(request: Request) -> Response:
     is back; a balancer that took the API away for that would lose them.
     """
     resources: Resources = request.app.state.resources
-    database, redis = await _database(resources), await _redis(resources)
+    database, redis = await database_state(resources), await _redis(resources)
     checks = {"database": database, "redis": redis}
     if database != OK:
-        return json_response(
-            {"status": "unready", "checks": checks},
-            status=UNREADY,
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        )
+        return unready({"status": "unready", "checks": checks})
     return json_response({"status": OK if redis == OK else "degraded", "checks": checks})
 
 
-async def _database(resources: Resources) -> str:
+def unready(content: Json) -> Response:
+    """Return that requests cannot be served now, and when to ask again."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return json_response(content, status=UNREADY, headers=headers)
+
+
+async def database_state(resources: Resources) -> str:
     """Return `ok`, or what is wrong with PostgreSQL: away, or at the wrong level."""
     try:
         async with resources.engine.connect() as connection:

@@ -1,20 +1,26 @@
 """`pushsvc app`: apps, each with keys of its own."""
 
-from typing import Annotated, Final
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from pushsvc.cli import session
 from pushsvc.cli.display import result, table
 from pushsvc.cli.failures import MISTAKE, CommandError
-from pushsvc.cli.options import Json
-from pushsvc.model import App
+from pushsvc.cli.options import Json, refuse_unsendable
+from pushsvc.model import App, AppSettings
 from pushsvc.resources import Resources
 from pushsvc.storage import apps
-from pushsvc.storage.apps import KeyKind, Scope
+from pushsvc.storage.apps import Key, KeyKind, Scope
 
 #: What a new app gets: Parse's keys, and one of ours that may all.
 KINDS: Final = (KeyKind.MASTER, KeyKind.REST, KeyKind.JAVASCRIPT, KeyKind.CLIENT, KeyKind.API)
+
+Switch = Literal["on", "off", "default"]
+SWITCHES: Final[Mapping[str, bool | None]] = {"on": True, "off": False, "default": None}
+_CLASS: Final = re.compile(r"_?[A-Za-z][A-Za-z0-9_]*")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -34,8 +40,8 @@ def create(
     """Create an app and its keys. The keys are shown now and never again."""
     if not name.strip():
         raise CommandError("NAME: must not be empty.", code="usage", status=MISTAKE, field="NAME")
-    _refuse_unsendable("--application-id", application_id)
-    _refuse_unsendable("--master-key", master_key)
+    refuse_unsendable("--application-id", application_id)
+    refuse_unsendable("--master-key", master_key)
 
     async def work(resources: Resources) -> tuple[App, dict[str, str]]:
         return await create_with_keys(
@@ -70,6 +76,116 @@ def list_(*, as_json: Json = False) -> None:
     )
 
 
+@app.command(name="set")
+def set_(
+    name: Annotated[str, typer.Argument(help="Name or application id of the app.")],
+    *,
+    client_push: Annotated[
+        Switch | None,
+        typer.Option(help="Whether the client, JavaScript and Windows keys may send pushes."),
+    ] = None,
+    rest_push: Annotated[
+        Switch | None, typer.Option(help="Whether the REST key may send pushes.")
+    ] = None,
+    client_writes: Annotated[
+        str | None,
+        typer.Option(
+            help="Classes whose objects may be written without the master key: names with commas "
+            "between them, or all, or none."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Change what an app lets callers do who have no master key; within seconds it counts."""
+    changes: dict[str, Any] = {}
+    if client_push is not None:
+        changes["client_push"] = SWITCHES[client_push]
+    if rest_push is not None:
+        changes["rest_push"] = SWITCHES[rest_push]
+    if client_writes is not None:
+        changes["client_writes"] = _classes(client_writes)
+    if not changes:
+        message = "Nothing to set: give --client-push, --rest-push or --client-writes."
+        raise CommandError(message, code="usage", status=MISTAKE)
+
+    async def work(resources: Resources) -> AppSettings:
+        async with resources.engine.begin() as connection:
+            found = await session.app(connection, name, field="NAME")
+            return await apps.change_settings(connection, found, changes)
+
+    held = session.run(work)
+    result(
+        {"settings": _settings_as_json(held)},
+        table(("setting", "value"), _settings_rows(held)),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name or application id of the app.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show an app's settings, and its keys by what they begin with."""
+
+    async def work(resources: Resources) -> tuple[App, list[Key]]:
+        async with resources.engine.connect() as connection:
+            found = await session.app(connection, name, field="NAME")
+            return found, await apps.list_keys(connection, found)
+
+    found, keys = session.run(work)
+    used = [key for key in keys if key.revoked_at is None]
+    shown = [{"id": key.id, "kind": key.kind.value, "hint": key.hint} for key in used]
+    rows = [("application id", found.application_id), *_settings_rows(found.settings)]
+    result(
+        {"app": _as_json(found), "settings": _settings_as_json(found.settings), "keys": shown},
+        table(("", f"app {found.name}"), rows),
+        table(("key", "kind", "begins"), [(str(k.id), k.kind.value, f"{k.hint}…") for k in used]),
+        as_json=as_json,
+    )
+
+
+def _classes(text: str) -> list[str] | None:
+    """Read the classes that clients may write: None for all of them.
+
+    Raises:
+        CommandError: a name that no class can have.
+    """
+    if text in {"all", "none"}:
+        return None if text == "all" else []
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if not _CLASS.fullmatch(name):
+            message = (
+                f"--client-writes: {name!r} is no name of a class. Give names with commas between "
+                "them, or all, or none."
+            )
+            raise CommandError(message, code="usage", status=MISTAKE, field="--client-writes")
+    return sorted(set(names))
+
+
+def _settings_as_json(settings: AppSettings) -> dict[str, Any]:
+    words = {value: word for word, value in SWITCHES.items()}
+    classes = settings.client_writes
+    return {
+        "client_push": words[settings.client_push],
+        "rest_push": words[settings.rest_push],
+        "client_writes": "all" if classes is None else sorted(classes),
+    }
+
+
+def _settings_rows(settings: AppSettings) -> list[tuple[str, str]]:
+    held = _settings_as_json(settings)
+    classes = held["client_writes"]
+    written = classes if isinstance(classes, str) else ", ".join(classes) or "none"
+    return [
+        ("client push", held["client_push"]),
+        ("REST push", held["rest_push"]),
+        ("client writes", written),
+    ]
+
+
 async def create_with_keys(
     resources: Resources,
     name: str,
@@ -94,14 +210,6 @@ async def create_with_keys(
                 key=master_key if kind is KeyKind.MASTER else None,
             )
     return made, keys
-
-
-def _refuse_unsendable(option: str, value: str | None) -> None:
-    """Refuse an id or a key that no header could carry."""
-    if value is None or (value and all("!" <= character <= "~" for character in value)):
-        return
-    message = f"{option}: must be visible ASCII without spaces, as it is sent in a header."
-    raise CommandError(message, code="usage", status=MISTAKE, field=option)
 
 
 def _as_json(one: App) -> dict[str, str]:

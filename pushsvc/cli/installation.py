@@ -19,7 +19,7 @@ from pushsvc.cli.options import AppName, Json
 from pushsvc.errors import CallerError
 from pushsvc.model import App
 from pushsvc.resources import Resources
-from pushsvc.storage.fields import Fields, parse_installation_row
+from pushsvc.storage.fields import RULES, Fields, parse_installation_row
 from pushsvc.storage.installation_import import import_installations
 
 #: Installations in one transaction; with the longest line this bounds the memory.
@@ -120,7 +120,7 @@ class Import:
         with self.bar:
             task = self.bar.add_task("installations", total=size)
             for line in lines_of(file):
-                self._take(line)
+                await self._take(line)
                 self.bar.advance(task, line.size)
                 if len(self._rows) == ROWS:
                     await self._store()
@@ -128,12 +128,17 @@ class Import:
             self.bar.update(task, completed=size)
         return self.tally
 
-    def _take(self, line: Line) -> None:
+    async def _take(self, line: Line) -> None:
         self.tally.lines += 1
         try:
-            self._rows.append(parse_line(line.content))
+            row = parse_line(line.content)
+            await self.resources.schemas.settle(self.app.id, RULES, row)
         except ValueError as error:
             self._reject(line, str(error))
+        except CallerError as error:
+            self._reject(line, error.detail)
+        else:
+            self._rows.append(row)
 
     def _reject(self, line: Line, reason: str) -> None:
         self.tally.rejected += 1

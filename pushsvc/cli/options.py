@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from pushsvc.cli.failures import MISTAKE, CommandError
+
 #: The ids of rows are Postgres's bigint.
 MOST_ID = 2**63 - 1
 
@@ -18,3 +20,15 @@ Json = Annotated[
 ]
 #: By which a parent of ours tells its child the descriptor of its lifeline.
 Lifeline = Annotated[int | None, typer.Option("--lifeline", hidden=True)]
+
+
+def refuse_unsendable(option: str, value: str | None) -> None:
+    """Refuse an id or a key that no header could carry.
+
+    Raises:
+        CommandError: names the option.
+    """
+    if value is None or (value and all("!" <= character <= "~" for character in value)):
+        return
+    message = f"{option}: must be visible ASCII without spaces, as it is sent in a header."
+    raise CommandError(message, code="usage", status=MISTAKE, field=option)

@@ -12,6 +12,7 @@ from pushsvc.model import Counts, Outcome, Push, PushState
 from pushsvc.resources import Resources
 from pushsvc.stats import tally
 from pushsvc.storage import pushes
+from pushsvc.storage.opens import opens_of
 
 PushId = Annotated[str, typer.Argument(help="The push's id, from `send` or `push list`.")]
 
@@ -25,19 +26,23 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List the pushes of an app, newest first."""
+    """List the pushes of an app in the last days, newest first."""
 
-    async def work(resources: Resources) -> list[tuple[Push, Counts]]:
+    async def work(resources: Resources) -> list[tuple[Push, Counts, int]]:
+        days = resources.settings.push_history_days
         async with resources.engine.connect() as connection:
             owner = await session.app(connection, app_name)
-            found = await pushes.list_pushes(connection, app_id=owner.id, before=None, limit=limit)
+            found = await pushes.list_pushes(
+                connection, app_id=owner.id, days=days, before=None, limit=limit
+            )
             counts = await pushes.counts_of_all(connection, found)
-            return [(one, counts[one.id]) for one in found]
+            opened = await opens_of(connection, [one.id for one in found])
+            return [(one, counts[one.id], opened[one.id]) for one in found]
 
     found = session.run(work)
-    rows = [_row(one, counts) for one, counts in found]
+    rows = [_row(one, counts) for one, counts, _ in found]
     result(
-        {"pushes": [views.shown(one, counts) for one, counts in found]},
+        {"pushes": [views.shown(one, counts, opens=opens) for one, counts, opens in found]},
         table(("id", "state", "due", "devices", "sent", "failed", "alert"), rows)
         if rows
         else "No pushes yet. Send one with `pushsvc send`.",
@@ -49,37 +54,38 @@ def list_(
 def show(push_id: PushId, *, as_json: Json = False) -> None:
     """Show a push and what came of it so far."""
 
-    async def work(resources: Resources) -> tuple[Push, Counts]:
+    async def work(resources: Resources) -> tuple[Push, Counts, int]:
         async with resources.engine.connect() as connection:
             return await watching.find(connection, push_id)
 
-    push, counts = session.run(work)
-    value = {"push": views.shown(push, counts)}
-    result(value, *watching.shown(push, counts), as_json=as_json)
+    push, counts, opens = session.run(work)
+    value = {"push": views.shown(push, counts, opens=opens)}
+    result(value, *watching.shown(push, counts, opens), as_json=as_json)
 
 
 @app.command()
 def watch(push_id: PushId, *, as_json: Json = False) -> int:
     """Watch a push until every device has its outcome. Exits with 1 if it could not be sent."""
 
-    async def work(resources: Resources) -> tuple[Push, Counts]:
+    async def work(resources: Resources) -> tuple[Push, Counts, int]:
         return await follow(resources, push_id, as_json=as_json)
 
-    push, counts = session.run(work)
-    value = {"push": views.shown(push, counts)}
-    result(value, *watching.shown(push, counts), as_json=as_json)
-    return int(push.state is PushState.FAILED)
+    push, counts, opens = session.run(work)
+    value = {"push": views.shown(push, counts, opens=opens)}
+    result(value, *watching.shown(push, counts, opens), as_json=as_json)
+    return int(push.state in {PushState.FAILED, PushState.CANCELLED})
 
 
-async def follow(resources: Resources, push_id: str, *, as_json: bool) -> tuple[Push, Counts]:
+async def follow(resources: Resources, push_id: str, *, as_json: bool) -> tuple[Push, Counts, int]:
     """Show a push's progress until it has ended; return it and what came of it."""
 
-    async def find() -> tuple[Push, Counts]:
+    async def find() -> tuple[Push, Counts, int]:
         async with resources.engine.connect() as connection:
             return await watching.find(connection, push_id)
 
     async def look() -> watching.Look:
-        return watching.look_at(*await find())
+        push, counts, _ = await find()
+        return watching.look_at(push, counts)
 
     await watching.until_done(look, progress(as_json=as_json), title=f"push {push_id}")
     return await find()

@@ -22,7 +22,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "serve": "Run the API.",
     "worker": "Run workers, which plan pushes and send their messages.",
     "migrate": "Bring the database to this version's level, or show where it is.",
-    "app": "Create and list apps.",
+    "app": "Create, list and show apps, and change their settings.",
     "key": "Create, list and revoke the keys of an app.",
     "credential": "Add, list and revoke what APNs, FCM and WNS want to see.",
     "installation": "Import installations.",

@@ -65,7 +65,7 @@ def send(
         "priority": "urgent" if urgent else None,
     }
 
-    async def work(resources: Resources) -> tuple[Push, Counts]:
+    async def work(resources: Resources) -> tuple[Push, Counts, int]:
         async with resources.engine.connect() as connection:
             owner = await session.app(connection, app_name)
         limit = resources.settings.explicit_devices_limit
@@ -73,12 +73,12 @@ def send(
         stored = await pipeline.submit_push(resources, owner, submission)
         if wait:
             return await follow(resources, stored.push.object_id, as_json=as_json)
-        return stored.push, {}
+        return stored.push, {}, 0
 
-    push, counts = session.run(work)
+    push, counts, opens = session.run(work)
     told = f"Push {push.object_id} is stored; it is due at {cell(push.due_at)}."
-    shown = watching.shown(push, counts) if wait else [told]
-    result({"push": views.shown(push, counts)}, *shown, as_json=as_json)
+    shown = watching.shown(push, counts, opens) if wait else [told]
+    result({"push": views.shown(push, counts, opens=opens)}, *shown, as_json=as_json)
     return int(push.state is PushState.FAILED or (wait and _reached_nobody(counts)))
 
 

@@ -95,7 +95,7 @@ async def require_level(read: Settings) -> None:
         raise CommandError(message, code="migrations")
 
 
-async def app(connection: AsyncConnection, name: str) -> App:
+async def app(connection: AsyncConnection, name: str, *, field: str = "--app") -> App:
     """Return the app with this name or application id.
 
     Raises:
@@ -106,7 +106,7 @@ async def app(connection: AsyncConnection, name: str) -> App:
         known = ", ".join(one.name for one in await apps.list_apps(connection))
         there = f"There are: {known}." if known else "Make one with `pushsvc app create NAME`."
         message = f"There is no app {name!r}. {there}"
-        raise CommandError(message, code="unknown_app", status=2, field="--app")
+        raise CommandError(message, code="unknown_app", status=2, field=field)
     return found
 
 

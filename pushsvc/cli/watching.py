@@ -15,10 +15,11 @@ from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.model import Counts, Outcome, Push, PushState
 from pushsvc.stats import tally
 from pushsvc.storage import ledger, pushes
+from pushsvc.storage.opens import opens_of
 
 #: Delay between two looks: as often as an eye can tell.
 LOOK_SECONDS: Final = 0.2
-ENDS: Final = frozenset({PushState.DONE, PushState.FAILED})
+ENDS: Final = frozenset({PushState.DONE, PushState.FAILED, PushState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +49,8 @@ async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, titl
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Counts]:
-    """Return the push with this public id, and what came of it so far.
+async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Counts, int]:
+    """Return the push with this public id, what came of it so far, and how often it was opened.
 
     Raises:
         CommandError: there is none.
@@ -59,7 +60,8 @@ async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Count
         message = f"There is no push {object_id!r}. `pushsvc push list --app NAME` lists them."
         raise CommandError(message, code="unknown_push", status=MISTAKE, field="PUSH_ID")
     push = await pushes.get_push(connection, key)
-    return push, await pushes.counts_of(connection, push)
+    opened = await opens_of(connection, [key])
+    return push, await pushes.counts_of(connection, push), opened[key]
 
 
 def look_at(push: Push, counts: Counts) -> Look:
@@ -76,7 +78,7 @@ def seconds(push: Push) -> float | None:
     return round((push.finished_at - begun).total_seconds(), 3)
 
 
-def shown(push: Push, counts: Counts) -> list[str | Table]:
+def shown(push: Push, counts: Counts, opens: int) -> list[str | Table]:
     """Return the push as `push show` shows it to people."""
     facts = [
         ("state", push.state.value),
@@ -85,6 +87,7 @@ def shown(push: Push, counts: Counts) -> list[str | Table]:
         ("finished", push.finished_at),
         ("seconds", seconds(push)),
         ("devices", push.devices),
+        ("opens", opens),
         ("error", push.error),
     ]
     heading = f"push {push.object_id}"

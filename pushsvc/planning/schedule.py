@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -9,8 +10,12 @@ from pushsvc.model import Lane, Schedule, Submission
 
 #: Parse's push guide: at most two weeks ahead.
 FARTHEST: Final = timedelta(weeks=2)
+#: Parse's guide has a sample whose interval is a moment of 1970's milliseconds: nobody means that.
+LONGEST: Final = timedelta(days=3_653)
 #: Clocks differ: a time this little ago is now.
 PAST_TOLERANCE: Final = timedelta(seconds=60)
+#: Of a caller's own value in an error's message.
+SHOWN_CHARACTERS: Final = 100
 #: A time with its zone: Z or an offset with a colon (Parse's rule for an absolute time).
 _ZONED: Final = re.compile(r"(Z|[+-]\d{2}:\d{2})$")
 
@@ -27,30 +32,62 @@ class ScheduleError(Exception):
         self.parse_code = parse_code
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """The times of a submission, in form; whether they make sense depends on the clock."""
+
+    #: None: now
+    due_at: datetime | None
+    expires_at: datetime | None
+    interval: float | None
+
+
+def read_times(submission: Submission) -> Times:
+    """Return the times of a submission, checked in Parse Server's order.
+
+    Numbers are epoch seconds (UTC), strings ISO 8601 with a zone.
+
+    Raises:
+        ScheduleError: 115, naming the field that is malformed.
+    """
+    expires_at = _given("/expiration_time", submission.expiration_time)
+    interval = submission.expiration_interval
+    if interval is not None and not _is_positive(interval):
+        message = "expiration_interval must be a number greater than 0"
+        raise ScheduleError("/expiration_interval", message, parse_code=115)
+    if expires_at is not None and interval is not None:
+        message = "Both expiration_time and expiration_interval cannot be set"
+        raise ScheduleError("/expiration_interval", message, parse_code=115)
+    return Times(
+        due_at=_given("/push_time", submission.push_time),
+        expires_at=expires_at,
+        interval=interval if isinstance(interval, int | float) else None,
+    )
+
+
 def resolve(submission: Submission, *, now: datetime) -> Schedule:
     """Return the due moment and the expiry.
 
-    Numbers are epoch seconds (UTC), strings ISO 8601 with a zone. An interval counts from the
-    moment the push is due (parse.com push guide).
+    An interval counts from the moment the push is due (parse.com push guide).
 
     Raises:
         ScheduleError: naming the field.
     """
-    due_at = now if submission.push_time is None else _due(submission.push_time, now=now)
-    interval = submission.expiration_interval
-    if submission.expiration_time is not None and interval is not None:
-        message = "Both expiration_time and expiration_interval cannot be set"
-        raise ScheduleError("/expiration_interval", message, parse_code=115)
+    times = read_times(submission)
+    due_at = now
+    if times.due_at is not None:
+        due_at = _in_window(times.due_at, submission.push_time, now=now)
     expires_at = None
-    if interval is not None:
-        expires_at = _after(due_at, interval)
-    elif submission.expiration_time is not None:
-        expires_at = _expiry(submission.expiration_time, due_at=due_at)
+    if times.interval is not None:
+        expires_at = _after(due_at, times.interval)
+    elif times.expires_at is not None:
+        _check_expiry(times.expires_at, submission.expiration_time, due_at=due_at, now=now)
+        expires_at = times.expires_at
     return Schedule(
         due_at=due_at,
         expires_at=expires_at,
         push_time=iso(due_at),
-        expiration_interval=math.ceil(interval) if isinstance(interval, int | float) else None,
+        expiration_interval=None if times.interval is None else math.ceil(times.interval),
     )
 
 
@@ -67,8 +104,16 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _due(value: object, *, now: datetime) -> datetime:
-    due_at = _moment("/push_time", value)
+def _given(field: str, value: object) -> datetime | None:
+    return None if value is None else _moment(field, value)
+
+
+def _is_positive(interval: object) -> bool:
+    # Written so that NaN fails, too; a bool is an int.
+    return isinstance(interval, int | float) and not isinstance(interval, bool) and interval > 0
+
+
+def _in_window(due_at: datetime, value: object, *, now: datetime) -> datetime:
     if due_at < now - PAST_TOLERANCE:
         message = f"push_time {value} lies in the past."
         raise ScheduleError("/push_time", message, parse_code=152)
@@ -78,24 +123,23 @@ def _due(value: object, *, now: datetime) -> datetime:
     return due_at
 
 
-def _expiry(value: object, *, due_at: datetime) -> datetime:
-    expires_at = _moment("/expiration_time", value)
+def _check_expiry(expires_at: datetime, value: object, *, due_at: datetime, now: datetime) -> None:
+    if expires_at <= now:
+        message = f"expiration_time {value} lies in the past."
+        raise ScheduleError("/expiration_time", message, parse_code=138)
     if expires_at <= due_at:
         message = f"expiration_time {value} must lie after the time of the push."
         raise ScheduleError("/expiration_time", message, parse_code=138)
-    return expires_at
 
 
-def _after(due_at: datetime, interval: object) -> datetime:
-    # Written so that NaN fails, too; a bool is an int.
-    if isinstance(interval, bool) or not isinstance(interval, int | float) or not interval > 0:
-        message = "expiration_interval must be a number greater than 0"
-        raise ScheduleError("/expiration_interval", message, parse_code=115)
-    try:
-        return due_at + timedelta(seconds=interval)
-    except OverflowError:
-        message = f"expiration_interval {interval} is too large; it is in seconds."
-        raise ScheduleError("/expiration_interval", message, parse_code=138) from None
+def _after(due_at: datetime, interval: float) -> datetime:
+    if interval > LONGEST.total_seconds():
+        message = (
+            f"expiration_interval {interval} is more than ten years: it counts in seconds from "
+            "push_time. Send a moment as expiration_time."
+        )
+        raise ScheduleError("/expiration_interval", message, parse_code=138)
+    return due_at + timedelta(seconds=interval)
 
 
 def _moment(field: str, value: object) -> datetime:
@@ -104,7 +148,9 @@ def _moment(field: str, value: object) -> datetime:
         try:
             return datetime.fromtimestamp(value, UTC)
         except (OverflowError, ValueError, OSError):
-            message = f"{value} is not valid time. {field[1:]} counts in seconds since 1970."
+            message = (
+                f"{_shown(value)} is not valid time. {field[1:]} counts in seconds since 1970."
+            )
             raise ScheduleError(field, message, parse_code=115) from None
     if isinstance(value, str):
         try:
@@ -117,9 +163,18 @@ def _moment(field: str, value: object) -> datetime:
             pass
         else:
             message = (
-                f"{value} is not valid time. {field[1:]} needs a zone: end it in Z or an offset "
-                "such as +02:00."
+                f"{_shown(value)} is not valid time. {field[1:]} needs a zone: end it in Z or an "
+                "offset such as +02:00."
             )
             raise ScheduleError(field, message, parse_code=115)
-    message = f"{value} is not valid time."
+    message = f"{_shown(value)} is not valid time."
     raise ScheduleError(field, message, parse_code=115)
+
+
+def _shown(value: object) -> str:
+    """Return a value as JavaScript puts it into a text, so that Parse Server's words come out."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "[object Object]"
+    return str(value)[:SHOWN_CHARACTERS]

@@ -50,9 +50,15 @@ def gateway_of(device_type: str) -> GatewayName | None:
 
 
 def push_hash(content: Json) -> str:
-    """Return Parse's pushHash: MD5 of the alert's text, of its JSON, or of nothing."""
+    """Return Parse's pushHash: MD5 of the alert's text, of the JSON of an object or null.
+
+    Without an alert, and where it is neither, it is that of nothing (Parse Server's rule).
+    """
     alert = content["data"].get("alert", "")
-    text = alert.encode() if isinstance(alert, str) else orjson.dumps(alert)
+    if isinstance(alert, str):
+        text = alert.encode()
+    else:
+        text = orjson.dumps(alert) if alert is None or isinstance(alert, dict | list) else b""
     return hashlib.md5(text, usedforsecurity=False).hexdigest()
 
 

@@ -19,6 +19,7 @@ _Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
 _INT64: Final = -(2**63)
 _UINT64: Final = 2**64 - 1
 _MISSING: Final = 'A push needs "data", an object with at least one key.'
+_NO_OBJECT: Final = '"data" must be an object.'
 
 
 def _is_collapse_id(value: Any) -> bool:
@@ -55,22 +56,25 @@ _BESIDE_RULES: Final[_Rules] = {
 }
 
 
-def check_content(content: Json) -> None:
+def check_content(content: Json, *, data_required: bool = True) -> None:
     """Raise ContentError unless every device can be sent something that this content says.
 
-    A payload that is too large for one gateway passes, and is refused there; one that is too
-    large for all of them does not.
+    A `notification` says something, too; `data_required=False` lets content pass that says
+    nothing. A payload that is too large for one gateway passes, and is refused there; one that is
+    too large for all of them does not.
     """
     data = content.get("data")
-    if not isinstance(data, dict) or not data:
+    if not data and data_required and not content.get("notification"):
         raise ContentError(field="/data", message=_MISSING)
+    if not isinstance(data, dict):
+        raise ContentError(field="/data", message=_NO_OBJECT)
     for key, value in content.items():
         _check_json(f"/{key}", value)
     if len(orjson.dumps(content)) > limits.CONTENT_BYTES:
         raise ContentError(field="/data", message="The push is larger than 128 KB.")
+    badge_change(content)
     _check_rules("/", content, {**_STEERING_RULES, **_BESIDE_RULES})
     _check_rules("/data/", data, {**_STEERING_RULES, **_DATA_RULES})
-    badge_change(content)
     _check_fits(content)
 
 

@@ -1,13 +1,14 @@
 """Apps and their keys. Only hashes of keys are stored; the caller shows a new key once."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import ARRAY, RowMapping, Text, cast, insert, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import func
@@ -70,7 +71,7 @@ def hash_key(key: str) -> bytes:
 def hint_of(key: str) -> str:
     """Return what people may see of a key to tell it from others."""
     prefix, _, secret = key.partition("_")
-    if prefix not in {*KeyKind, API_PREFIX}:
+    if not secret or prefix not in {*KeyKind, API_PREFIX}:
         prefix, secret = "", key
     shown = secret[: min(HINT_CHARACTERS, len(secret) // HINT_SHARE)]
     return f"{prefix}_{shown}" if prefix else shown
@@ -95,6 +96,40 @@ async def create_app(
         message = f"There is an app of that name or application id already: {name}."
         raise AppExistsError(message) from error
     return _app(row)
+
+
+async def ensure_app(connection: AsyncConnection, application_id: str) -> App:
+    """Return the app with this application id, which is its name, too, if it must be made.
+
+    Of two who do so at once the second waits for the first: the row is locked.
+
+    Raises:
+        AppExistsError: another app has that name.
+    """
+    statement = (
+        upsert(apps)
+        .values(name=application_id, application_id=application_id)
+        .on_conflict_do_nothing()
+    )
+    await connection.execute(statement)
+    found = select(apps).where(apps.c.application_id == application_id).with_for_update()
+    row = (await connection.execute(found)).mappings().first()
+    if row is None:
+        message = f"There is an app of the name {application_id}, with another application id."
+        raise AppExistsError(message)
+    return _app(row)
+
+
+async def change_settings(
+    connection: AsyncConnection, app: App, changes: Mapping[str, Any]
+) -> AppSettings:
+    """Change some of the app's settings, those given as None back to their default."""
+    kept = {name: value for name, value in changes.items() if value is not None}
+    stored = apps.c.settings.op("-")(cast(list(changes), ARRAY(Text))).op("||")(cast(kept, JSONB))
+    statement = (
+        update(apps).where(apps.c.id == app.id).values(settings=stored).returning(apps.c.settings)
+    )
+    return _settings((await connection.execute(statement)).scalar_one())
 
 
 async def list_apps(connection: AsyncConnection) -> list[App]:
@@ -168,6 +203,20 @@ async def create_key(
     )
     row = (await connection.execute(statement)).mappings().one()
     return _key(row), clear
+
+
+async def hold_keys(connection: AsyncConnection, app: App, given: Mapping[KeyKind, str]) -> None:
+    """Make the app's Parse keys exactly these: others are revoked, and new ones stored."""
+    there = [key for key in await list_keys(connection, app) if key.revoked_at is None]
+    hashes = {kind: hash_key(key) for kind, key in given.items()}
+    kept: set[KeyKind] = set()
+    for key in there:
+        if key.kind not in kept and hashes.get(key.kind) == key.key_hash:
+            kept.add(key.kind)
+        elif key.kind is not KeyKind.API:
+            await revoke_key(connection, key.id)
+    for kind in (kind for kind in given if kind not in kept):
+        await create_key(connection, app, kind=kind, key=given[kind])
 
 
 async def list_keys(connection: AsyncConnection, app: App) -> list[Key]:

@@ -1,19 +1,21 @@
-"""Values as Parse encodes them: their types, and what of them can be stored. Pure."""
+"""Values as Parse encodes them: what of them can be stored, and in which form. Pure."""
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 import orjson
 
-from pushsvc.errors import InvalidInstallationError
+from pushsvc.errors import InvalidInstallationError, InvalidObjectError
 
 #: Parse's limit of an object (error 116).
 OBJECT_BYTES: Final = 128 * 1024
 #: Characters of a caller's own text in an error's message.
 SHOWN_CHARACTERS: Final = 100
+#: Parse's numbers that are about installations alone.
+_OF_INSTALLATIONS: Final = frozenset({112, 114, 132, 133, 134, 135, 136})
 
 #: U+0000, escaped as JSON must: an odd number of backslashes before the u. Postgres has no such
 #: character.
@@ -26,17 +28,21 @@ def holds_nul(encoded: bytes) -> bool:
 
 
 def refuse(code: int, field: str | None, text: str) -> NoReturn:
-    """Raise InvalidInstallationError with Parse's code."""
+    """Raise InvalidObjectError, or InvalidInstallationError, with Parse's code."""
     pointer = None if field is None else f"/{field}"
-    raise InvalidInstallationError(text, field=pointer, parse_code=code)
+    kind = InvalidInstallationError if code in _OF_INSTALLATIONS else InvalidObjectError
+    raise kind(text, field=pointer, parse_code=code)
 
 
-def mismatch(field: str, expected: str, value: Any) -> NoReturn:
-    """Raise Parse's error 111: the value has another type than the field."""
-    text = (
-        f"schema mismatch for _Installation.{field}; expected {expected} but got {type_name(value)}"
-    )
+def mismatch(field: str, expected: str, got: str, *, class_name: str) -> NoReturn:
+    """Raise Parse's error 111: what was sent is of another type than the field."""
+    text = f"schema mismatch for {class_name}.{field}; expected {expected} but got {got}"
     refuse(111, field, text)
+
+
+def shown(text: Any) -> str:
+    """Return a caller's own text as a message can hold it."""
+    return str(text)[:SHOWN_CHARACTERS]
 
 
 def is_number(value: Any) -> bool:
@@ -49,16 +55,16 @@ def is_number(value: Any) -> bool:
 def type_name(value: Any) -> str:
     """Return Parse's name of the value's type."""
     if isinstance(value, Mapping):
-        return str(value.get("__type", "Object"))[:SHOWN_CHARACTERS]
+        return shown(value.get("__type", "Object"))
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "Null")
 
 
 #: In this order: a bool is an int, too.
 _TYPES: Final = (
+    (str, "String"),
     (bool, "Boolean"),
     (int, "Number"),
     (float, "Number"),
-    (str, "String"),
     (list, "Array"),
 )
 
@@ -69,7 +75,7 @@ def identity(value: Any) -> bytes:
 
 
 def check_storable(body: Any) -> None:
-    """Raise InvalidInstallationError for what JSON, UTF-8 or Postgres cannot hold, or is too large.
+    """Raise InvalidObjectError for what JSON, UTF-8 or Postgres cannot hold, or is too large.
 
     orjson's own bounds are ours: 64-bit integers, and 254 levels.
     """
@@ -83,68 +89,128 @@ def check_storable(body: Any) -> None:
         refuse(111, None, "The object holds the character U+0000, which cannot be stored.")
 
 
-def check_nested(field: str, value: Any) -> None:
-    """Raise InvalidInstallationError for a bad nested key (121) or a bad encoded value (111).
+def stored_form(field: str, value: Any) -> Any:
+    """Return the value as it is stored, once it has passed `check_storable`.
 
-    The value has passed `check_storable`, which bounds the depth.
+    Dates are as Parse shows them, which sort as texts; Polygons are closed; an object that came
+    whole where a Pointer would do is one.
+
+    Raises:
+        InvalidObjectError: 121 a bad nested key, 111 a bad encoded value.
     """
     if isinstance(value, list):
-        for part in value:
-            check_nested(field, part)
-    elif isinstance(value, Mapping):
-        if "__type" in value:
-            _check_encoded(field, value)
-        for key, part in value.items():
-            if "$" in key or "." in key:
-                refuse(121, field, "Nested keys should not contain the '$' or '.' characters")
-            check_nested(field, part)
-
-
-def canonical(value: Any) -> Any:
-    """Return a checked value with its Dates as Parse shows them, which sort as texts."""
-    if isinstance(value, list):
-        return [canonical(part) for part in value]
+        return [stored_form(field, part) for part in value]
     if not isinstance(value, Mapping):
         return value
-    parts = {key: canonical(part) for key, part in value.items()}
-    if parts.get("__type") == "Date":
-        moment = datetime.fromisoformat(parts["iso"])
-        in_utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).replace(tzinfo=None)
-        parts["iso"] = f"{in_utc.isoformat(timespec='milliseconds')}Z"
-    return parts
+    if "__type" in value:
+        return _encoded(field, value["__type"], value)
+    return {_nested_key(field, key): stored_form(field, part) for key, part in value.items()}
 
 
-def _check_encoded(field: str, value: Mapping[str, Any]) -> None:
-    name = value["__type"]
-    rule = _ENCODED.get(name) if isinstance(name, str) else None
-    if rule is None or not rule(value):
-        refuse(111, field, f"This is not a valid {str(name)[:SHOWN_CHARACTERS]}")
+def check_nested_key(field: str, key: str) -> None:
+    """Raise InvalidObjectError (121) for a key within an object that no query could lead to."""
+    if "$" in key or "." in key:
+        refuse(121, field, "Nested keys should not contain the '$' or '.' characters")
 
 
-def _is_moment(text: Any) -> bool:
+def _nested_key(field: str, key: str) -> str:
+    check_nested_key(field, key)
+    return key
+
+
+def _encoded(field: str, name: Any, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    form = _ENCODED.get(name) if isinstance(name, str) else None
+    found = form(value) if form else None
+    if found is None:
+        refuse(111, field, f"This is not a valid {shown(name)}")
+    return found
+
+
+# ---------------------------------------------------------------- each of Parse's types
+
+
+def is_name(value: Any) -> bool:
+    """Tell whether it can be a class's name or an object's id, which indexes hold."""
+    return isinstance(value, str) and 0 < len(value) <= NAME_CHARACTERS
+
+
+#: Four of them, in UTF-8, stay below the 2,700 bytes of an index's entry.
+NAME_CHARACTERS: Final = 150
+
+
+def _date(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
     try:
-        moment = datetime.fromisoformat(text)
-        moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        moment = datetime.fromisoformat(value.get("iso"))  # type: ignore[arg-type] # a TypeError is caught
+        in_utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).replace(tzinfo=None)
     except (TypeError, ValueError, OverflowError):
-        return False
-    return True
+        return None
+    return {"__type": "Date", "iso": f"{in_utc.isoformat(timespec='milliseconds')}Z"}
+
+
+def _pointer(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    class_name, object_id = value.get("className"), value.get("objectId")
+    if not (is_name(class_name) and is_name(object_id)):
+        return None
+    return {"__type": "Pointer", "className": class_name, "objectId": object_id}
+
+
+def _relation(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    class_name = value.get("className")
+    return {"__type": "Relation", "className": class_name} if is_name(class_name) else None
+
+
+def _geo_point(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    latitude, longitude = value.get("latitude"), value.get("longitude")
+    if not _is_place(latitude, longitude):
+        return None
+    return {"__type": "GeoPoint", "latitude": latitude, "longitude": longitude}
+
+
+def _polygon(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    pairs = value.get("coordinates")
+    if not isinstance(pairs, list) or not pairs or not all(map(_is_pair, pairs)):
+        return None
+    closed = pairs if list(pairs[0]) == list(pairs[-1]) else [*pairs, pairs[0]]
+    if len({tuple(pair) for pair in closed}) < LEAST_VERTICES:
+        refuse(111, None, "GeoJSON: Loop must have at least 3 different vertices")
+    return {"__type": "Polygon", "coordinates": closed}
+
+
+LEAST_VERTICES: Final = 3
+_PAIR: Final = 2
+
+
+def _is_pair(pair: Any) -> bool:
+    """Tell whether it is a latitude and a longitude, in Parse's order."""
+    return isinstance(pair, Sequence) and len(pair) == _PAIR and _is_place(*pair)
+
+
+def _is_place(latitude: Any, longitude: Any) -> bool:
+    return _is_within(latitude, 90) and _is_within(longitude, 180)
 
 
 def _is_within(number: Any, limit: int) -> bool:
     return is_number(number) and -limit <= number <= limit
 
 
-#: Parse's encoded values -> whether one is right.
-_ENCODED: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
-    "Bytes": lambda value: isinstance(value.get("base64"), str),
-    "Date": lambda value: _is_moment(value.get("iso")),
-    "File": lambda value: isinstance(value.get("name"), str),
-    "GeoPoint": lambda value: (
-        _is_within(value.get("latitude"), 90) and _is_within(value.get("longitude"), 180)
-    ),
-    "Object": lambda value: isinstance(value.get("className"), str),
-    "Pointer": lambda value: (
-        isinstance(value.get("className"), str) and isinstance(value.get("objectId"), str)
-    ),
-    "Polygon": lambda value: isinstance(value.get("coordinates"), list),
+def _texts(*names: str) -> Callable[[Mapping[str, Any]], Mapping[str, Any] | None]:
+    """Return a form that keeps these texts, of which the first must be there."""
+
+    def form(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        texts = {name: value[name] for name in names if isinstance(value.get(name), str)}
+        return {"__type": value["__type"], **texts} if names[0] in texts else None
+
+    return form
+
+
+#: Parse's encoded values -> the form to store; None where one is wrong.
+_ENCODED: Final[Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any] | None]]] = {
+    "Bytes": _texts("base64"),
+    "Date": _date,
+    "File": _texts("name", "url"),
+    "GeoPoint": _geo_point,
+    "Object": _pointer,
+    "Pointer": _pointer,
+    "Polygon": _polygon,
+    "Relation": _relation,
 }

@@ -12,6 +12,7 @@ from pushsvc.storage.engine import encode_json
 from pushsvc.storage.fields import BADGE, COLUMNS, CREATED_AT, OBJECT_ID, Fields
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.installations import custom_of, import_lock
+from pushsvc.storage.places import place_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +132,11 @@ def _shared_tokens(rows: Iterable[Mapping[str, Any]], others: Iterable[_There]) 
 
 def _row(fields: Fields) -> dict[str, Any]:
     row = {column: fields[name] for name, column in COLUMNS.items() if name in fields}
+    custom = custom_of(fields)
     return {
         **row,
-        "custom": custom_of(fields),
+        **place_of(custom),
+        "custom": custom,
         "badge": fields.get(BADGE),
         "created_at": fields.get(CREATED_AT),
     }
@@ -161,8 +164,13 @@ _LOOKUP: Final = text(
     + " ORDER BY id"
 )
 
-_TYPES: Final[Mapping[str, str]] = {"channels": "text[]", "channel_uris": "jsonb"}
-_NAMES: Final = tuple(COLUMNS.values())
+_TYPES: Final[Mapping[str, str]] = {
+    "channels": "text[]",
+    "channel_uris": "jsonb",
+    "latitude": "double precision",
+    "longitude": "double precision",
+}
+_NAMES: Final = (*COLUMNS.values(), "latitude", "longitude")
 _RECORD: Final = ", ".join(
     (
         *(f"{name} {_TYPES.get(name, 'text')}" for name in _NAMES),

@@ -1,14 +1,17 @@
 """Installations: found, saved under Parse's dedup rules, deleted."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Select,
+    Text,
+    any_,
     delete,
     func,
     insert,
@@ -20,14 +23,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.sql.elements import KeyedColumnElement
 
 from pushsvc.errors import NotFoundError
 from pushsvc.model import Json
 from pushsvc.storage import dedup, fields as rules
+from pushsvc.storage.acl import may
 from pushsvc.storage.encoded import refuse
+from pushsvc.storage.field_types import ClassFields, relations_in
 from pushsvc.storage.fields import BADGE, COLUMNS, UNSET, Fields
 from pushsvc.storage.ids import new_object_id
+from pushsvc.storage.object_fields import relating
+from pushsvc.storage.ordering import Order, directed, within_json
+from pushsvc.storage.places import place_of
+from pushsvc.storage.relations import change_relations, delete_relations
 from pushsvc.storage.tables import badges, installations as i
 
 #: Two saves that meet in spite of the locks (a deadlock with a third, say): the loser tries again.
@@ -69,6 +77,8 @@ class SaveRequest:
     header_installation_id: str | None = None
     #: the master key may write what the ACL denies to others
     is_master: bool = False
+    #: of the class's custom fields, those of this save too
+    types: ClassFields = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,24 +91,16 @@ class Saved:
     results: Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One key that installations are sorted by."""
-
-    field: str
-    descending: bool
-
-
 # ---------------------------------------------------------------- read
 
 
-async def get_installation(
-    connection: AsyncConnection, *, app_id: int, object_id: str
-) -> Installation | None:
-    """Return the app's installation with this object id."""
-    statement = _select().where(i.c.app_id == app_id, i.c.object_id == object_id)
-    row = (await connection.execute(statement)).mappings().first()
-    return _installation(dict(row)) if row else None
+async def get_installations(
+    connection: AsyncConnection, *, app_id: int, object_ids: Sequence[str]
+) -> list[Installation]:
+    """Return those of the app's installations that have these object ids."""
+    asked = i.c.object_id == any_(literal(object_ids, ARRAY(Text)))
+    rows = await connection.execute(_select().where(i.c.app_id == app_id, asked))
+    return [_installation(dict(row)) for row in rows.mappings()]
 
 
 async def find_installations(
@@ -114,7 +116,7 @@ async def find_installations(
     statement = (
         _select()
         .where(i.c.app_id == app_id, where)
-        .order_by(*(_ordering(key) for key in order), i.c.id)
+        .order_by(*(key for one in order for key in _ordering(one)), i.c.id)
         .offset(skip)
         .limit(limit)
     )
@@ -129,20 +131,17 @@ async def count_installations(
     return int((await connection.execute(statement)).scalar_one())
 
 
-def _ordering(key: Order | ColumnElement[Any]) -> ColumnElement[Any]:
-    if not isinstance(key, Order):
-        return key
-    column = _sortable(key.field)
-    return column.desc().nulls_last() if key.descending else column.asc().nulls_first()
+def _ordering(key: Order | ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    return directed(key, *_sortable(key.field)) if isinstance(key, Order) else [key]
 
 
-def _sortable(field: str) -> KeyedColumnElement[Any] | ColumnElement[Any]:
+def _sortable(key: str) -> list[ColumnElement[Any]]:
     own = {"objectId": i.c.object_id, "createdAt": i.c.created_at, "updatedAt": i.c.updated_at}
-    if field in own:
-        return own[field]
-    if field == BADGE:
-        return _own.c.badge
-    return i.c[COLUMNS[field]] if field in COLUMNS else i.c.custom[field]
+    if key in own:
+        return [own[key]]
+    if key == BADGE:
+        return [_own.c.badge]
+    return [i.c[COLUMNS[key]]] if key in COLUMNS else within_json(i.c.custom, key)
 
 
 def _joined() -> Any:
@@ -201,13 +200,22 @@ async def _save_once(engine: AsyncEngine, app_id: int, request: SaveRequest) -> 
         known = {one.id: one for one in await _lookup(connection, app_id, save)}
         decision = dedup.decide(save, [_known(one) for one in known.values()])
         target = None if decision.target is None else known[decision.target]
-        values = rules.changed(request.fields, target.fields if target else {})
-        if target and not (request.is_master or may(target, "write")):
+        values = rules.changed(request.fields, target.fields if target else {}, request.types)
+        if target and not (request.is_master or may(target.fields, "write")):
             raise NotFoundError("Object not found.")
         if decision.obsolete:
             await connection.execute(delete(i).where(i.c.id.in_(decision.obsolete)))
+            dropped = [known[one].object_id for one in decision.obsolete]
+            await forget_relations(connection, app_id, dropped, fields=relations_in(request.types))
         written = await (
             _update(connection, target, values) if target else _insert(connection, app_id, values)
+        )
+        await change_relations(
+            connection,
+            app_id=app_id,
+            class_name=rules.CLASS_NAME,
+            owner_id=written.object_id,
+            changes=relating(request.fields),
         )
         others = known.keys() - {written.id, *decision.obsolete}
         if any(known[n].fields.get("deviceToken") == save.device_token for n in others):
@@ -216,10 +224,17 @@ async def _save_once(engine: AsyncEngine, app_id: int, request: SaveRequest) -> 
     return Saved(installation=written, created=target is None, results=results)
 
 
-def may(installation: Installation, right: str) -> bool:
-    """Tell whether the installation's ACL lets everyone `read` or `write` it."""
-    acl = installation.fields.get("ACL")
-    return acl is None or acl.get("*", {}).get(right) is True
+async def forget_relations(
+    connection: AsyncConnection, app_id: int, object_ids: Sequence[str], *, fields: Collection[str]
+) -> None:
+    """Forget what installations that are deleted were related to."""
+    await delete_relations(
+        connection,
+        app_id=app_id,
+        class_name=rules.CLASS_NAME,
+        fields=fields,
+        owner_ids=object_ids,
+    )
 
 
 def _identity(request: SaveRequest) -> dedup.Save:
@@ -360,9 +375,9 @@ def _row(fields: Json) -> dict[str, Any]:
     """Return the columns of these fields, which are all that the installation is to have."""
     if "deviceType" not in fields:
         refuse(136, "deviceType", "deviceType may not be changed in this operation")
-    return {column: fields.get(name) for name, column in COLUMNS.items()} | {
-        "custom": custom_of(fields)
-    }
+    custom = custom_of(fields)
+    named = {column: fields.get(name) for name, column in COLUMNS.items()}
+    return {**named, "custom": custom, **place_of(custom)}
 
 
 def custom_of(fields: Json) -> dict[str, Any]:

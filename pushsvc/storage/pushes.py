@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, case, func, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import (
     BatchState,
     Counts,
+    Json,
     Lane,
     OnUnknown,
     OutcomeClass,
@@ -20,10 +21,12 @@ from pushsvc.model import (
     Source,
     Submission,
 )
+from pushsvc.storage.engine import encode_json
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.tables import batches, pushes
 
-_COLUMNS = (
+#: Of a push, as `as_push` reads them.
+COLUMNS = (
     pushes.c.id,
     pushes.c.object_id,
     pushes.c.app_id,
@@ -77,6 +80,8 @@ async def insert_push(
             source=submission.source,
             audience=submission.audience,
             content=submission.content,
+            payload=encode_json(submission.content["data"]),
+            query=_where_of(submission.audience),
             # What is due at once is due by the database's clock, which the planners go by.
             due_at=func.now() if submission.push_time is None else schedule.due_at,
             expires_at=schedule.expires_at,
@@ -93,21 +98,25 @@ async def insert_push(
             index_elements=["app_id", "idempotency_key"],
             index_where=pushes.c.idempotency_key.is_not(None),
         )
-        .returning(*_COLUMNS)
+        .returning(*COLUMNS)
     )
     row = (await connection.execute(statement)).mappings().first()
     if row is not None:
-        return Stored(push=_push(row), replayed=False, mismatched=False)
+        return Stored(push=as_push(row), replayed=False, mismatched=False)
     stored = await find_replay(connection, submission, app_id=app_id)
     assert stored is not None
     return stored
+
+
+def _where_of(audience: Json) -> str | None:
+    return encode_json(audience["where"]) if "where" in audience else None
 
 
 async def find_replay(
     connection: AsyncConnection, submission: Submission, *, app_id: int
 ) -> Stored | None:
     """Return the push that this submission's idempotency key has stored before."""
-    statement = select(*_COLUMNS, pushes.c.request_hash).where(
+    statement = select(*COLUMNS, pushes.c.request_hash).where(
         pushes.c.app_id == app_id, pushes.c.idempotency_key == submission.idempotency_key
     )
     row = (await connection.execute(statement)).mappings().first()
@@ -115,31 +124,47 @@ async def find_replay(
         return None
     values = dict(row)
     same = values.pop("request_hash") == submission.request_hash
-    return Stored(push=_push(values), replayed=True, mismatched=not same)
+    return Stored(push=as_push(values), replayed=True, mismatched=not same)
 
 
 async def find_push(connection: AsyncConnection, *, app_id: int, object_id: str) -> Push | None:
     """Return the app's push with this public id."""
-    statement = select(*_COLUMNS).where(pushes.c.app_id == app_id, pushes.c.object_id == object_id)
+    statement = select(*COLUMNS).where(pushes.c.app_id == app_id, pushes.c.object_id == object_id)
     row = (await connection.execute(statement)).mappings().first()
-    return _push(row) if row else None
+    return as_push(row) if row else None
+
+
+class PushGoneError(Exception):
+    """The push was deleted after somebody had read its key."""
 
 
 async def get_push(connection: AsyncConnection, push_id: int) -> Push:
-    """Return the push with this key, which the caller knows to be there."""
-    statement = select(*_COLUMNS).where(pushes.c.id == push_id)
-    return _push((await connection.execute(statement)).mappings().one())
+    """Return the push with this key.
+
+    Raises:
+        PushGoneError: it is there no more.
+    """
+    statement = select(*COLUMNS).where(pushes.c.id == push_id)
+    row = (await connection.execute(statement)).mappings().first()
+    if row is None:
+        raise PushGoneError
+    return as_push(row)
 
 
 async def list_pushes(
-    connection: AsyncConnection, *, app_id: int, before: int | None, limit: int
+    connection: AsyncConnection, *, app_id: int, days: int, before: int | None, limit: int
 ) -> list[Push]:
-    """Return the app's pushes, newest first, older than the push with the id `before`."""
-    statement = select(*_COLUMNS).where(pushes.c.app_id == app_id)
+    """Return the app's pushes of so many days, newest first, below the id `before`."""
+    statement = select(*COLUMNS).where(pushes.c.app_id == app_id, of_days(days))
     if before is not None:
         statement = statement.where(pushes.c.id < before)
     statement = statement.order_by(pushes.c.id.desc()).limit(limit)
-    return [_push(row) for row in (await connection.execute(statement)).mappings()]
+    return [as_push(row) for row in (await connection.execute(statement)).mappings()]
+
+
+def of_days(days: int) -> ColumnElement[bool]:
+    """Return the condition that a push is of the last so many days."""
+    return pushes.c.created_at > func.now() - func.make_interval(0, 0, 0, days)
 
 
 _LIVE_COUNTS = text("""
@@ -182,121 +207,6 @@ def _counts(stored: Mapping[str, Mapping[str, int]]) -> Counts:
         device_type: {OutcomeClass(int(number)): n for number, n in classes.items()}
         for device_type, classes in stored.items()
     }
-
-
-# The plan: leased, so that one worker does it and another takes over should it die.
-
-_LEASE_PLAN = text("""
-    UPDATE pushes SET state = 'planning', leases = leases + 1,
-        started_at = coalesce(started_at, now()),
-        lease_until = now() + make_interval(secs => :seconds)
-    WHERE id = (
-        SELECT id FROM pushes
-        WHERE id = :push_id AND state IN ('waiting', 'planning') AND due_at <= now()
-            AND (lease_until IS NULL OR lease_until < now())
-        FOR UPDATE SKIP LOCKED
-    )
-    RETURNING leases
-""")
-
-
-class LeaseLostError(Exception):
-    """Another worker has taken the plan over, because this one was too slow."""
-
-
-async def lease_plan(
-    connection: AsyncConnection, push_id: int, *, lease_seconds: float
-) -> tuple[Push, int] | None:
-    """Take the plan of a due push, unless another worker has it or it is through.
-
-    The second value is the lease's number: the fence against a worker that comes back late.
-    """
-    parameters = {"push_id": push_id, "seconds": lease_seconds}
-    lease = (await connection.execute(_LEASE_PLAN, parameters)).scalar_one_or_none()
-    return None if lease is None else (await get_push(connection, push_id), lease)
-
-
-def _planned_by(push_id: int, lease: int) -> ColumnElement[bool]:
-    """Return the fence: the push is still being planned, and under this lease."""
-    return and_(
-        pushes.c.id == push_id,
-        pushes.c.leases == lease,
-        pushes.c.state == PushState.PLANNING,
-    )
-
-
-async def record_piece(
-    connection: AsyncConnection,
-    push_id: int,
-    *,
-    lease: int,
-    planned_through: int,
-    batch_count: int,
-    devices: int,
-    lease_seconds: float,
-) -> int:
-    """Note how far the plan is and renew its lease; in one transaction with the piece's batches.
-
-    Returns the number of the piece's first batch.
-
-    Raises:
-        LeaseLostError: another worker plans this push now; the transaction must not commit.
-    """
-    statement = (
-        update(pushes)
-        .where(_planned_by(push_id, lease))
-        .values(
-            planned_through=planned_through,
-            batches_planned=pushes.c.batches_planned + batch_count,
-            devices_planned=pushes.c.devices_planned + devices,
-            lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds),
-        )
-        .returning(pushes.c.batches_planned)
-    )
-    planned: int | None = (await connection.execute(statement)).scalar_one_or_none()
-    if planned is None:
-        raise LeaseLostError
-    return planned - batch_count
-
-
-async def finish_plan(connection: AsyncConnection, push_id: int, *, lease: int) -> None:
-    """Note that every device of the audience is in a batch."""
-    statement = (
-        update(pushes)
-        .where(_planned_by(push_id, lease))
-        .values(state=PushState.SENDING, lease_until=None)
-    )
-    await connection.execute(statement)
-
-
-async def renew_plan(
-    connection: AsyncConnection, push_id: int, *, lease: int, lease_seconds: float
-) -> bool:
-    """Renew the plan's lease; False where another worker has taken it over."""
-    statement = (
-        update(pushes)
-        .where(_planned_by(push_id, lease))
-        .values(lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
-    )
-    return (await connection.execute(statement)).rowcount == 1
-
-
-async def give_up_plan(
-    connection: AsyncConnection, push_id: int, *, lease: int, error: str
-) -> None:
-    """End a plan that cannot be finished: what is in batches goes out, and the error is kept."""
-    nothing = pushes.c.batches_planned == 0
-    statement = (
-        update(pushes)
-        .where(_planned_by(push_id, lease))
-        .values(
-            state=case((nothing, PushState.FAILED.value), else_=PushState.SENDING.value),
-            finished_at=case((nothing, func.now())),
-            error=error,
-            lease_until=None,
-        )
-    )
-    await connection.execute(statement)
 
 
 async def close_push(connection: AsyncConnection, push_id: int) -> bool:
@@ -371,7 +281,8 @@ async def complete_pushes(connection: AsyncConnection, *, limit: int) -> Sequenc
     return [row.id for row in await connection.execute(_COMPLETE, {"limit": limit})]
 
 
-def _push(row: RowMapping | dict[str, Any]) -> Push:
+def as_push(row: RowMapping | dict[str, Any]) -> Push:
+    """Return the push in a row of COLUMNS."""
     values = dict(row)
     values["source"] = Source(values["source"])
     values["lane"] = Lane(values["lane"])

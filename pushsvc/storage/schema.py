@@ -10,26 +10,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.clock import Clock
 from pushsvc.remembered import Remembered
+from pushsvc.storage.field_types import (
+    GEO_POINT,
+    RELATION,
+    ClassFields,
+    FieldType,
+    check_room,
+    fresh,
+    refuse_second_place,
+)
+from pushsvc.storage.object_fields import ClassRules, Fields
 from pushsvc.storage.tables import class_fields
 
 #: A type is for ever, so what is remembered is at worst incomplete.
 REMEMBERED_SECONDS: Final = 5.0
-
-GEO_POINT: Final = "GeoPoint"
-RELATION: Final = "Relation"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldType:
-    """What a field holds, under Parse's name: String, Number, ... Pointer, Relation."""
-
-    name: str
-    #: the class that a Pointer or Relation leads to
-    target_class: str | None = None
-
-
-#: field -> type
-ClassFields = Mapping[str, FieldType]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +40,14 @@ class Schema:
         """Return the class's GeoPoint field, of which Parse allows one."""
         fields = self.of(class_name).items()
         return next((name for name, kind in fields if kind.name == GEO_POINT), None)
+
+    def relations_of(self, class_name: str) -> Mapping[str, Mapping[str, str]]:
+        """Return the class's relation fields, as every object of the class shows them."""
+        return {
+            name: {"__type": RELATION, "className": kind.target_class or ""}
+            for name, kind in self.of(class_name).items()
+            if kind.name == RELATION
+        }
 
     def relation(self, class_name: str, name: str) -> str | None:
         """Return the class that a relation field leads to; None where it is no such field."""
@@ -108,6 +110,29 @@ class Schemas:
             return known
         async with self._engine.connect() as connection:
             return self._schemas.put(app_id, await load_schema(connection, app_id))
+
+    async def settle(self, app_id: int, rules: ClassRules, fields: Fields) -> ClassFields:
+        """Have the class's fields take these values; return the types of all of them.
+
+        Where all are known, as nearly always, the database is not asked.
+
+        Raises:
+            InvalidObjectError: 111 a field has another type; 140 there are too many.
+        """
+        schema = await self.of(app_id)
+        known = schema.of(rules.name)
+        new = fresh(rules.name, fields, known, special=rules.types)
+        if not new:
+            return known
+        check_room(rules.name, new, schema.classes)
+        held = await add_fields(self._engine, app_id=app_id, class_name=rules.name, new=new)
+        self.forget(app_id)
+        for name in new.keys() - held.keys():
+            refuse_second_place(name)
+        # Somebody else may have been first, with another type.
+        known = {**known, **held}
+        fresh(rules.name, fields, known, special=rules.types)
+        return known
 
     def forget(self, app_id: int) -> None:
         """Look the app's schema up anew when it is next asked for."""

@@ -254,6 +254,10 @@ pushes = Table(
     Column("source", Text, nullable=False),
     Column("audience", JSONB, nullable=False),
     Column("content", JSONB, nullable=False),
+    # `data`, and the where-clause, as the caller wrote them: JSONB keeps no order of keys, and
+    # _PushStatus shows it. Null in rows of older versions; `query` also where channels say it.
+    Column("payload", Text),
+    Column("query", Text),
     Column("due_at", DateTime(timezone=True), nullable=False),
     _moment("expires_at"),
     # as asked for; shown in _PushStatus

@@ -29,6 +29,7 @@ from pushsvc.model import Json, Recipient
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting.asked import LIMITS, Limits
 from pushsvc.targeting.compile import compile_condition
+from pushsvc.targeting.conditions import Condition
 from pushsvc.targeting.jsonb import Clause
 from pushsvc.targeting.rows import Reader, installation_rows
 from pushsvc.targeting.values import INVALID_QUERY, WhereError
@@ -85,13 +86,13 @@ def criterion(audience: Json, reader: Reader, *, limits: Limits = LIMITS) -> Cri
     return among
 
 
-async def check_patterns(engine: AsyncEngine, audience: Json, *, limits: Limits = LIMITS) -> None:
-    """Have Postgres understand the patterns of an audience, before anybody relies on them.
+async def check_patterns(engine: AsyncEngine, condition: Condition) -> None:
+    """Have Postgres understand the patterns of a condition, before anybody relies on them.
 
     Raises:
         WhereError: 102, one of them is no pattern, or takes too long.
     """
-    patterns = patterns_of(audience_condition(audience, limits=limits))
+    patterns = patterns_of(condition)
     if not patterns:
         return
     each = func.unnest(literal(patterns, ARRAY(Text))).column_valued("pattern")

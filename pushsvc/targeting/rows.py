@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import FromClause, Select, and_, case, column, func, null, or_, select, true
 
+from pushsvc.storage.acl import protected
 from pushsvc.storage.schema import Schema
 from pushsvc.storage.tables import installations, objects
 from pushsvc.targeting import jsonb
@@ -104,6 +105,9 @@ class Rows:
                 return self._special[name](self.table)
             within = _WITHIN[name](self.table) if name in _WITHIN else NOTHING
             return JsonField(within, tuple(rest))
+        if name in protected(self.class_name, is_master=self.reader.is_master):
+            # As if nobody had one: what is not shown cannot be guessed at by queries, either.
+            return JsonField(NOTHING, ())
         related = None if rest else self.relation(name)
         if related is not None:
             return RelationField(related, self.table.c.object_id)

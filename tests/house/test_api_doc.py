@@ -4,7 +4,15 @@ import re
 from pathlib import Path
 
 from pushsvc.api.health import ROUTES as HEALTH
-from pushsvc.api.parse.routes import ROUTES, ROUTES_OF_ONE
+from pushsvc.api.parse.refusals import NOT_OURS
+from pushsvc.api.parse.routes import (
+    CLASS,
+    OBJECT,
+    ROUTES,
+    ROUTES_OF_NAME,
+    ROUTES_OF_ONE,
+    ROUTES_OF_TESTS,
+)
 from pushsvc.api.v1.pushes import router
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -16,20 +24,40 @@ def sections() -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+#: What is told in one section for all, as the same as something else.
+ALIASES = {
+    "/parse/installations": "/parse/installations",
+    "/parse/users": "/parse/users, /parse/roles",
+    "/parse/roles": "/parse/users, /parse/roles",
+    "/parse/classes/_Audience": "/parse/classes/_Audience",
+}
+
+
 def test_every_parse_endpoint_is_told() -> None:
-    """By method and path; `/installations` in one section for all."""
+    """By method and path; what is the same as another path in one section for all."""
     table = {
-        f"{method} /parse/{path}" for path, methods in ROUTES.items() for method in methods
-    } | {
-        f"{method} /parse/{path}/{{objectId}}"
-        for path, methods in ROUTES_OF_ONE.items()
+        f"{method} /parse/{path}{below}"
+        for routes, below in (
+            ({**ROUTES, **ROUTES_OF_TESTS}, ""),
+            (ROUTES_OF_ONE, "/{objectId}"),
+            (ROUTES_OF_NAME, "/{name}"),
+        )
+        for path, methods in routes.items()
         for method in methods
     }
+    table |= {f"{method} /parse/classes/{{className}}" for method in CLASS}
+    table |= {f"{method} /parse/classes/{{className}}/{{objectId}}" for method in OBJECT}
 
-    aliases = {place for place in table if "/parse/installations" in place}
-    assert table - aliases <= set(HEADINGS)
-    for method in ("GET", "POST", "PUT", "DELETE"):
-        assert f"`{method}" in sections()["/parse/installations"]
+    told_together = {place for place in table if any(path in place for path in ALIASES)}
+    assert table - told_together <= set(HEADINGS)
+    for heading in set(ALIASES.values()):
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            assert f"`{method}" in sections()[heading]
+
+
+def test_what_belongs_to_parse_server_is_told() -> None:
+    """Every path that is refused stands on the page."""
+    assert [path for path in NOT_OURS if f"`/{path}`" not in PAGE] == []
 
 
 def test_every_v1_endpoint_is_told() -> None:

@@ -344,6 +344,20 @@ async def test_an_import_stores_every_field(store: Store) -> None:
     assert (second.installation_id, second.badge, second.channels) == (None, 0, None)
 
 
+async def test_an_import_keeps_the_place_in_columns(store: Store) -> None:
+    """As queries look it up; a row without one leaves it as it is."""
+    one = device(installationId=new_id())
+    place = {"__type": "GeoPoint", "latitude": 47.4, "longitude": 8.5}
+    await store.load({**one, "home": place})
+    await store.load({**one, "name": "x"})
+    (row,) = await store.rows()
+    assert (row.latitude, row.longitude, row.custom["home"]) == (47.4, 8.5, place)
+
+    await store.load({**one, "home": {**place, "latitude": 0}})
+    (row,) = await store.rows()
+    assert (row.latitude, row.longitude) == (0, 8.5)
+
+
 async def test_a_second_import_changes_what_it_names(store: Store) -> None:
     """And nothing else; by installation id, or by token where there is none."""
     await store.load(

@@ -19,7 +19,7 @@ from pushsvc.errors import (
 )
 from pushsvc.model import Lane, NewBatch, OnUnknown, OutcomeClass, PushState
 from pushsvc.shaping import body
-from pushsvc.storage import batches, pushes, tables
+from pushsvc.storage import batches, plans, tables
 from tests.integration.conftest import AppRow
 from tests.integration.pushing import (
     Site,
@@ -270,9 +270,9 @@ async def test_a_plan_whose_worker_died_goes_on_at_its_checkpoint(site: Site) ->
     numbers = [await site.install(apns_token()) for _ in range(6)]
     push = await site.push()
     async with site.engine.begin() as connection:
-        leased = await pushes.lease_plan(connection, push.id, lease_seconds=0.1)
+        leased = await plans.lease_plan(connection, push.id, lease_seconds=0.1)
         assert leased is not None
-        await pushes.record_piece(
+        await plans.record_piece(
             connection,
             push.id,
             lease=leased[1],

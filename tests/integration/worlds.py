@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pushsvc.storage.schema import FieldType, Schema
+from pushsvc.storage.field_types import FieldType
+from pushsvc.storage.schema import Schema
 from tests.integration import mongo
 from tests.integration.globe import anywhere, geo
 from tests.integration.mongo import MISSING, Document, fits, without_missing

@@ -43,3 +43,18 @@ def test_another_bad_value_is_shown() -> None:
     """Whoever reads it can find it again."""
     with pytest.raises(SettingsError, match="got 70000"):
         config.load(port=70000)
+
+
+@pytest.mark.parametrize(
+    ("given", "held"), [("/1", "/1"), ("/parse/", "/parse"), ("/api/v1", "/api/v1")]
+)
+def test_a_mount_is_kept_without_a_slash_at_its_end(given: str, held: str) -> None:
+    """So that addresses made of it are right."""
+    assert config.load(parse_mount=given).parse_mount == held
+
+
+@pytest.mark.parametrize("given", ["", "/", "//", "/a//b", "parse", "/v1", "/v1/parse", "/livez"])
+def test_a_mount_that_hides_another_door_is_refused(given: str) -> None:
+    """Or that is no path."""
+    with pytest.raises(SettingsError, match="parse_mount"):
+        config.load(parse_mount=given)

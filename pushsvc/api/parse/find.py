@@ -8,7 +8,7 @@ from typing import Any, Final
 from pushsvc.config import Settings
 from pushsvc.errors import InvalidQueryError
 from pushsvc.model import Json
-from pushsvc.storage.installations import Order
+from pushsvc.storage.ordering import Order
 
 DEFAULT_LIMIT: Final = 100
 INVALID_KEY_NAME: Final = 105
@@ -17,43 +17,88 @@ INVALID_JSON: Final = 107
 INVALID_LIMIT: Final = 117
 INVALID_SKIP: Final = 118
 
-#: Accepted and without effect here: what an installation points to is not included, and there is
-#: one database to read from.
+#: Accepted and without effect here: there is one database to read from.
 IGNORED: Final = frozenset(
     {
-        *("include", "includeAll", "readPreference", "includeReadPreference"),
-        *("subqueryReadPreference", "hint", "comment", "redirectClassNameForKey"),
+        *("readPreference", "includeReadPreference", "subqueryReadPreference"),
+        *("hint", "comment", "redirectClassNameForKey"),
     }
 )
-FIND: Final = frozenset({"where", "skip", "limit", "order", "count", "keys", "excludeKeys"})
+FIND: Final = frozenset(
+    {
+        *("where", "skip", "limit", "order", "count", "keys", "excludeKeys"),
+        *("include", "includeAll"),
+    }
+)
 GET: Final = frozenset(
     {
-        *("keys", "include", "excludeKeys"),
+        *("keys", "include", "includeAll", "excludeKeys"),
         *("readPreference", "includeReadPreference", "subqueryReadPreference"),
     }
 )
 #: Always shown, whatever `keys` says.
 ALWAYS: Final = frozenset({"objectId", "createdAt", "updatedAt", "ACL"})
 
-_FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_KEY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,15}")
+#: Parse Server knows its own columns by these names in an order, too.
+_ALIASES: Final = {"_created_at": "createdAt", "_updated_at": "updatedAt"}
+#: Each is one more pass over what was found; nobody needs to come near.
+MOST_INCLUDES: Final = 32
+INCLUDE_DEPTH: Final = 8
+
+#: The names on the way from an object to a pointer.
+Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
     """Which fields of an object to show."""
 
-    #: None for all
+    #: None for all; a dotted key shows a part of what is included
     wanted: frozenset[str] | None
     unwanted: frozenset[str]
 
     def of(self, shown: Json) -> dict[str, Any]:
         """Return those fields of an object that were asked for."""
+        if self.wanted is None and not self.unwanted:
+            return dict(shown)
+        roots = self.wanted and {key.partition(".")[0] for key in self.wanted}
         return {
             name: value
             for name, value in shown.items()
-            if name in ALWAYS
-            or (name not in self.unwanted and (self.wanted is None or name in self.wanted))
+            if name in ALWAYS or (name not in self.unwanted and (roots is None or name in roots))
         }
+
+    def within(self, path: Path) -> "Keys":
+        """Return which fields of an included object to show; all, unless some are named."""
+        wanted = _below(path, self.wanted or frozenset())
+        return Keys(wanted=wanted or None, unwanted=_below(path, self.unwanted))
+
+
+def _below(path: Path, keys: frozenset[str]) -> frozenset[str]:
+    before = ".".join((*path, ""))
+    return frozenset(key.removeprefix(before) for key in keys if key.startswith(before))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Include:
+    """Which pointers to replace by their objects."""
+
+    paths: frozenset[Path] = frozenset()
+    #: all pointers of the object itself
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What to show of what was found."""
+
+    keys: Keys
+    include: Include
+
+    def of(self, shown: Json) -> dict[str, Any]:
+        """Return those fields of an object without pointers that were asked for."""
+        return self.keys.of(shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +110,12 @@ class Find:
     limit: int
     order: tuple[Order, ...]
     count: bool
-    keys: Keys
+    shown: Shown
+
+    @property
+    def keys(self) -> Keys:
+        """Which fields to show."""
+        return self.shown.keys
 
 
 def parse_find(params: Mapping[str, Any], settings: Settings) -> Find:
@@ -73,7 +123,7 @@ def parse_find(params: Mapping[str, Any], settings: Settings) -> Find:
 
     Raises:
         InvalidQueryError: 102 an unknown parameter, 105 a bad field name, 107 a bad `where`,
-            117 a bad `limit`, 118 a bad `skip`.
+            117 a bad `limit`, 118 a bad `skip`; 102 includes without bounds.
     """
     for name in params:
         if name not in FIND | IGNORED:
@@ -91,8 +141,8 @@ def parse_find(params: Mapping[str, Any], settings: Settings) -> Find:
         skip=skip,
         limit=min(limit, settings.query_result_limit),
         order=_order(params.get("order")),
-        count=params.get("count") not in (None, False, 0, ""),
-        keys=_keys(params),
+        count=_is_true(params.get("count")),
+        shown=_shown(params),
     )
 
 
@@ -100,15 +150,15 @@ def parse_find(params: Mapping[str, Any], settings: Settings) -> Find:
 MOST_ORDER_FIELDS: Final = 32
 
 
-def parse_get(params: Mapping[str, Any]) -> Keys:
-    """Return which fields a get asks for.
+def parse_get(params: Mapping[str, Any]) -> Shown:
+    """Return what a get asks to show.
 
     Raises:
         InvalidQueryError: 102 an unknown parameter.
     """
     if not params.keys() <= GET:
         raise InvalidQueryError("Improper encode of parameter")
-    return _keys(params)
+    return _shown(params)
 
 
 def _number(params: Mapping[str, Any], name: str, *, default: int, code: int) -> int:
@@ -124,21 +174,42 @@ def _order(value: Any) -> tuple[Order, ...]:
         message = f"order names {len(names)} fields; at most {MOST_ORDER_FIELDS} are taken."
         raise InvalidQueryError(message, parse_code=INVALID_KEY_NAME)
     order = tuple(
-        Order(field=name.removeprefix("-"), descending=name.startswith("-"))
+        Order(field=_ALIASES.get(field, field), descending=name.startswith("-"))
         for name in names
-        if name
+        if (field := name.removeprefix("-"))
     )
     for key in order:
-        if not _FIELD.fullmatch(key.field):
+        if not _KEY.fullmatch(key.field):
             message = f"Invalid field name: {key.field[:100]}."
             raise InvalidQueryError(message, parse_code=INVALID_KEY_NAME)
     return order
 
 
-def _keys(params: Mapping[str, Any]) -> Keys:
-    wanted = _names(params.get("keys"))
-    return Keys(wanted=wanted or None, unwanted=_names(params.get("excludeKeys")))
+def _shown(params: Mapping[str, Any]) -> Shown:
+    keys = Keys(
+        wanted=_names(params.get("keys")) or None, unwanted=_names(params.get("excludeKeys"))
+    )
+    names = _names(params.get("include"))
+    # A dotted key means the object that it leads into.
+    parents = {name.rpartition(".")[0] for name in keys.wanted or ()} - {""}
+    paths: set[Path] = set()
+    for name in (names | parents) - {"*"}:
+        path = tuple(name.split("."))
+        # What is on the way is included, too.
+        paths.update(path[:length] for length in range(1, len(path) + 1))
+    if len(paths) > MOST_INCLUDES or max(map(len, paths), default=0) > INCLUDE_DEPTH:
+        message = f"include has at most {MOST_INCLUDES} pointers, {INCLUDE_DEPTH} deep."
+        raise InvalidQueryError(message)
+    everything = "*" in names or _is_true(params.get("includeAll"))
+    return Shown(keys=keys, include=Include(paths=frozenset(paths), everything=everything))
+
+
+def _is_true(value: Any) -> bool:
+    return value not in (None, False, 0, "")
 
 
 def _names(value: Any) -> frozenset[str]:
-    return frozenset(name.strip() for name in str(value).split(",")) if value else frozenset()
+    if not value:
+        return frozenset()
+    names = value if isinstance(value, list) else str(value).split(",")
+    return frozenset(str(name).strip() for name in names) - {""}

@@ -4,28 +4,22 @@ from typing import Any, NoReturn
 
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.find import parse_find, parse_get
+from pushsvc.api.parse.query import compiled
+from pushsvc.api.parse.sent import check_known, check_new
+from pushsvc.api.parse.shown import Showing
 from pushsvc.api.replies import moment
-from pushsvc.errors import ForbiddenError, InvalidInstallationError, NotFoundError
-from pushsvc.model import Json
+from pushsvc.errors import ForbiddenError, NotFoundError
 from pushsvc.storage import installations
-from pushsvc.storage.encoded import mismatch
-from pushsvc.storage.fields import parse_installation_fields
-from pushsvc.storage.installations import Installation, SaveRequest
-from pushsvc.targeting.audience import check_patterns
-from pushsvc.targeting.compile import compile_condition, nearness
-from pushsvc.targeting.rows import Reader, installation_rows
-from pushsvc.targeting.where import nearest_of, parse_where
-
-INVALID_KEY_NAME = 105
+from pushsvc.storage.acl import may
+from pushsvc.storage.field_types import relations_in
+from pushsvc.storage.fields import CLASS_NAME, RULES, parse_installation_fields
+from pushsvc.storage.installations import SaveRequest
+from pushsvc.storage.schema import Schema
 
 
 async def create(call: Call) -> Reply:
     """Create the installation, or update the one that is the same device."""
-    for name in ("objectId", "id"):
-        if name in call.body:
-            raise InvalidInstallationError(
-                f"{name} is an invalid field name.", parse_code=INVALID_KEY_NAME
-            )
+    check_new(CLASS_NAME, call.body)
     saved = await _save(call, object_id=None)
     one = saved.installation
     if not saved.created:
@@ -45,64 +39,78 @@ async def create(call: Call) -> Reply:
 
 async def update(call: Call, object_id: str) -> Reply:
     """Change an installation; say what the body's operations came to."""
-    if call.body.get("objectId", object_id) != object_id:
-        raise InvalidInstallationError(
-            "objectId is an invalid field name.", parse_code=INVALID_KEY_NAME
-        )
+    check_known(CLASS_NAME, call.body, object_id)
     saved = await _save(call, object_id=object_id)
     return Reply(body={"updatedAt": moment(saved.installation.updated_at), **saved.results})
 
 
 async def get(call: Call, object_id: str) -> Reply:
     """Return an installation, unless its ACL hides it."""
-    keys = parse_get(call.params)
+    shown = parse_get(call.params)
     async with call.resources.engine.connect() as connection:
-        one = await installations.get_installation(
-            connection, app_id=call.caller.app.id, object_id=object_id
+        found = await installations.get_installations(
+            connection, app_id=call.caller.app.id, object_ids=[object_id]
         )
-    if one is None or not (call.caller.is_master or installations.may(one, "read")):
+    if not found or not (call.caller.is_master or may(found[0].fields, "read")):
         raise NotFoundError("Object not found.")
-    return Reply(body=keys.of(_shown(one)))
+    (body,) = await _showing(call, await _schema(call)).show(found, shown)
+    return Reply(body=body)
 
 
 async def find(call: Call) -> Reply:
-    """Return the installations that fit a query; for the master key."""
-    if not call.caller.is_master:
+    """Return the installations that fit a query; for the master key, or of one device."""
+    if not (call.caller.is_master or _names_one(call.params.get("where"))):
         _forbid("find")
-    limits = call.resources.limits
     asked = parse_find(call.params, call.resources.settings)
-    condition = parse_where(asked.where, limits=limits)
-    app_id = call.caller.app.id
-    schema = await call.resources.schemas.of(app_id)
-    rows = installation_rows(Reader(app_id=app_id, schema=schema))
-    where, near = rows.are(compile_condition(condition, rows)), nearest_of(condition)
-    await check_patterns(call.resources.engine, {"where": asked.where}, limits=limits)
+    schema, app_id = await _schema(call), call.caller.app.id
+    query = await compiled(call, asked, class_name=CLASS_NAME, schema=schema)
     body: dict[str, Any] = {"results": []}
     async with call.resources.engine.connect() as connection:
-        if asked.limit:
-            found = await installations.find_installations(
+        found = (
+            await installations.find_installations(
                 connection,
                 app_id=app_id,
-                where=where,
-                order=asked.order or ([] if near is None else [nearness(near, rows)]),
+                where=query.where,
+                order=query.order,
                 skip=asked.skip,
                 limit=asked.limit,
             )
-            body["results"] = [asked.keys.of(_shown(one)) for one in found]
+            if asked.limit
+            else []
+        )
         if asked.count:
             body["count"] = await installations.count_installations(
-                connection, app_id=app_id, where=where
+                connection, app_id=app_id, where=query.where
             )
+    body["results"] = await _showing(call, schema).show(found, asked.shown)
     return Reply(body=body)
+
+
+def _names_one(where: Any) -> bool:
+    """Tell whether a query is about one installation that the caller knows already.
+
+    Parse's guide lets clients find by an installation id. By an object id is how SDKs send a get.
+    """
+    if not isinstance(where, dict):
+        return False
+    return any(isinstance(_equal(where.get(name)), str) for name in ("installationId", "objectId"))
+
+
+def _equal(asked: Any) -> Any:
+    return asked.get("$eq") if isinstance(asked, dict) else asked
 
 
 async def delete(call: Call, object_id: str) -> Reply:
     """Delete an installation; for the master key."""
     if not call.caller.is_master:
         _forbid("delete")
+    relations = relations_in((await _schema(call)).of(CLASS_NAME))
     async with call.resources.engine.begin() as connection:
         deleted = await installations.delete_installation(
             connection, app_id=call.caller.app.id, object_id=object_id
+        )
+        await installations.forget_relations(
+            connection, call.caller.app.id, [object_id], fields=relations
         )
     if not deleted:
         raise NotFoundError("Object not found.")
@@ -118,22 +126,24 @@ def _forbid(operation: str) -> NoReturn:
 
 
 async def _save(call: Call, *, object_id: str | None) -> installations.Saved:
-    for name in ("createdAt", "updatedAt"):
-        if isinstance(call.body.get(name), str):
-            mismatch(name, "Date", call.body[name])
+    fields = parse_installation_fields(call.body, creating=object_id is None)
+    app_id = call.caller.app.id
+    types = await call.resources.schemas.settle(app_id, RULES, fields)
     request = SaveRequest(
-        fields=parse_installation_fields(call.body),
+        fields=fields,
         object_id=object_id,
         header_installation_id=call.installation_id,
         is_master=call.caller.is_master,
+        types=types,
     )
-    return await installations.save_installation(call.resources.engine, call.caller.app.id, request)
+    return await installations.save_installation(call.resources.engine, app_id, request)
 
 
-def _shown(one: Installation) -> Json:
-    return {
-        "objectId": one.object_id,
-        "createdAt": moment(one.created_at),
-        "updatedAt": moment(one.updated_at),
-        **one.fields,
-    }
+async def _schema(call: Call) -> Schema:
+    return await call.resources.schemas.of(call.caller.app.id)
+
+
+def _showing(call: Call, schema: Schema) -> Showing:
+    return Showing(
+        resources=call.resources, caller=call.caller, schema=schema, class_name=CLASS_NAME
+    )

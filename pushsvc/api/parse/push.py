@@ -3,16 +3,17 @@
 from typing import Any, Final
 
 from pushsvc import pipeline
+from pushsvc.admission import check_form
 from pushsvc.api.audience import check_channels, fingerprint
+from pushsvc.api.auth import Caller
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.errors import Fault, InvalidPushError, InvalidRequestError
 from pushsvc.model import Json, Source, Submission
+from pushsvc.storage.apps import KeyKind
 
 STATUS_ID: Final = "X-Parse-Push-Status-Id"
 #: Keys that shape the message, beside `data`.
-CONTENT_KEYS: Final = (
-    *("data", "notification", "rawPayload", "collapse_id", "push_type", "priority"),
-)
+SHAPING_KEYS: Final = ("notification", "rawPayload", "collapse_id", "push_type", "priority")
 TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.
 LEGACY_TYPE_KEYS: Final = ("type", "deviceType")
@@ -24,49 +25,135 @@ async def create(call: Call) -> Reply:
     """Store a push; a repeated `X-Parse-Request-Id` finds the one it stored before.
 
     Raises:
-        CallerError: as Parse Server refuses it, in its order; then what the pipeline refuses.
+        CallerError: as Parse Server refuses it, in its order; then as Parse's guide does; then
+            what the pipeline refuses.
     """
-    call.caller.require_master()
-    body = call.body
+    caller, body = call.caller, call.body
+    _check_allowed(caller)
     _check_request_id(call.request_id)
     submission = Submission(
         source=Source.PARSE,
         audience=_audience(body),
-        content={key: body[key] for key in CONTENT_KEYS if key in body},
+        audience_id=_audience_id(body),
+        # Null is missing, and what is missing is refused by the content's own rule.
+        content={"data": _data(body), **{k: body[k] for k in SHAPING_KEYS if k in body}},
         idempotency_key=call.request_id and f"parse:{call.request_id}",
         request_hash=fingerprint(body),
         **{key: _given(body, key) for key in TIME_KEYS},
     )
-    stored = await pipeline.submit_push(call.resources, call.caller.app, submission)
+    check_form(submission)
+    _check_as_in_the_guide(caller, body)
+    stored = await pipeline.submit_push(call.resources, caller.app, submission)
     return Reply(body={"result": True}, headers={STATUS_ID: stored.push.object_id})
 
 
+# ---------------------------------------------------------------- who may send
+
+
+def _check_allowed(caller: Caller) -> None:
+    """Let in the master, and whom the app's settings let in; of several keys the best one counts.
+
+    Raises:
+        MasterKeyRequiredError: where nothing was set, as Parse Server has it.
+        InvalidPushError: where it was set that such keys may not send.
+    """
+    if caller.is_master:
+        return
+    settings = caller.app.settings
+    said = {
+        "rest_push": settings.rest_push if KeyKind.REST in caller.kinds else None,
+        "client_push": settings.client_push if _is_client(caller) else None,
+    }
+    if True in said.values():
+        return
+    for setting, allowed in said.items():
+        if allowed is False:
+            message = (
+                f"Pushes with this key are switched off: the app's setting {setting} is false. "
+                "Send the push from a server, with the master key."
+            )
+            raise InvalidPushError(message)
+    caller.require_master()
+
+
+def _is_client(caller: Caller) -> bool:
+    """Tell whether the caller is a client; so is everybody where the app has no client keys."""
+    return caller.kinds != {KeyKind.REST}
+
+
+def _is_let_in_as_client(caller: Caller) -> bool:
+    by_rest = KeyKind.REST in caller.kinds and caller.app.settings.rest_push is True
+    return not caller.is_master and not by_rest
+
+
+# ---------------------------------------------------------------- what is sent
+
+
+def _data(body: Json) -> Any:
+    data = body.get("data")
+    return {} if data is None else data
+
+
+def _check_as_in_the_guide(caller: Caller, body: Json) -> None:
+    if "where" in body:
+        for key in LEGACY_TYPE_KEYS:
+            if key in body:
+                message = f'"{key}" and a "where" query can not be set at the same time.'
+                raise InvalidPushError(message, field=f"/{key}")
+    if "channels" in body and not isinstance(body["channels"], dict):
+        check_channels(body["channels"])
+    data = _data(body)
+    has_uri = isinstance(data, dict) and data.get("uri") is not None
+    if has_uri and _is_let_in_as_client(caller):
+        message = "A push from a client cannot have a uri. Send it with the master key."
+        raise InvalidPushError(message, field="/data/uri")
+
+
+# ---------------------------------------------------------------- to whom, and when
+
+
 def _audience(body: Json) -> dict[str, Any]:
-    """Parse Server counts a key as present when it is null, too."""
+    """Return channels or a where-clause; nothing where a saved audience says it.
+
+    Parse Server counts a key as present when it is null, too; and it takes operators for channels.
+    """
     if "where" in body and "channels" in body:
         raise InvalidPushError("Channels and query can not be set at the same time.")
+    if "where" in body:
+        return {"where": body["where"]}
+    if isinstance(body.get("channels"), dict):
+        return {"where": {"channels": body["channels"]}}
     if "channels" in body:
-        check_channels(body["channels"])
         return {"channels": body["channels"]}
-    if "where" not in body:
+    if not _audience_id(body):
         message = 'Sending a push requires either "channels" or a "where" query.'
         raise InvalidPushError(message)
-    for key in LEGACY_TYPE_KEYS:
-        if key in body:
-            message = f'"{key}" and a "where" query can not be set at the same time.'
-            raise InvalidPushError(message, field=f"/{key}")
-    return {"where": body["where"]}
+    return {}
+
+
+def _audience_id(body: Json) -> str | None:
+    """Return the id of a saved audience; what JavaScript calls false is none."""
+    given = body.get("audience_id")
+    if given and not isinstance(given, str):
+        message = "audience_id must be the objectId of an audience."
+        raise InvalidPushError(message, field="/audience_id")
+    return given or None
 
 
 def _given(body: Json, key: str) -> Any:
-    if key in body and body[key] is None:
-        text = (
-            "expiration_interval must be a number greater than 0"
-            if key == "expiration_interval"
-            else "null is not valid time."
-        )
-        raise InvalidPushError(text, field=f"/{key}")
-    return body.get(key)
+    """Return a time; Parse Server counts it as present when it is null, too."""
+    # No number and no text: it is refused as any other that is none, in its turn.
+    return _NULL if key in body and body[key] is None else body.get(key)
+
+
+class _Null:
+    """JSON's null where it is a value, and a wrong one."""
+
+    def __str__(self) -> str:
+        return "null"
+
+
+_NULL: Final = _Null()
 
 
 def _check_request_id(request_id: str | None) -> None:

@@ -1,121 +1,153 @@
 """`_PushStatus`: pushes as Parse shows them, to the master key."""
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.api.parse.call import Call, Reply
-from pushsvc.api.parse.find import Find, parse_find, parse_get
+from pushsvc.api.parse.find import parse_find, parse_get
 from pushsvc.api.replies import moment
-from pushsvc.errors import ForbiddenError, InvalidQueryError, NotFoundError
-from pushsvc.model import Counts, Json, Outcome, Push, PushState
+from pushsvc.errors import ForbiddenError, NotFoundError
+from pushsvc.model import Counts, Json, Outcome
 from pushsvc.stats import tally
-from pushsvc.storage import pushes
+from pushsvc.storage import push_statuses, pushes
+from pushsvc.storage.push_statuses import PushStatus
 
-#: Our states in Parse's words; `waiting` is `scheduled` until it is due.
-STATUSES: Final[Mapping[PushState, str]] = {
-    PushState.WAITING: "pending",
-    PushState.PLANNING: "running",
-    PushState.SENDING: "running",
-    PushState.DONE: "succeeded",
-    PushState.FAILED: "failed",
-}
 #: Parse knows sent and failed. A double is not counted: its device got the push.
 FAILED_OUTCOMES: Final = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.EXPIRED, Outcome.CANCELLED)
-#: The rows are listed in this order, and may be asked for in it.
-NEWEST_FIRST: Final = "createdAt"
-#: Pushes loaded at once: each comes with its whole audience, of which only a line is shown.
-SLICE: Final = 100
+#: The one change of a push that its caller makes; all else follows from what happens to it.
+CANCELLED: Final = {"status": "cancelled"}
 
 
 async def get(call: Call, object_id: str) -> Reply:
     """Return one push."""
-    if not call.caller.is_master:
-        _forbid("get")
+    _require_master(call, "get")
     keys = parse_get(call.params)
     async with call.resources.engine.connect() as connection:
-        push = await pushes.find_push(connection, app_id=call.caller.app.id, object_id=object_id)
-        if push is None:
+        found = await push_statuses.find_status(
+            connection, app_id=call.caller.app.id, object_id=object_id
+        )
+        if found is None:
             raise NotFoundError("Object not found.")
-        counts = await pushes.counts_of(connection, push)
-    return Reply(body=keys.of(shown(push, counts, now=call.resources.clock.now())))
+        counts = await pushes.counts_of(connection, found.push)
+    return Reply(body=keys.of(shown(found, counts)))
 
 
 async def find(call: Call) -> Reply:
-    """Return pushes, newest first; `where` may name one by its objectId."""
-    if not call.caller.is_master:
-        _forbid("find")
+    """Return the pushes of the last days that fit a query."""
+    _require_master(call, "find")
     asked = parse_find(call.params, call.resources.settings)
-    _check_order(asked)
-    now = call.resources.clock.now()
+    app_id, days = call.caller.app.id, call.resources.settings.push_history_days
     rows: list[Json] = []
     async with call.resources.engine.connect() as connection:
-        async for found in _slices(connection, call, asked):
-            counts = await pushes.counts_of_all(connection, found)
-            rows += [asked.keys.of(shown(push, counts[push.id], now=now)) for push in found]
-    return Reply(body={"results": rows})
+        async for found in push_statuses.find_statuses(
+            connection,
+            app_id=app_id,
+            days=days,
+            where=asked.where,
+            order=asked.order,
+            skip=asked.skip,
+            limit=asked.limit,
+        ):
+            counts = await pushes.counts_of_all(connection, [one.push for one in found])
+            rows += [asked.keys.of(shown(one, counts[one.push.id])) for one in found]
+        body: dict[str, Any] = {"results": rows}
+        if asked.count:
+            body["count"] = await push_statuses.count_statuses(
+                connection, app_id=app_id, days=days, where=asked.where
+            )
+    return Reply(body=body)
 
 
-def _forbid(operation: str) -> None:
-    message = (
-        f"Clients aren't allowed to perform the {operation} operation on the _PushStatus "
-        "collection."
-    )
+async def create(call: Call) -> NoReturn:
+    """Refuse: a push is made by sending it."""
+    _require_master(call, "create")
+    message = "A _PushStatus cannot be created: send a push, and it is there."
     raise ForbiddenError(message)
 
 
-def _check_order(asked: Find) -> None:
-    if asked.count:
-        raise InvalidQueryError("_PushStatus cannot be counted.")
-    newest_first = all(key.field == NEWEST_FIRST and key.descending for key in asked.order)
-    if not newest_first:
-        raise InvalidQueryError(f"_PushStatus can only be ordered by -{NEWEST_FIRST}.")
+async def update(call: Call, object_id: str) -> Reply:
+    """Call a push off that waits for its time; nothing else of it can be changed.
 
-
-async def _slices(
-    connection: AsyncConnection, call: Call, asked: Find
-) -> AsyncIterator[Sequence[Push]]:
-    """Yield the pushes asked for, up to SLICE at a time; what is skipped is not kept."""
+    Raises:
+        ForbiddenError: another change, or the push has begun.
+        NotFoundError: there is no such push.
+    """
+    _require_master(call, "update")
+    if call.body != CANCELLED:
+        message = (
+            "A _PushStatus follows from what happens to the push. It takes one change, "
+            '{"status": "cancelled"}, while nothing was sent.'
+        )
+        raise ForbiddenError(message)
     app_id = call.caller.app.id
-    if asked.where:
-        object_id = asked.where.get("objectId")
-        if len(asked.where) > 1 or not isinstance(object_id, str):
-            raise InvalidQueryError("_PushStatus can only be queried by objectId.")
-        one = await pushes.find_push(connection, app_id=app_id, object_id=object_id)
-        yield ([one] if one else [])[asked.skip : asked.skip + asked.limit]
-        return
-    before: int | None = None
-    end = asked.skip + asked.limit
-    for first in range(0, end, SLICE):
-        size = min(SLICE, end - first)
-        found = await pushes.list_pushes(connection, app_id=app_id, before=before, limit=size)
-        yield found[max(0, asked.skip - first) :]
-        if len(found) < size:
-            return
-        before = found[-1].id
+    async with call.resources.engine.begin() as connection:
+        cancelled = await push_statuses.cancel_push(connection, app_id=app_id, object_id=object_id)
+        if cancelled is None:
+            await _refuse_begun(connection, app_id=app_id, object_id=object_id, what="cancelled")
+    assert cancelled is not None
+    return Reply(body={"updatedAt": moment(cancelled)})
 
 
-def shown(push: Push, counts: Counts, *, now: datetime) -> Json:
+async def delete(call: Call, object_id: str) -> Reply:
+    """Delete a push that waits for its time; it never goes out.
+
+    Raises:
+        ForbiddenError: the push has begun.
+        NotFoundError: there is no such push.
+    """
+    _require_master(call, "delete")
+    app_id = call.caller.app.id
+    async with call.resources.engine.begin() as connection:
+        if not await push_statuses.delete_push(connection, app_id=app_id, object_id=object_id):
+            await _refuse_begun(connection, app_id=app_id, object_id=object_id, what="deleted")
+    return Reply(body={})
+
+
+async def _refuse_begun(
+    connection: AsyncConnection, *, app_id: int, object_id: str, what: str
+) -> NoReturn:
+    if await pushes.find_push(connection, app_id=app_id, object_id=object_id) is None:
+        raise NotFoundError("Object not found.")
+    message = f"The push can no longer be {what}: its sending has begun, or is over."
+    raise ForbiddenError(message)
+
+
+def _require_master(call: Call, operation: str) -> None:
+    if not call.caller.is_master:
+        message = (
+            f"Clients aren't allowed to perform the {operation} operation on the _PushStatus "
+            "collection."
+        )
+        raise ForbiddenError(message)
+
+
+# ---------------------------------------------------------------- what is shown
+
+
+def shown(status: PushStatus, counts: Counts) -> Json:
     """Return a push in the shape of Parse's `_PushStatus`."""
+    push = status.push
     seen = {
         "objectId": push.object_id,
         "createdAt": moment(push.created_at),
-        "updatedAt": moment(push.finished_at or push.started_at or push.created_at),
+        "updatedAt": moment(status.updated_at),
         "pushTime": push.push_time,
         "source": "rest",
-        "query": orjson.dumps(_query(push.audience)).decode(),
-        "payload": orjson.dumps(push.content.get("data", {})).decode(),
+        "query": status.query or _text(_query(push.audience)),
+        "payload": status.payload or _text(push.content["data"]),
         "pushHash": push.push_hash,
-        "status": _status(push, now=now),
+        "status": status.status,
         "ACL": {},
         "numSent": 0,
         **_counted("Sent", {t: _sum(c, (Outcome.SENT,)) for t, c in counts.items()}),
         **_counted("Failed", {t: _sum(c, FAILED_OUTCOMES) for t, c in counts.items()}),
     }
+    if status.status == "running" and status.open_batches:
+        seen["count"] = status.open_batches
     if push.expires_at is not None:
         seen["expiry"] = math.floor(push.expires_at.timestamp() * 1000)
     if push.expiration_interval is not None:
@@ -125,10 +157,8 @@ def shown(push: Push, counts: Counts, *, now: datetime) -> Json:
     return seen
 
 
-def _status(push: Push, *, now: datetime) -> str:
-    if push.state is PushState.WAITING and push.due_at > now:
-        return "scheduled"
-    return STATUSES[push.state]
+def _text(value: Json) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _query(audience: Json) -> Json:

@@ -25,6 +25,11 @@ def read(cursor: str) -> int:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != KEY_BYTES or raw[0] & 0x80:
-        text = "The cursor is not one of ours: take `next_cursor` of the page before."
-        raise InvalidRequestError([Fault("?cursor", "invalid_value", text)])
+        raise foreign()
     return int.from_bytes(raw)
+
+
+def foreign() -> InvalidRequestError:
+    """Return the error that says that a cursor is none of ours, or of another list."""
+    text = "The cursor is not one of ours: take `next_cursor` of the page before."
+    return InvalidRequestError([Fault("?cursor", "invalid_value", text)])

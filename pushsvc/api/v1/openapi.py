@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import pushsvc
 from pushsvc.api.replies import JSON, PROBLEM
 from pushsvc.api.v1.bodies import NewPush
-from pushsvc.api.v1.views import Problem, PushPage, PushView
+from pushsvc.api.v1.views import OpensPage, Problem, PushPage, PushView
 
 PATH: Final = "/v1/openapi.json"
 _REF: Final = "#/components/schemas/{model}"
@@ -19,6 +19,7 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (NewPush, "validation"),
     (PushView, "serialization"),
     (PushPage, "serialization"),
+    (OpensPage, "serialization"),
     (Problem, "serialization"),
 )
 

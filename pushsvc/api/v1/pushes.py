@@ -3,24 +3,27 @@
 import difflib
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from pushsvc import pipeline
 from pushsvc.api.audience import fingerprint
 from pushsvc.api.body import read_object
-from pushsvc.api.replies import json_response
+from pushsvc.api.replies import json_response, moment
 from pushsvc.api.v1 import cursor as cursors
 from pushsvc.api.v1.bodies import NewPush, parse_new_push
 from pushsvc.api.v1.openapi import reply_docs, request_docs
-from pushsvc.api.v1.views import PushPage, PushView, shown
+from pushsvc.api.v1.views import OpensPage, PushPage, PushView, shown
 from pushsvc.errors import Fault, InvalidRequestError, NotFoundError
-from pushsvc.model import App, Lane, OnUnknown, Source, Submission
+from pushsvc.model import App, Lane, OnUnknown, Push, Source, Submission
 from pushsvc.resources import Resources
 from pushsvc.storage import pushes
 from pushsvc.storage.apps import Scope
+from pushsvc.storage.opens import hours_of, opens_of
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
@@ -53,11 +56,11 @@ async def create(request: Request) -> Response:
     headers = {"Location": f"/v1/pushes/{stored.push.object_id}"}
     if not stored.replayed:
         # No further query: what is stored must not be answered with an error.
-        return json_response(shown(stored.push, {}), status=202, headers=headers)
-    async with resources.engine.connect() as connection:
-        counts = await pushes.counts_of(connection, stored.push)
+        return json_response(shown(stored.push, {}, opens=0), status=202, headers=headers)
     headers[REPLAYED] = "true"
-    return json_response(shown(stored.push, counts), status=202, headers=headers)
+    async with resources.engine.connect() as connection:
+        (row,) = await _rows(connection, [stored.push])
+    return json_response(row, status=202, headers=headers)
 
 
 @router.get("", summary="List pushes", responses=reply_docs(200, PushPage))
@@ -66,15 +69,20 @@ async def find(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
-    """Return the app's pushes, newest first, with what came of them so far."""
+    """Return the app's pushes of the last days, newest first, and what came of them so far."""
     resources, app = await _enter(request, Scope.READ)
     _check_names(request, ("limit", "cursor"))
     before = None if cursor is None else cursors.read(cursor)
     async with resources.engine.connect() as connection:
-        found = await pushes.list_pushes(connection, app_id=app.id, before=before, limit=limit + 1)
+        found = await pushes.list_pushes(
+            connection,
+            app_id=app.id,
+            days=resources.settings.push_history_days,
+            before=before,
+            limit=limit + 1,
+        )
         page = found[:limit]
-        counts = await pushes.counts_of_all(connection, page)
-    rows = [shown(push, counts[push.id]) for push in page]
+        rows = await _rows(connection, page)
     more = cursors.write(page[-1].id) if len(found) > limit else None
     return json_response({"pushes": rows, "next_cursor": more})
 
@@ -85,12 +93,56 @@ async def get(request: Request, push_id: str) -> Response:
     resources, app = await _enter(request, Scope.READ)
     _check_names(request, ())
     async with resources.engine.connect() as connection:
-        push = None
-        if _OBJECT_ID.fullmatch(push_id):
-            push = await pushes.find_push(connection, app_id=app.id, object_id=push_id)
-        if push is None:
-            raise NotFoundError("There is no such push.")
-        return json_response(shown(push, await pushes.counts_of(connection, push)))
+        (row,) = await _rows(connection, [await _push(connection, app, push_id)])
+    return json_response(row)
+
+
+@router.get("/{push_id}/opens", summary="See its opens", responses=reply_docs(200, OpensPage))
+async def find_opens(
+    request: Request,
+    push_id: str,
+    *,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> Response:
+    """Return the hours in which a push was opened, oldest first, with their opens."""
+    resources, app = await _enter(request, Scope.READ)
+    _check_names(request, ("limit", "cursor"))
+    after = None if cursor is None else _hour(cursors.read(cursor))
+    async with resources.engine.connect() as connection:
+        push = await _push(connection, app, push_id)
+        found = await hours_of(connection, push.id, after=after, limit=limit + 1)
+    page = found[:limit]
+    more = cursors.write(int(page[-1].hour.timestamp())) if len(found) > limit else None
+    rows = [{"hour": moment(one.hour), "opens": one.opens} for one in page]
+    return json_response({"hours": rows, "next_cursor": more})
+
+
+def _hour(seconds: int) -> datetime:
+    """Return the hour of a cursor.
+
+    Raises:
+        InvalidRequestError: it is of another list.
+    """
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise cursors.foreign() from None
+
+
+async def _push(connection: AsyncConnection, app: App, object_id: str) -> Push:
+    push = None
+    if _OBJECT_ID.fullmatch(object_id):
+        push = await pushes.find_push(connection, app_id=app.id, object_id=object_id)
+    if push is None:
+        raise NotFoundError("There is no such push.")
+    return push
+
+
+async def _rows(connection: AsyncConnection, some: Sequence[Push]) -> list[dict[str, Any]]:
+    counts = await pushes.counts_of_all(connection, some)
+    opened = await opens_of(connection, [push.id for push in some])
+    return [shown(push, counts[push.id], opens=opened[push.id]) for push in some]
 
 
 async def _enter(request: Request, scope: Scope) -> tuple[Resources, App]:

@@ -49,6 +49,7 @@ class PushView(BaseModel):
     counts: OpenCountsView
     by_device_type: dict[str, CountsView]
     classes: dict[str, int]
+    opens: int
     error: str | None
 
 
@@ -58,6 +59,24 @@ class PushPage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     pushes: list[PushView]
+    next_cursor: str | None
+
+
+class HourView(BaseModel):
+    """How often a push was opened in one hour."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hour: str
+    opens: int
+
+
+class OpensPage(BaseModel):
+    """The hours in which a push was opened, oldest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hours: list[HourView]
     next_cursor: str | None
 
 
@@ -86,8 +105,8 @@ class Problem(BaseModel):
     request_id: str
 
 
-def shown(push: Push, counts: Counts) -> dict[str, Any]:
-    """Return a push as `PushView` describes it."""
+def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
+    """Return a push as `PushView` describes it; `opens` is how often it was opened."""
     totals = tally.total(counts)
     words = _words(totals)
     return {
@@ -108,6 +127,7 @@ def shown(push: Push, counts: Counts) -> dict[str, Any]:
         "counts": {**words, "open": max(0, push.devices - sum(words.values()))},
         "by_device_type": {t: _words(classes) for t, classes in sorted(counts.items())},
         "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n},
+        "opens": opens,
         "error": push.error,
     }
 

@@ -25,7 +25,7 @@ from pushsvc.embedded.lock import Lock
 from pushsvc.model import App, GatewayName
 from pushsvc.resources import Resources
 from pushsvc.storage import credentials, migrate
-from pushsvc.storage.fields import Fields, parse_installation_row
+from pushsvc.storage.fields import RULES, Fields, parse_installation_row
 from pushsvc.storage.installation_import import import_installations
 
 #: Each has servers of its own; more at once than this is no demonstration any more.
@@ -126,7 +126,9 @@ async def populate(resources: Resources, count: int, *, seed: int, bar: Progress
         task = bar.add_task("installations", total=count)
         rows: list[Fields] = []
         for body in fleet.devices(count, seed=seed):
-            rows.append(parse_installation_row(body))
+            row = parse_installation_row(body)
+            await resources.schemas.settle(app.id, RULES, row)
+            rows.append(row)
             if len(rows) == IMPORT_ROWS:
                 await _write(resources, app, rows)
                 bar.advance(task, len(rows))

@@ -19,6 +19,7 @@ from tests.integration.conftest import AppRow
 #: Small, so that a test can go over them.
 BODY_LIMIT_BYTES = 300_000
 DEVICES_LIMIT = 50
+BATCH_LIMIT = 5
 START_SECONDS = 20
 
 
@@ -66,6 +67,23 @@ def server(servers: tuple[str, str], secret_key: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def strict_server(servers: tuple[str, str], secret_key: str) -> Iterator[str]:
+    """The URL of an API for a suite's tests: `/1` its only mount, short texts, small batches."""
+    settings = Settings(
+        database_url=servers[0],
+        redis_url=servers[1],
+        secret_key=SecretStr(secret_key),
+        port=0,
+        parse_mount="/1",
+        parse_error_texts="short",
+        parse_batch_limit=BATCH_LIMIT,
+        allow_reset=True,
+    )
+    with running(settings) as url:
+        yield url
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What came back."""
@@ -92,6 +110,7 @@ class Api:
     session: aiohttp.ClientSession
     url: str
     row: AppRow
+    mount: str = "/parse"
 
     async def call(self, method: str, path: str, **request: Any) -> Answer:
         """Send a request as it is."""
@@ -119,7 +138,7 @@ class Api:
     ) -> Answer:
         application = {"X-Parse-Application-Id": self.row.app.application_id}
         headers = application | key | request.pop("headers", {})
-        return await self.call(method, f"/parse{path}", headers=headers, **request)
+        return await self.call(method, f"{self.mount}{path}", headers=headers, **request)
 
 
 @pytest.fixture
@@ -127,3 +146,10 @@ async def api(server: str, app_row: AppRow) -> AsyncIterator[Api]:
     """A client of a fresh app."""
     async with aiohttp.ClientSession() as session:
         yield Api(session=session, url=server, row=app_row)
+
+
+@pytest.fixture
+async def strict_api(strict_server: str, app_row: AppRow) -> AsyncIterator[Api]:
+    """A client of a fresh app on the other API."""
+    async with aiohttp.ClientSession() as session:
+        yield Api(session=session, url=strict_server, row=app_row, mount="/1")

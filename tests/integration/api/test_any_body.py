@@ -20,6 +20,7 @@ scalars = (
 keys = st.text() | st.sampled_from(
     [
         *("$in", "$eq", "$exists", "$or", "$and", "__type", "__op", "amount", "objects", "iso"),
+        *("className", "ops", "latitude", "longitude", "coordinates", "*", "read"),
         *("alert", "badge", "channels", "deviceToken", "objectId", "token", "device_type"),
     ]
 )
@@ -43,7 +44,16 @@ def replaced(base: dict[str, Any], *names: str) -> st.SearchStrategy[dict[str, A
 
 PUSH = {"where": {}, "data": {"alert": "hello"}}
 DEVICE = {"deviceType": "ios", "installationId": "one"}
+OBJECT = {"name": "x", "ACL": {}, "field": 1}
 FIND = {"_method": "GET", "count": 1}
+AUDIENCE = {"name": "x", "query": "{}"}
+#: Of these few fields can be asked, each by column.
+FOUND = ("/parse/classes/_PushStatus", "/parse/push_audiences", "/parse/classes/_Audience")
+asked = st.sampled_from(["objectId", "name", "status", "createdAt", "expiry", "timesUsed"])
+signs = st.sampled_from(["$eq", "$ne", "$in", "$nin", "$lt", "$gte", "$exists", "__type", "iso"])
+dates = moments.map(lambda iso: {"__type": "Date", "iso": iso})
+operands = values | dates | st.lists(values | dates, max_size=3)
+clauses = st.dictionaries(asked, operands | st.dictionaries(signs, operands, max_size=2))
 TIMES = ("push_time", "expiration_time", "expiration_interval")
 SHAPES = ("data", "notification", "collapse_id", "push_type", "priority")
 bodies = st.one_of(
@@ -59,13 +69,33 @@ bodies = st.one_of(
         replaced(DEVICE, "deviceToken", "channels", "badge", "timeZone", "custom", "ACL"),
     ),
     st.tuples(
-        st.just("/parse/installations"), replaced(FIND, "where", "order", "limit", "skip", "keys")
+        st.sampled_from(["/parse/classes/Team", "/parse/users", "/parse/roles"]),
+        replaced(OBJECT, "field", "name", "ACL", "more"),
+    ),
+    st.tuples(
+        st.just("/parse/classes/Team"),
+        replaced(FIND, "where", "order", "include", "keys", "excludeKeys", "count"),
+    ),
+    st.tuples(
+        st.sampled_from([*FOUND, "/parse/installations"]),
+        replaced(FIND, "where", "order", "limit", "skip", "keys"),
+    ),
+    st.tuples(st.sampled_from(FOUND), clauses.map(lambda where: {**FIND, "where": where})),
+    st.tuples(st.just("/parse/push"), replaced(PUSH, "audience_id")),
+    st.tuples(st.just("/parse/push_audiences"), replaced(AUDIENCE, "name", "query", "ACL")),
+    st.tuples(
+        st.just("/parse/push_audiences"),
+        values.map(json.dumps).map(lambda query: {**AUDIENCE, "query": query}),
+    ),
+    st.tuples(
+        st.just("/parse/events/AppOpened"),
+        replaced({"push_hash": "x"}, "push_hash", "push_id", "at", "dimensions"),
     ),
 )
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(bodies)
 async def test_no_body_is_answered_with_a_5xx(api: Api, request_: tuple[str, Any]) -> None:

@@ -25,6 +25,7 @@ async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
         ("post", "/v1/pushes"),
         ("get", "/v1/pushes"),
         ("get", "/v1/pushes/{push_id}"),
+        ("get", "/v1/pushes/{push_id}/opens"),
     }
 
 
@@ -43,7 +44,7 @@ async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None
                 yield from references(part)
 
     found = {reference.removeprefix("#/components/schemas/") for reference in references(document)}
-    assert {"NewPush", "PushView", "PushPage", "Problem"} <= found
+    assert {"NewPush", "PushView", "PushPage", "OpensPage", "Problem"} <= found
     assert found <= set(schemas)
 
 

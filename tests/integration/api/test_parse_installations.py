@@ -1,10 +1,15 @@
 """`_Installation` over HTTP."""
 
+import asyncio
+import json
 import uuid
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from pushsvc.resources import Resources
+from pushsvc.storage.tables import installations
 from tests.integration.api.conftest import Api
 
 IOS: dict[str, Any] = {"deviceType": "ios", "deviceToken": "ab" * 32}
@@ -141,7 +146,7 @@ async def test_a_token_can_be_taken_away(api: Api, unset: Any) -> None:
         ({"createdAt": "2030-01-01T00:00:00Z"}, 111, "expected Date but got String"),
         ({"a": {"b.c": 1}}, 121, "Nested keys should not contain"),
         ({"a": {"__op": "Divide"}}, 108, "The Divide operator is not supported yet."),
-        ({"a": {"__op": "Increment", "amount": "1"}}, 111, "incrementing must provide a number"),
+        ({"a": {"__op": "Increment", "amount": "1"}}, 107, "incrementing must provide a number"),
         ({"appName": {"__op": "Increment", "amount": 1}}, 111, "expected String but got Number"),
         ({"a": {"__type": "GeoPoint", "latitude": 91, "longitude": 0}}, 111, "not a valid GeoPoi"),
         ({"a": {"__type": "Date", "iso": "soon"}}, 111, "not a valid Date"),
@@ -349,3 +354,164 @@ async def test_a_get_takes_no_query(api: Api) -> None:
     answer = await api.client("GET", f"{CLASS}/abcdefghij", params={"where": "{}"})
 
     assert (answer.status, answer.body["code"]) == (400, 102)
+
+
+# ---------------------------------------------------------------- beyond the master key
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        lambda one: {"installationId": one["installationId"]},
+        lambda one: {"installationId": {"$eq": one["installationId"]}, "deviceType": "ios"},
+        lambda one: {"objectId": one["objectId"]},
+    ],
+)
+async def test_a_client_finds_the_one_that_it_knows(api: Api, pin: Any) -> None:
+    """By its installation id, as the guide lets it; by its object id, as SDKs send a get."""
+    await create(api, **IOS)
+    object_id = await create(api, **IOS | {"deviceToken": "other"}, name="x")
+    one = (await api.client("GET", f"{CLASS}/{object_id}")).body
+
+    answer = await api.client("GET", CLASS, params={"where": json.dumps(pin(one)), "count": "1"})
+
+    assert answer.body == {"results": [one], "count": 1}
+
+
+async def test_a_find_by_an_id_is_subject_to_the_acl(api: Api) -> None:
+    """What is hidden is not found, and not counted."""
+    same = {"installationId": new_id(), **IOS}
+    await create(api, **same, ACL={})
+    where = json.dumps({"installationId": same["installationId"]})
+
+    answer = await api.client("GET", CLASS, params={"where": where, "count": "1"})
+
+    assert answer.body == {"results": [], "count": 0}
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {},
+        {"deviceType": "ios"},
+        {"installationId": {"$ne": "x"}},
+        {"installationId": {"$in": ["x"]}},
+        {"installationId": {"$exists": True}},
+        {"installationId": None},
+        {"installationId": {"$select": {"query": {"className": "Team"}, "key": "name"}}},
+        {"$or": [{"installationId": "x"}]},
+    ],
+)
+async def test_a_client_finds_no_others(api: Api, where: dict[str, Any]) -> None:
+    """119 in Parse's words, unless the query is about one by equality."""
+    answer = await api.client("GET", CLASS, params={"where": json.dumps(where)})
+
+    assert (answer.status, answer.body["code"]) == (400, 119)
+    assert "find operation on the installation collection." in answer.body["error"]
+
+
+async def test_24_parallel_creates_of_one_installation_leave_one(api: Api) -> None:
+    """Over HTTP, with an unknown field each; all are told the same object."""
+    body = {**IOS, "installationId": new_id(), "teams": ["x"]}
+    send = [api.client("POST", CLASS, json=body | {f"field{n}": n}) for n in range(24)]
+
+    answers = await asyncio.gather(*send)
+
+    assert sorted(answer.status for answer in answers) == [200] * 23 + [201]
+    assert len({answer.body["objectId"] for answer in answers}) == 1
+    (row,) = (await api.master("GET", CLASS)).body["results"]
+    assert {row[f"field{n}"] for n in range(24)} == set(range(24))
+
+
+# ---------------------------------------------------------------- types and operations
+
+
+async def test_a_custom_field_keeps_its_type(api: Api) -> None:
+    """Across installations; special fields have their own rules."""
+    await create(api, **IOS, score=1)
+
+    answer = await api.client("POST", CLASS, json={**IOS, "installationId": "x", "score": "1"})
+
+    text = "schema mismatch for _Installation.score; expected Number but got String"
+    assert answer.body == {"code": 111, "error": text}
+
+
+async def test_dotted_keys_change_parts(api: Api) -> None:
+    """Of custom fields, and of the special ones that have parts."""
+    uris = {"_Default": "https://db5.notify.windows.com/?token=a"}
+    object_id = await create(api, deviceType="winrt", channelUris=uris, prefs={"n": 1})
+    body = {
+        "prefs.n": {"__op": "Increment", "amount": 1},
+        "channelUris.tile": "https://db5.notify.windows.com/?token=b",
+    }
+
+    answer = await api.client("PUT", f"{CLASS}/{object_id}", json=body)
+
+    assert answer.body["prefs"] == {"n": 2}
+    one = (await api.client("GET", f"{CLASS}/{object_id}")).body
+    assert (set(one["channelUris"]), one["prefs"]) == ({"_Default", "tile"}, {"n": 2})
+    for bad, code in (
+        ({"channelUris.tile": 1}, 111),
+        ({"badge.a": 1}, 111),
+        ({"deviceToken.a": "x"}, 111),
+        ({"channels.0": "1st"}, 112),
+        ({"channels": {"__op": "AddUnique", "objects": ["1st"]}}, 112),
+    ):
+        refused = await api.client("PUT", f"{CLASS}/{object_id}", json=bad)
+        assert (refused.status, refused.body["code"]) == (400, code), bad
+
+
+async def test_an_installation_includes_what_it_points_to(api: Api) -> None:
+    """In a get, and in a find with keys of what is included."""
+    user = (await api.master("POST", "/users", json={"username": "a", "age": 3})).body["objectId"]
+    owner = {"__type": "Pointer", "className": "_User", "objectId": user}
+    object_id = await create(api, **IOS, user=owner)
+
+    one = await api.client("GET", f"{CLASS}/{object_id}", params={"include": "user"})
+    found = await api.master("GET", CLASS, params={"keys": "user.username"})
+
+    assert (one.body["user"]["__type"], one.body["user"]["age"]) == ("Object", 3)
+    (row,) = found.body["results"]
+    assert row["user"]["username"] == "a"
+    assert "age" not in row["user"]
+    assert "deviceType" not in row
+
+
+async def test_only_the_master_includes_installations(api: Api) -> None:
+    """A pointer shows no more of a device than its owner's app may see."""
+    object_id = await create(api, **IOS)
+    phone = {"__type": "Pointer", "className": "_Installation", "objectId": object_id}
+    await api.master("POST", "/classes/Sale", json={"phone": phone})
+    params = {"include": "phone"}
+
+    (by_client,) = (await api.client("GET", "/classes/Sale", params=params)).body["results"]
+    (by_master,) = (await api.master("GET", "/classes/Sale", params=params)).body["results"]
+
+    assert "phone" not in by_client
+    assert by_master["phone"]["deviceToken"] == IOS["deviceToken"]
+
+
+async def test_a_header_finds_and_is_never_stored(api: Api) -> None:
+    """Parse's rule for `X-Parse-Installation-Id`."""
+    header = {"X-Parse-Installation-Id": new_id()}
+
+    answer = await api.client("POST", CLASS, json=IOS, headers=header)
+
+    one = await api.client("GET", f"{CLASS}/{answer.body['objectId']}")
+    assert "installationId" not in one.body
+
+
+async def test_the_place_of_an_installation_is_kept_in_columns(
+    api: Api, resources: Resources
+) -> None:
+    """As queries look it up; and a second one is refused."""
+    point = {"__type": "GeoPoint", "latitude": 47.4, "longitude": 8.5}
+    object_id = await create(api, **IOS, home=point)
+    kept = select(installations.c.latitude, installations.c.longitude)
+
+    async with resources.engine.connect() as connection:
+        row = (await connection.execute(kept.where(installations.c.object_id == object_id))).one()
+    second = await api.client("PUT", f"{CLASS}/{object_id}", json={"away": point})
+
+    assert tuple(row) == (47.4, 8.5)
+    assert second.body["code"] == 111

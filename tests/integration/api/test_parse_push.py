@@ -1,10 +1,19 @@
 """`POST {mount}/push`."""
 
+import asyncio
 import uuid
-from typing import Any
 
 import pytest
+from sqlalchemy import func, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pushsvc import pipeline
+from pushsvc.api.parse.envelope import KEY_HEADERS
+from pushsvc.model import Json
+from pushsvc.resources import Resources
+from pushsvc.storage import pushes
+from pushsvc.storage.apps import KeyKind, create_key
+from pushsvc.storage.tables import api_keys, apps
 from tests.integration.api.conftest import Api
 
 DATA = {"data": {"alert": "hello"}}
@@ -33,66 +42,155 @@ async def test_the_alias_is_a_mount_too(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "error"),
+    ("channels", "query", "expected"),
     [
-        (
-            {"where": {}, "channels": [], **DATA},
-            115,
-            "Channels and query can not be set at the same time.",
-        ),
-        (
-            DATA,
-            115,
-            'Sending a push requires either "channels" or a "where" query.',
-        ),
-        ({"where": {}, "type": "ios", **DATA}, 115, '"type" and a "where" query'),
-        ({"channels": ["news"]}, 115, 'A push needs "data"'),
-        ({"channels": ["news"], "data": {}}, 115, 'A push needs "data"'),
-        ({"channels": "news", **DATA}, 134, "channels must be an array"),
-        ({"channels": [1], **DATA}, 134, "channels must be an array"),
-        ({"channels": ["1st"], **DATA}, 112, "Invalid channel name: 1st."),
-        ({"where": None, **DATA}, 107, "You cannot use null as a query parameter."),
-        ({"where": {"a": {"$foo": 1}}, **DATA}, 107, "bad constraint: $foo"),
-        ({"where": {"$or": 1}, **DATA}, 102, "Bad $or format"),
-        ({"where": {"a": {"$regex": "("}}, **DATA}, 102, "Invalid $regex value for query"),
-        ({"where": {}, "push_time": None, **DATA}, 115, "null is not valid time."),
-        ({"where": {}, "push_time": "soon", **DATA}, 115, "soon is not valid time."),
-        ({"where": {}, "push_time": 1_000_000_000, **DATA}, 152, "lies in the past"),
-        ({"where": {}, "expiration_time": "x", **DATA}, 115, "x is not valid time."),
-        (
-            {"where": {}, "expiration_interval": "60", **DATA},
-            115,
-            "expiration_interval must be a number greater than 0",
-        ),
-        (
-            {"where": {}, "expiration_interval": None, **DATA},
-            115,
-            "expiration_interval must be a number greater than 0",
-        ),
-        (
-            {"where": {}, "expiration_interval": 1, "expiration_time": 2e9, **DATA},
-            115,
-            "Both expiration_time and expiration_interval cannot be set",
-        ),
-        ({"where": {}, "data": {"badge": "many"}}, 115, "badge"),
+        ({"$in": ["a", "b"]}, '{"channels":{"$in":["a","b"]}}', 2),
+        ({"$all": ["a", "b"]}, '{"channels":{"$all":["a","b"]}}', 1),
+        ({"$nin": ["a"]}, '{"channels":{"$nin":["a"]}}', 1),
+        ({"$in": []}, '{"channels":{"$in":[]}}', 0),
     ],
 )
-async def test_a_bad_push_is_refused_as_parse_refuses_it(
-    api: Api, body: dict[str, Any], code: int, error: str
+async def test_channels_may_be_asked_by_operator(
+    api: Api,
+    database: AsyncEngine,
+    resources: Resources,
+    *,
+    channels: Json,
+    query: str,
+    expected: int,
 ) -> None:
-    """Status 400, the code and the text of the guide or of Parse Server; never a 5xx."""
-    answer = await api.master("POST", "/push", json=body)
+    """As Parse Server allows: it is a query over channels, and an empty list is nobody."""
+    subscribed = {1: ["a", "b"], 2: ["a"], 3: ["c"]}
+    for number, names in subscribed.items():
+        token = f"{number:064x}"
+        device = {"deviceType": "ios", "deviceToken": token, "channels": names}
+        await api.client("POST", "/installations", json=device)
 
-    assert (400, code) == (answer.status, answer.body["code"])
-    assert error in answer.body["error"]
+    answer = await api.master("POST", "/push", json={"channels": channels, **DATA})
+
+    assert answer.status == 200, answer.body
+    object_id = answer.headers[HEADER]
+    status = await api.master("GET", f"/classes/_PushStatus/{object_id}")
+    assert status.body["query"] == query
+    async with database.connect() as connection:
+        push = await pushes.find_push(connection, app_id=api.row.app.id, object_id=object_id)
+    assert push is not None
+    await pipeline.plan_push(resources, push.id)
+    async with database.connect() as connection:
+        planned = await pushes.get_push(connection, push.id)
+    assert planned.devices == expected
+
+
+# ---------------------------------------------------------------- without the master key
+
+
+async def allow(database: AsyncEngine, api: Api, **settings: bool) -> None:
+    """Set the app's settings, before its first call."""
+    async with database.begin() as connection:
+        statement = update(apps).where(apps.c.id == api.row.app.id).values(settings=settings)
+        await connection.execute(statement)
+
+
+async def with_keys(database: AsyncEngine, api: Api, *kinds: KeyKind) -> dict[str, str]:
+    """Headers with a new key of each kind."""
+    names = {kind: header.decode() for header, kind in KEY_HEADERS.items()}
+    headers = {"X-Parse-Application-Id": api.row.app.application_id}
+    async with database.begin() as connection:
+        for kind in kinds:
+            _, headers[names[kind]] = await create_key(connection, api.row.app, kind=kind)
+    return headers
 
 
 async def test_only_the_master_sends(api: Api) -> None:
-    """A client's key is refused with 403 and without a code."""
+    """Where nothing else was set: 403 and no code, in Parse Server's words."""
     answer = await api.client("POST", "/push", json={"where": {}, **DATA})
 
     assert answer.status == 403
     assert answer.body == {"error": "unauthorized: master key is required"}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "settings", "status"),
+    [
+        ([KeyKind.REST], {"client_push": True}, 403),
+        ([KeyKind.REST], {"rest_push": True}, 200),
+        ([KeyKind.REST], {"rest_push": False, "client_push": True}, 400),
+        ([KeyKind.JAVASCRIPT], {"rest_push": True}, 403),
+        ([KeyKind.JAVASCRIPT], {"client_push": True}, 200),
+        ([KeyKind.JAVASCRIPT], {"client_push": False}, 400),
+        ([KeyKind.CLIENT], {"client_push": True}, 200),
+        ([KeyKind.WINDOWS], {"client_push": True}, 200),
+        ([KeyKind.REST, KeyKind.CLIENT], {"rest_push": False, "client_push": True}, 200),
+        ([KeyKind.REST, KeyKind.CLIENT], {"rest_push": True, "client_push": False}, 200),
+        ([KeyKind.REST, KeyKind.CLIENT], {"rest_push": False}, 400),
+        ([KeyKind.MASTER], {"rest_push": False, "client_push": False}, 200),
+    ],
+)
+async def test_the_app_says_who_else_sends(
+    api: Api,
+    database: AsyncEngine,
+    *,
+    kinds: list[KeyKind],
+    settings: dict[str, bool],
+    status: int,
+) -> None:
+    """Clients by `client_push`, REST by `rest_push`; of several keys the best one counts."""
+    await allow(database, api, **settings)
+    headers = await with_keys(database, api, *kinds)
+
+    answer = await api.call("POST", "/parse/push", json={"where": {}, **DATA}, headers=headers)
+
+    assert answer.status == status, answer.body
+    if status == 400:
+        assert answer.body["code"] == 115
+        forbidding = "rest_push" if settings.get("rest_push") is False else "client_push"
+        assert f"setting {forbidding} is false" in answer.body["error"]
+    if status == 403:
+        assert answer.body == {"error": "unauthorized: master key is required"}
+
+
+@pytest.mark.parametrize(("client_push", "status"), [(None, 403), (False, 400), (True, 200)])
+async def test_who_needs_no_key_is_a_client(
+    api: Api, database: AsyncEngine, *, client_push: bool | None, status: int
+) -> None:
+    """An app without client keys lets everybody in by its id; not to push."""
+    async with database.begin() as connection:
+        statement = update(api_keys).where(api_keys.c.app_id == api.row.app.id)
+        await connection.execute(statement.values(revoked_at=func.now()))
+    if client_push is not None:
+        await allow(database, api, client_push=client_push)
+    headers = {"X-Parse-Application-Id": api.row.app.application_id}
+
+    answer = await api.call("POST", "/parse/push", json={"where": {}, **DATA}, headers=headers)
+
+    assert answer.status == status, answer.body
+
+
+@pytest.mark.parametrize(
+    ("kinds", "status"),
+    [
+        ([KeyKind.CLIENT], 400),
+        ([KeyKind.JAVASCRIPT], 400),
+        ([KeyKind.REST], 200),
+        ([KeyKind.MASTER], 200),
+    ],
+)
+async def test_a_client_sends_no_uri(
+    api: Api, database: AsyncEngine, *, kinds: list[KeyKind], status: int
+) -> None:
+    """It would open where the client likes on other people's devices: 115 (ClientPushWithURI)."""
+    await allow(database, api, client_push=True, rest_push=True)
+    headers = await with_keys(database, api, *kinds)
+    body = {"where": {}, "data": {"alert": "hello", "uri": "https://example.com"}}
+
+    answer = await api.call("POST", "/parse/push", json=body, headers=headers)
+
+    assert answer.status == status, answer.body
+    if status == 400:
+        assert (answer.body["code"], "uri" in answer.body["error"]) == (115, True)
+
+
+# ---------------------------------------------------------------- once
 
 
 async def test_a_repeated_request_id_pushes_once(api: Api) -> None:
@@ -104,6 +202,24 @@ async def test_a_repeated_request_id_pushes_once(api: Api) -> None:
 
     assert (first.status, again.status) == (200, 200)
     assert first.headers[HEADER] == again.headers[HEADER]
+    listed = await api.master("GET", "/classes/_PushStatus")
+    assert len(listed.body["results"]) == 1
+
+
+async def test_of_many_at_once_one_pushes(api: Api, database: AsyncEngine) -> None:
+    """Twenty repeats that overtake each other, from a client: one push, and all name it."""
+    await allow(database, api, rest_push=True)
+    headers = {"X-Parse-Request-Id": str(uuid.uuid4())}
+
+    answers = await asyncio.gather(
+        *(
+            api.client("POST", "/push", json={"where": {}, **DATA}, headers=headers)
+            for _ in range(20)
+        )
+    )
+
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.headers[HEADER] for answer in answers}) == 1
     listed = await api.master("GET", "/classes/_PushStatus")
     assert len(listed.body["results"]) == 1
 

@@ -1,10 +1,10 @@
 """How Parse SDKs wrap their requests: keys, methods and bodies wherever they put them."""
 
-import base64
 import json
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from tests.integration.api.conftest import BODY_LIMIT_BYTES, Api
 
@@ -65,58 +65,6 @@ async def test_android_sends_parameters_as_text(api: Api) -> None:
     assert len(answer.body["results"]) == 1
 
 
-@pytest.mark.parametrize("scheme", ["Basic", "basic"])
-async def test_basic_authentication_with_the_master_key(api: Api, scheme: str) -> None:
-    """User: the application id; password: the key."""
-    pair = f"{api.row.app.application_id}:{api.row.master_key}"
-    headers = {"Authorization": f"{scheme} {base64.b64encode(pair.encode()).decode()}"}
-
-    answer = await api.call("GET", CLASS, headers=headers)
-
-    assert answer.status == 200
-
-
-@pytest.mark.parametrize(
-    "authorization", ["Basic", "Basic !", "Basic " + base64.b64encode(b"\xff").decode()]
-)
-async def test_broken_basic_authentication_is_no_key(api: Api, authorization: str) -> None:
-    """403, as with every wrong key."""
-    answer = await api.call("GET", CLASS, headers={"Authorization": authorization})
-
-    assert (answer.status, answer.body) == (403, {"error": "unauthorized"})
-
-
-async def test_wrong_keys_are_refused_without_a_code(api: Api) -> None:
-    """No app, an unknown app, no key, a wrong key, a key of another kind: all the same."""
-    application = {"X-Parse-Application-Id": api.row.app.application_id}
-    for headers in (
-        {},
-        {"X-Parse-Application-Id": "nobody", "X-Parse-Master-Key": api.row.master_key},
-        application,
-        application | {"X-Parse-REST-API-Key": "wrong"},
-        application | {"X-Parse-Javascript-Key": api.row.rest_key},
-        application | {"X-Parse-Master-Key": api.row.rest_key},
-    ):
-        answer = await api.call("GET", CLASS, headers=headers)
-
-        assert (answer.status, answer.body) == (403, {"error": "unauthorized"}), headers
-
-
-async def test_keys_in_the_body_must_be_text(api: Api) -> None:
-    """Anything else is no key."""
-    answer = await api.call("POST", CLASS, json=ids(api, _MasterKey={"$ne": ""}, **IOS))
-
-    assert (answer.status, answer.body) == (403, {"error": "unauthorized"})
-
-
-async def test_with_a_known_app_in_the_header_the_body_gives_no_rights(api: Api) -> None:
-    """The master key in the body is then a field like any other, and a bad one."""
-    headers = {"X-Parse-Application-Id": api.row.app.application_id}
-    body = {"_MasterKey": api.row.master_key, **IOS}
-
-    assert (await api.call("POST", CLASS, json=body, headers=headers)).status == 403
-
-
 @pytest.mark.parametrize(
     ("data", "error"),
     [
@@ -165,7 +113,7 @@ async def test_a_body_over_the_limit_is_not_read(api: Api, *, announced: bool) -
         ("POST", "/nothing/here", 404),
         ("GET", "/push", 405),
         ("PATCH", "/installations", 405),
-        ("POST", "/classes/_PushStatus", 405),
+        ("PUT", "/classes/_PushStatus", 405),
     ],
 )
 async def test_an_unknown_route_is_json_without_a_code(
@@ -176,29 +124,6 @@ async def test_an_unknown_route_is_json_without_a_code(
 
     assert (status, ["error"]) == (answer.status, list(answer.body))
     assert (status == 405) == ("Allow" in answer.headers)
-
-
-async def test_browsers_may_call_from_everywhere(api: Api) -> None:
-    """Every reply says so, errors too; the SDK splits the exposed headers at ", "."""
-    preflight = await api.call("OPTIONS", "/parse/push")
-    refused = await api.call("POST", "/parse/push")
-
-    assert (preflight.status, refused.status) == (200, 403)
-    for answer in (preflight, refused):
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert (
-            answer.headers["Access-Control-Expose-Headers"]
-            == "X-Parse-Job-Status-Id, X-Parse-Push-Status-Id"
-        )
-    assert preflight.headers["Access-Control-Allow-Methods"] == "GET,PUT,POST,DELETE,OPTIONS"
-    assert "X-Parse-Request-Id" in preflight.headers["Access-Control-Allow-Headers"]
-
-
-async def test_health_needs_no_key(api: Api) -> None:
-    """As Parse Server answers it."""
-    answer = await api.call("GET", "/parse/health")
-
-    assert (answer.status, answer.body) == (200, {"status": "ok"})
 
 
 async def test_the_header_installation_id_finds_and_is_not_stored(api: Api) -> None:
@@ -217,3 +142,224 @@ async def test_the_header_installation_id_finds_and_is_not_stored(api: Api) -> N
     assert made.body["objectId"] == answer.body["objectId"]
     row = await api.client("GET", f"/installations/{new.body['objectId']}")
     assert "installationId" not in row.body
+
+
+@pytest.mark.parametrize("method", ["PATCH", "FOO", "", 5, None, {"$ne": 1}])
+async def test_a_method_that_there_is_not_is_told(api: Api, method: Any) -> None:
+    """107, with those that there are."""
+    answer = await api.master("POST", "/installations", json={"_method": method, **IOS})
+
+    assert (answer.status, answer.body["code"]) == (400, 107)
+    assert answer.body["error"] == "_method must be one of GET, POST, PUT, DELETE."
+
+
+async def test_a_method_that_the_path_does_not_take_is_405(api: Api) -> None:
+    """In the body as in the request line."""
+    answer = await api.master("POST", "/push", json={"_method": "GET"})
+
+    assert (answer.status, list(answer.body)) == (405, ["error"])
+    assert answer.headers["Allow"] == "POST"
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+async def test_a_form_is_a_body(api: Api) -> None:
+    """As `curl -d` sends it: values are JSON where they are, and credentials are always text."""
+    form = {
+        "_ApplicationId": api.row.app.application_id,
+        "_MasterKey": api.row.master_key,
+        "deviceType": "android",
+        "installationId": '"17"',
+        "channels": '["Giants", "Zürich"]',
+        "badge": "3",
+    }
+
+    made = await api.call("POST", CLASS, data=form)
+    found = await api.master("GET", "/installations", data={"where": '{"badge": 3}', "limit": "1"})
+
+    assert made.status == 400, "the channel has a name that none can have"
+    assert made.body["code"] == 112
+    made = await api.call("POST", CLASS, data=form | {"channels": '["Giants"]'})
+    assert made.status == 201
+    assert found.body == {"results": []}
+    found = await api.master("GET", "/installations", data={"where": '{"badge": 3}', "limit": "1"})
+    [row] = found.body["results"]
+    assert (row["installationId"], row["channels"]) == ("17", ["Giants"])
+
+
+async def test_credentials_of_digits_are_text_in_a_form(api: Api) -> None:
+    """A key of digits is not read as a number, and so is merely wrong."""
+    form = {"_ApplicationId": "17", "_MasterKey": "18", "deviceType": "ios"}
+
+    answer = await api.call("POST", CLASS, data=form)
+
+    assert (answer.status, answer.body) == (403, {"error": "unauthorized"})
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b'{"a": "b=c', "The body is not JSON"),
+        (b"deviceType", "The body is not JSON"),
+        (b"a=%ff", "not UTF-8"),
+        (b"a=%00", "U+0000"),
+        (b'a="%5Cu0000"', "U+0000"),
+        (b"a=" + b"[" * 300 + b"]" * 300, "nested too deeply"),
+        (b"&".join([b"a=1"] * 1_001), "more than 1000 fields"),
+    ],
+)
+async def test_a_broken_form_is_400_without_a_code(api: Api, data: bytes, error: str) -> None:
+    """What begins like JSON is JSON, whatever its type: curl calls everything a form."""
+    answer = await api.master("POST", "/push", data=data, headers={"Content-Type": FORM})
+
+    assert (answer.status, list(answer.body)) == (400, ["error"])
+    assert error in answer.body["error"]
+
+
+@pytest.mark.parametrize("kind", [FORM, "text/plain", "image/png", ""])
+async def test_json_is_json_whatever_its_type(api: Api, kind: str) -> None:
+    """The JavaScript SDK says text/plain, curl that it is a form."""
+    data = json.dumps({**IOS, "installationId": "=&"})
+
+    answer = await api.master("POST", "/installations", data=data, headers={"Content-Type": kind})
+
+    assert answer.status == 201
+
+
+async def test_parameters_come_in_the_query_or_in_the_body(api: Api) -> None:
+    """A GET may have both, and the query string counts; of a PUT and a POST it says nothing."""
+    made = await api.master("POST", "/installations?where=[", json=IOS)
+    path = f"/installations/{made.body['objectId']}"
+    await api.master("PUT", f"{path}?x=1", json={"badge": 2})
+
+    both = await api.master(
+        "GET",
+        "/installations",
+        params={"limit": "1"},
+        json={"where": {"badge": 2}, "limit": 0, "count": 1},
+    )
+
+    assert [row["badge"] for row in both.body["results"]] == [2]
+    assert both.body["count"] == 1
+
+
+async def test_a_parameter_nested_too_deeply_is_refused(api: Api) -> None:
+    """In the query string as in a body."""
+    where = '{"a":' * 300 + "1" + "}" * 300
+
+    answer = await api.master("GET", "/installations", params={"where": where})
+
+    assert (answer.status, list(answer.body)) == (400, ["error"])
+
+
+async def test_a_head_is_a_get_without_a_body(api: Api) -> None:
+    """As HTTP has it."""
+    made = await api.master("POST", "/installations", json=IOS)
+
+    answer = await api.master("HEAD", f"/installations/{made.body['objectId']}")
+
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+
+
+@pytest.mark.parametrize("mount", ["/parse", "/1"])
+async def test_both_mounts_are_the_same(api: Api, mount: str) -> None:
+    """And a location is under the one that was asked."""
+    headers = {
+        "X-Parse-Application-Id": api.row.app.application_id,
+        "X-Parse-Master-Key": api.row.master_key,
+    }
+
+    made = await api.call("POST", f"{mount}/installations", json=IOS, headers=headers)
+
+    where = made.headers["Location"]
+    assert where == f"{mount}/classes/_Installation/{made.body['objectId']}"
+    assert (await api.call("GET", where, headers=headers)).status == 200
+
+
+async def test_the_alias_may_be_the_only_mount(strict_api: Api) -> None:
+    """`/1` as the mount leaves nothing at `/parse`."""
+    assert (await strict_api.master("POST", "/installations", json=IOS)).status == 201
+    other = await strict_api.call("GET", "/parse/health")
+    assert (other.status, other.body["code"]) == (404, "unknown_route")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("OPTIONS", "/parse/anything"),
+        ("OPTIONS", "/1"),
+        ("GET", "/parse/health"),
+        ("GET", "/1/health"),
+        ("GET", "/parse"),
+        ("GET", "/parse/"),
+        ("GET", "/parse/nothing"),
+        ("GET", "/1/installations/%00"),
+        ("GET", "/parse/%zz%ff"),
+        ("GET", "/parse/installations?where=%ff%zz"),
+        ("POST", "/parse/batch"),
+        ("POST", "/parse/functions/hello"),
+        ("TRACE", "/parse/push"),
+        ("PROPFIND", "/parse"),
+        ("PATCH", "/1/push"),
+        ("HEAD", "/parse/nothing"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+async def test_every_reply_is_json_that_browsers_may_read(
+    api: Api, method: str, path: str, *, known: bool
+) -> None:
+    """Under both mounts, errors too, whoever asks; exactly Parse Server's headers, each once."""
+    headers = {"X-Parse-Application-Id": api.row.app.application_id}
+    if known:
+        headers["X-Parse-Master-Key"] = api.row.master_key
+
+    url = URL(api.url + path, encoded=True)
+    async with api.session.request(method, url, headers=headers) as answer:
+        assert answer.status < 500
+        for name, value in CORS.items():
+            assert answer.headers.getall(name) == [value]
+        if method != "OPTIONS":
+            assert answer.headers["Content-Type"] == "application/json"
+
+
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET,PUT,POST,DELETE,OPTIONS",
+    "Access-Control-Allow-Headers": "X-Parse-Master-Key, X-Parse-REST-API-Key, "
+    "X-Parse-Javascript-Key, X-Parse-Application-Id, X-Parse-Client-Version, "
+    "X-Parse-Session-Token, X-Requested-With, X-Parse-Revocable-Session, X-Parse-Request-Id, "
+    "Content-Type, Pragma, Cache-Control",
+    "Access-Control-Expose-Headers": "X-Parse-Job-Status-Id, X-Parse-Push-Status-Id",
+}
+
+
+async def test_another_door_is_not_open_to_browsers(api: Api) -> None:
+    """`/v1` has keys that no page should have."""
+    answer = await api.v1("GET", "/v1/pushes")
+
+    assert not set(CORS) & set(answer.headers)
+
+
+async def test_refusals_have_long_texts_unless_they_are_to_be_short(
+    api: Api, strict_api: Api
+) -> None:
+    """`parse_error_texts`: short is Parse Server 9, which tells nobody why."""
+    find = "/classes/_Installation"
+    collection = (
+        "Clients aren't allowed to perform the find operation on the installation collection."
+    )
+
+    for one, of_find, of_push in (
+        (api, collection, "unauthorized: master key is required"),
+        (strict_api, "Permission denied", "Permission denied"),
+    ):
+        found = await one.client("GET", find)
+        pushed = await one.client("POST", "/push", json={"where": {}, "data": {"alert": "x"}})
+        nobody = await one.call("GET", f"{one.mount}{find}")
+        missing = await one.client("GET", f"{find}/abcdefghij")
+        assert found.status == 400
+        assert found.body == {"code": 119, "error": of_find}
+        assert (pushed.status, pushed.body) == (403, {"error": of_push})
+        assert (nobody.status, nobody.body) == (403, {"error": "unauthorized"})
+        assert missing.body == {"code": 101, "error": "Object not found."}

@@ -274,6 +274,24 @@ def test_bad_lines_are_told_up_to_a_bound(pushsvc: Pushsvc, name: str, tmp_path:
     assert len(ended.err.splitlines()) == 21
 
 
+def test_an_import_keeps_the_types_of_fields(pushsvc: Pushsvc, name: str, tmp_path: Path) -> None:
+    """A line whose value has another type than the field is a bad one."""
+    file = tmp_path / "in.ndjson"
+    scores = (1, "2", 3)
+    bodies = [{"deviceType": "ios", "deviceToken": f"{n}", "score": n} for n in scores]
+    file.write_text("\n".join(map(json.dumps, bodies)))
+
+    ended = pushsvc("installation", "import", str(file), "--app", name, "--json")
+
+    assert (ended.json["inserted"], ended.json["rejected"]) == (2, 1)
+    assert ended.json["errors"] == [
+        {
+            "line": 2,
+            "reason": "schema mismatch for _Installation.score; expected Number but got String",
+        }
+    ]
+
+
 def test_an_import_of_good_lines_ends_well(pushsvc: Pushsvc, name: str, tmp_path: Path) -> None:
     """Exit status 0 says that every line was taken."""
     file = tmp_path / "in.ndjson"

@@ -7,7 +7,7 @@ import pytest
 from pushsvc.api.parse.find import parse_find, parse_get
 from pushsvc.config import Settings
 from pushsvc.errors import InvalidQueryError
-from pushsvc.storage.installations import Order
+from pushsvc.storage.ordering import Order
 
 SETTINGS = Settings()
 
@@ -65,7 +65,7 @@ def test_what_has_no_effect_is_accepted() -> None:
         ({"limit": None}, 117),
         ({"skip": "x"}, 118),
         ({"skip": 10_001}, 118),
-        ({"order": "a.b"}, 105),
+        ({"order": "a..b"}, 105),
         ({"order": "--a"}, 105),
         ({"order": ",".join(f"a{n}" for n in range(2_000))}, 105),
     ],
@@ -84,3 +84,39 @@ def test_a_get_shows_the_keys_that_are_asked_for() -> None:
     shown = keys.of({"objectId": "x", "createdAt": "y", "a": 1, "b": 2, "c": 3})
 
     assert shown == {"objectId": "x", "createdAt": "y", "a": 1}
+
+
+def test_a_dotted_key_shows_a_part_of_what_is_included() -> None:
+    """The object on the way is included, with this field alone."""
+    shown = parse_find(
+        {"keys": "team.name,score", "excludeKeys": "score,team.logo"}, SETTINGS
+    ).shown
+
+    assert shown.include.paths == {("team",)}
+    assert shown.keys.of({"team": {}, "score": 1, "x": 1}) == {"team": {}}
+    within = shown.keys.within(("team",))
+    assert within.of({"objectId": "a", "name": "A", "city": "B"}) == {"objectId": "a", "name": "A"}
+    assert shown.keys.within(("team", "owner")).of({"name": "A"}) == {"name": "A"}
+
+
+def test_an_include_includes_what_is_on_the_way() -> None:
+    """And `*`, or `includeAll`, all that an object points to."""
+    include = parse_get({"include": "a.b.c, d"}).include
+    assert include.paths == {("a",), ("a", "b"), ("a", "b", "c"), ("d",)}
+    assert not include.everything
+    assert parse_get({"include": "*"}).include.everything
+    assert parse_get({"includeAll": True}).include.everything
+
+
+@pytest.mark.parametrize("include", [".".join("abcdefghi"), ",".join(f"a{n}" for n in range(33))])
+def test_an_include_has_a_bound(include: str) -> None:
+    """102: too deep, or too many."""
+    with pytest.raises(InvalidQueryError, match="include has at most"):
+        parse_get({"include": include})
+
+
+def test_an_order_knows_parses_own_columns() -> None:
+    """By the names that they have in Parse Server's database."""
+    assert parse_find({"order": "-_created_at"}, SETTINGS).order == (
+        Order(field="createdAt", descending=True),
+    )

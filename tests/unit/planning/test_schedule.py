@@ -83,6 +83,24 @@ def test_absolute_times_are_understood_in_every_form(push_time: object) -> None:
         pytest.param({"expiration_interval": False}, "expiration_interval", 115, id="false"),
         pytest.param({"expiration_interval": float("inf")}, "expiration_interval", 138, id="inf"),
         pytest.param(
+            {"expiration_interval": 1_440_226_800_000},
+            "expiration_interval",
+            138,
+            id="a moment for an interval, as in the guide's sample",
+        ),
+        pytest.param(
+            {"expiration_interval": 0, "push_time": "soon"},
+            "expiration_interval",
+            115,
+            id="the expiry is looked at first",
+        ),
+        pytest.param(
+            {"expiration_time": "2026-03-01T11:00:00Z", "push_time": "soon"},
+            "push_time",
+            115,
+            id="malformed comes before impossible",
+        ),
+        pytest.param(
             {"expiration_interval": 60, "expiration_time": "2026-03-01T13:00:00Z"},
             "expiration_interval",
             115,
@@ -107,6 +125,7 @@ def test_an_interval_counts_from_the_moment_the_push_is_due() -> None:
 
     assert found.expires_at == NOW + HOUR + timedelta(seconds=90)
     assert found.expiration_interval == 90
+    assert resolve(expiration_interval=10 * 365 * 86_400).expires_at is not None
 
 
 offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -46,8 +46,8 @@ def test_good_content(content: dict[str, Any]) -> None:
         pytest.param({}, "/data", "needs", id="no data"),
         pytest.param({"data": None}, "/data", "needs", id="null data"),
         pytest.param({"data": {}}, "/data", "needs", id="empty data"),
-        pytest.param({"data": "Hi"}, "/data", "needs", id="data is text"),
-        pytest.param({"data": [1]}, "/data", "needs", id="data is a list"),
+        pytest.param({"data": "Hi"}, "/data", "object", id="data is text"),
+        pytest.param({"data": [1]}, "/data", "object", id="data is a list"),
         pytest.param({"data": {"alert": 5}}, "/data/alert", "string or an object", id="alert"),
         pytest.param({"data": {"alert": ["a"]}}, "/data/alert", "string or", id="alert list"),
         pytest.param({"data": {"title": {"a": 1}}}, "/data/title", "string", id="title"),
@@ -94,3 +94,19 @@ def test_bad_content(content: dict[str, Any], field: str, words: str) -> None:
     assert field == caught.value.field
     assert words in caught.value.message
     assert str(caught.value) == f"{field}: {caught.value.message}"
+
+
+def test_empty_data_passes_where_it_is_not_required() -> None:
+    """By the setting; it must be an object all the same."""
+    check_content({"data": {}}, data_required=False)
+    wrong: list[dict[str, Any]] = [{}, {"data": None}, {"data": []}]
+    for content in wrong:
+        with pytest.raises(ContentError):
+            check_content(content, data_required=False)
+
+
+def test_a_notification_is_content() -> None:
+    """Beside it `data` may be empty, but it must be an object."""
+    check_content({"data": {}, "notification": {"title": "Hi"}})
+    with pytest.raises(ContentError):
+        check_content({"data": "Hi", "notification": {"title": "Hi"}})

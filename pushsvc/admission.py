@@ -1,0 +1,103 @@
+"""What a push must be to be stored: its form, its content, its audience, its times."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from pushsvc.errors import (
+    InvalidExpirationError,
+    InvalidPushError,
+    InvalidPushTimeError,
+    InvalidQueryError,
+)
+from pushsvc.model import App, Json, Schedule, Submission
+from pushsvc.planning import schedule
+from pushsvc.resources import Resources
+from pushsvc.shaping import body
+from pushsvc.storage import audiences
+from pushsvc.targeting import audience
+from pushsvc.targeting.values import WhereError
+from pushsvc.targeting.where import audience_condition
+
+#: As large as an object of Parse's may be.
+QUERY_BYTES: Final = 131_072
+
+
+def check_form(submission: Submission) -> None:
+    """Check what Parse Server checks, in its order: malformed times, then the badge.
+
+    Raises:
+        InvalidPushError: 115, in Parse Server's words.
+    """
+    with _told():
+        schedule.read_times(submission)
+        if isinstance(submission.content.get("data"), dict):
+            body.badge_change(submission.content)
+
+
+async def admitted(
+    resources: Resources, app: App, submission: Submission
+) -> tuple[Submission, Schedule]:
+    """Return the submission with its audience in full, and when it is due.
+
+    Raises:
+        CallerError: what is wrong with it, and in which field.
+    """
+    check_form(submission)
+    with _told():
+        required = resources.settings.push_data_required
+        body.check_content(submission.content, data_required=required)
+    if submission.audience_id is not None and not submission.audience:
+        where = await _saved(resources, app, submission.audience_id)
+        submission = replace(submission, audience={"where": where})
+    if "devices" not in submission.audience:
+        await check_audience(resources, submission.audience)
+    with _told():
+        return submission, schedule.resolve(submission, now=resources.clock.now())
+
+
+async def check_audience(resources: Resources, wanted: Json) -> None:
+    """Check an audience of channels or of a where-clause as far as that goes without asking it.
+
+    Raises:
+        InvalidPushError: the query is too large.
+        InvalidQueryError: it cannot be understood.
+    """
+    if "where" in wanted and len(orjson.dumps(wanted["where"])) > QUERY_BYTES:
+        raise InvalidPushError("The query is larger than 128 KB.", field="/where")
+    with _told():
+        condition = audience_condition(wanted, limits=resources.limits)
+        await audience.check_patterns(resources.engine, condition)
+
+
+def unknown_audience(object_id: str) -> InvalidPushError:
+    """Return the error that says that there is no such saved audience."""
+    message = f"audience_id: there is no audience {object_id[:100]}."
+    return InvalidPushError(message, field="/audience_id")
+
+
+async def _saved(resources: Resources, app: App, object_id: str) -> Any:
+    async with resources.engine.connect() as connection:
+        found = await audiences.find_audience(connection, app_id=app.id, object_id=object_id)
+    if found is None:
+        raise unknown_audience(object_id)
+    return orjson.loads(found.query)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what the stages refuse into what the caller is told."""
+    try:
+        yield
+    except body.ContentError as error:
+        raise InvalidPushError(error.message, field=error.field) from error
+    except WhereError as error:
+        raise InvalidQueryError(error.message, field=error.field, parse_code=error.code) from error
+    except schedule.ScheduleError as error:
+        kind = {138: InvalidExpirationError, 152: InvalidPushTimeError}.get(
+            error.parse_code, InvalidPushError
+        )
+        raise kind(error.message, field=error.field) from error

@@ -1,0 +1,120 @@
+"""The plan of a push: leased, so that one worker does it and another takes over should it die."""
+
+from sqlalchemy import ColumnElement, and_, case, func, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pushsvc.model import Push, PushState
+from pushsvc.storage.pushes import get_push
+from pushsvc.storage.tables import pushes
+
+_LEASE_PLAN = text("""
+    UPDATE pushes SET state = 'planning', leases = leases + 1,
+        started_at = coalesce(started_at, now()),
+        lease_until = now() + make_interval(secs => :seconds)
+    WHERE id = (
+        SELECT id FROM pushes
+        WHERE id = :push_id AND state IN ('waiting', 'planning') AND due_at <= now()
+            AND (lease_until IS NULL OR lease_until < now())
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING leases
+""")
+
+
+class LeaseLostError(Exception):
+    """Another worker has taken the plan over, because this one was too slow."""
+
+
+async def lease_plan(
+    connection: AsyncConnection, push_id: int, *, lease_seconds: float
+) -> tuple[Push, int] | None:
+    """Take the plan of a due push, unless another worker has it or it is through.
+
+    The second value is the lease's number: the fence against a worker that comes back late.
+    """
+    parameters = {"push_id": push_id, "seconds": lease_seconds}
+    lease = (await connection.execute(_LEASE_PLAN, parameters)).scalar_one_or_none()
+    return None if lease is None else (await get_push(connection, push_id), lease)
+
+
+def _planned_by(push_id: int, lease: int) -> ColumnElement[bool]:
+    """Return the fence: the push is still being planned, and under this lease."""
+    return and_(
+        pushes.c.id == push_id,
+        pushes.c.leases == lease,
+        pushes.c.state == PushState.PLANNING,
+    )
+
+
+async def record_piece(
+    connection: AsyncConnection,
+    push_id: int,
+    *,
+    lease: int,
+    planned_through: int,
+    batch_count: int,
+    devices: int,
+    lease_seconds: float,
+) -> int:
+    """Note how far the plan is and renew its lease; in one transaction with the piece's batches.
+
+    Returns the number of the piece's first batch.
+
+    Raises:
+        LeaseLostError: another worker plans this push now; the transaction must not commit.
+    """
+    statement = (
+        update(pushes)
+        .where(_planned_by(push_id, lease))
+        .values(
+            planned_through=planned_through,
+            batches_planned=pushes.c.batches_planned + batch_count,
+            devices_planned=pushes.c.devices_planned + devices,
+            lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds),
+        )
+        .returning(pushes.c.batches_planned)
+    )
+    planned: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    if planned is None:
+        raise LeaseLostError
+    return planned - batch_count
+
+
+async def finish_plan(connection: AsyncConnection, push_id: int, *, lease: int) -> None:
+    """Note that every device of the audience is in a batch."""
+    statement = (
+        update(pushes)
+        .where(_planned_by(push_id, lease))
+        .values(state=PushState.SENDING, lease_until=None)
+    )
+    await connection.execute(statement)
+
+
+async def renew_plan(
+    connection: AsyncConnection, push_id: int, *, lease: int, lease_seconds: float
+) -> bool:
+    """Renew the plan's lease; False where another worker has taken it over."""
+    statement = (
+        update(pushes)
+        .where(_planned_by(push_id, lease))
+        .values(lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def give_up_plan(
+    connection: AsyncConnection, push_id: int, *, lease: int, error: str
+) -> None:
+    """End a plan that cannot be finished: what is in batches goes out, and the error is kept."""
+    nothing = pushes.c.batches_planned == 0
+    statement = (
+        update(pushes)
+        .where(_planned_by(push_id, lease))
+        .values(
+            state=case((nothing, PushState.FAILED.value), else_=PushState.SENDING.value),
+            finished_at=case((nothing, func.now())),
+            error=error,
+            lease_until=None,
+        )
+    )
+    await connection.execute(statement)
