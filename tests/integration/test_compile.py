@@ -1,6 +1,8 @@
 """A compiled condition picks the installations that Parse would: held against a plain reference."""
 
+import bisect
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from pushsvc.storage.schema import Schema
 from pushsvc.storage.tables import apps, installations
 from pushsvc.targeting.compile import compile_condition
 from pushsvc.targeting.rows import Reader, installation_rows
+from pushsvc.targeting.values import WhereError
 from pushsvc.targeting.where import channels_where, parse_where
 from tests.integration.mongo import POINTERS, clause, document, fits
 from tests.integration.picking import keep, picked
@@ -50,24 +53,62 @@ async def test_an_alias_picks_the_same(database: AsyncEngine) -> None:
             assert expected == await picked_by_alias(connection, where, app_id), where
 
 
+def largest(clause_of: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+    """Return as many such clauses as the bounds let through, each on a key of its own."""
+
+    def refused(count: int) -> int:
+        try:
+            parse_where({"$or": [clause_of(number) for number in range(count)]})
+        except WhereError:
+            return 1
+        return 0
+
+    first = bisect.bisect_left(range(2_000), 1, key=refused)
+    return {"$or": [clause_of(number) for number in range(first - 1)]}
+
+
+def place(n: int) -> dict[str, int]:
+    return {"latitude": n, "longitude": n}
+
+
+def query(class_name: str, n: int) -> dict[str, Any]:
+    return {"className": class_name, "where": {f"k{n}.a": n}}
+
+
 @pytest.mark.parametrize(
-    "where",
+    "clause_of",
     [
-        pytest.param({"$or": [{"k.0": {"$lt": 1}}] * 1000}, id="order within lists"),
-        pytest.param({"$or": [{".".join(["k", *"0" * 15]): {"$ne": "a"}}] * 125}, id="deep keys"),
+        pytest.param(lambda n: {f"k{n}.0": {"$lt": 1}}, id="order within lists"),
+        pytest.param(lambda n: {f"k{n}": {"$gt": {"$relativeTime": "now"}}}, id="moments"),
+        pytest.param(lambda n: {f"k{n}": n}, id="equalities"),
+        pytest.param(lambda n: {".".join([f"k{n}", *"0" * 15]): {"$ne": "a"}}, id="deep keys"),
+        pytest.param(lambda n: {f"k{n}.a.b.c.d": None}, id="null"),
         pytest.param(
-            {
-                "$or": [
-                    {"k.0": {"$geoWithin": {"$polygon": [[n, 0], [n, 9], [n + 9, 0]]}}}
-                    for n in range(16)
-                ]
-            },
+            lambda n: {"k.0": {"$geoWithin": {"$polygon": [[n, 0], [n, 9], [n + 9, 0]]}}},
             id="places",
+        ),
+        pytest.param(
+            lambda n: {"k.0": {"$geoIntersects": {"$point": {"latitude": n, "longitude": n}}}},
+            id="polygons",
+        ),
+        pytest.param(
+            lambda n: {"k.0": {"$text": {"$search": {"$term": f'"{n}" ' + "-a " * 31}}}},
+            id="words",
+        ),
+        pytest.param(lambda n: {"k": {"$inQuery": query("Team", n)}}, id="other objects"),
+        pytest.param(lambda n: {"k.a": {"$inQuery": query("Team", n)}}, id="of dotted keys"),
+        pytest.param(
+            lambda n: {"k.0": {"$select": {"query": query("_Installation", n), "key": "badge"}}},
+            id="their values",
         ),
     ],
 )
-async def test_the_largest_clauses(database: AsyncEngine, where: dict[str, Any]) -> None:
+async def test_the_largest_clauses(
+    database: AsyncEngine, clause_of: Callable[[int], dict[str, Any]]
+) -> None:
     """What the bounds let through, Postgres can run."""
+    where = largest(clause_of)
+    assert len(where["$or"]) > 1
     condition = compile_condition(parse_where(where), ROWS)
     async with database.connect() as connection:
         app_id = await keep(connection, [document(random.Random(1), 1)])
