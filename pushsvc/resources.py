@@ -29,6 +29,8 @@ from pushsvc.storage.engine import create_engine
 from pushsvc.storage.saving.saver import Saver
 from pushsvc.storage.schema import Schemas
 from pushsvc.storage.sealing import Seal, new_secret_key
+from pushsvc.targeting.asked import Limits
+from pushsvc.targeting.limits import limits_of
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
 
@@ -46,6 +48,11 @@ class Resources:
     schemas: Schemas
     saver: Saver
     opens: OpenCounter
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of a where-clause that a caller sends."""
+        return limits_of(self.settings)
 
 
 @contextmanager

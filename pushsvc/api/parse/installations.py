@@ -61,7 +61,7 @@ async def find(call: Call) -> Reply:
     """Return the installations that fit a query; for the master key, or of one device."""
     if not (call.caller.is_master or _names_one(call.params.get("where"))):
         _forbid("find")
-    asked = parse_find(call.params)
+    asked = parse_find(call.params, call.resources.settings)
     schema, app_id = await _schema(call), call.caller.app.id
     query = await compiled(call, asked, class_name=CLASS_NAME, schema=schema)
     body: dict[str, Any] = {"results": []}
