@@ -52,6 +52,13 @@ class MalformedJsonError(CallerError):
     parse_code = None
 
 
+class UnstorableError(CallerError):
+    """The body or a parameter is JSON, but holds what cannot be stored."""
+
+    code = "unstorable"
+    parse_code = 107
+
+
 class InvalidRequestError(CallerError):
     """Fields of the request are missing, unknown, or have values they cannot have."""
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 
-from pushsvc.errors import Fault, InvalidRequestError, MalformedJsonError
+from pushsvc.errors import Fault, InvalidRequestError, MalformedJsonError, UnstorableError
 from pushsvc.storage.encoded import holds_nul
 
 #: orjson reads deeper than it writes. What it cannot write cannot be stored.
@@ -16,7 +16,8 @@ async def read_object(request: Request) -> dict[str, Any]:
     """Return the body's JSON object; an empty body is an empty object.
 
     Raises:
-        MalformedJsonError: the body is not JSON, or holds what cannot be stored.
+        MalformedJsonError: the body is not JSON.
+        UnstorableError: it holds what cannot be stored.
         InvalidRequestError: it is JSON, but no object.
         BodyTooLargeError: it is over the limit.
     """
@@ -38,7 +39,8 @@ def parse(raw: bytes) -> Any:
     """Return the value of JSON text; an empty object for no text.
 
     Raises:
-        MalformedJsonError: it is not JSON, or holds what cannot be stored.
+        MalformedJsonError: it is not JSON.
+        UnstorableError: it holds what cannot be stored.
     """
     if not raw.strip():
         return {}
@@ -48,16 +50,16 @@ def parse(raw: bytes) -> Any:
         message = f"The body is not JSON: {error}."
         raise MalformedJsonError(message) from error
     if holds_nul(raw):
-        raise MalformedJsonError("The body holds the character U+0000, which cannot be stored.")
+        raise UnstorableError("The body holds the character U+0000, which cannot be stored.")
     check_depth(value, raw)
     return value
 
 
 def check_depth(value: Any, raw: bytes) -> None:
-    """Raise MalformedJsonError for a value that is nested too deeply to be written again."""
+    """Raise UnstorableError for a value that is nested too deeply to be written again."""
     if raw.count(b"[") + raw.count(b"{") <= WRITABLE_DEPTH:
         return
     try:
         orjson.dumps(value)
     except orjson.JSONEncodeError as error:
-        raise MalformedJsonError("The body is nested too deeply.") from error
+        raise UnstorableError("The body is nested too deeply.") from error

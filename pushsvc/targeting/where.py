@@ -12,7 +12,7 @@ from typing import Any, Final
 from pushsvc.model import Json
 from pushsvc.targeting.asked import INSTALLATION, LIMITS, Limits
 from pushsvc.targeting.bounds import check_bounds, check_nearest, check_size, leaves, near_of
-from pushsvc.targeting.conditions import And, Condition, Matches, Near, Not, OneOf, Or
+from pushsvc.targeting.conditions import And, Condition, Matches, Near, Not, OneOf, Or, Searched
 from pushsvc.targeting.joins import is_key_name, related_to
 from pushsvc.targeting.operators import constraints
 from pushsvc.targeting.simplify import simplified
@@ -51,6 +51,17 @@ def patterns_of(condition: Condition) -> list[str]:
 def nearest_of(condition: Condition) -> Near | None:
     """Return what the result is sorted by where no order is given."""
     return next(iter(near_of(condition)), None)
+
+
+def searched_of(condition: Condition) -> Searched | None:
+    """Return the search for words by which a result may be sorted; one that all of it fits."""
+    match condition:
+        case Searched():
+            return condition
+        case And(conditions):
+            return next((one for part in conditions if (one := searched_of(part))), None)
+        case _:
+            return None
 
 
 def channels_where(channels: Sequence[str], *, limits: Limits = LIMITS) -> Condition:

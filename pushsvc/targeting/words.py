@@ -3,7 +3,7 @@
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal_column
+from sqlalchemy import ColumnElement, and_, case, func, literal_column
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY
 
 from pushsvc.targeting import jsonb
@@ -13,18 +13,37 @@ from pushsvc.targeting.jsonb import Clause, Test, Value
 
 def has_words(searched: Searched) -> Test:
     """Return the test of being a text in which the search finds its words."""
-    language = literal_column(f"'{searched.language}'", REGCONFIG())
+    query = _query(searched)
+
+    def is_found(value: Value) -> Clause:
+        return and_(jsonb.is_type(value, "string"), _vector(searched, value).bool_op("@@")(query))
+
+    return is_found
+
+
+def rank(searched: Searched, value: Value) -> Value:
+    """Return what grows with how well a text fits the search: Parse's `$score`."""
+    is_text = jsonb.is_type(value, "string")
+    return case((is_text, func.ts_rank(_vector(searched, value), _query(searched))))
+
+
+def _vector(searched: Searched, value: Value) -> Value:
+    return func.to_tsvector(_language(searched), jsonb.text_of(value))
+
+
+def _language(searched: Searched) -> ColumnElement[Any]:
+    return literal_column(f"'{searched.language}'", REGCONFIG())
+
+
+def _query(searched: Searched) -> ColumnElement[Any]:
+    language = _language(searched)
     phrases = [func.phraseto_tsquery(language, phrase) for phrase in searched.phrases]
     words = [func.plainto_tsquery(language, word) for word in searched.words]
     unwanted = [func.phraseto_tsquery(language, text) for text in searched.unwanted]
     wanted = _joined(phrases, "&&") if phrases else _joined(words, "||")
-    query = wanted if not unwanted else wanted.op("&&")(func.tsquery_not(_joined(unwanted, "||")))
-
-    def is_found(value: Value) -> Clause:
-        text: Value = func.to_tsvector(language, jsonb.text_of(value))
-        return and_(jsonb.is_type(value, "string"), text.bool_op("@@")(query))
-
-    return is_found
+    if not unwanted:
+        return wanted
+    return wanted.op("&&", return_type=TSQUERY())(func.tsquery_not(_joined(unwanted, "||")))
 
 
 def _joined(queries: list[Any], operator: str) -> ColumnElement[Any]:

@@ -178,6 +178,7 @@ const CASES = {
     ['berlin', 'bern'],
   ],
   fullText: [() => q().fullText('city', 'berlin'), ['berlin']],
+  sortByTextScore: [() => q().fullText('city', 'berlin').sortByTextScore(), ['berlin']],
   'by objectId': [() => q().equalTo('objectId', rows.bern.id), ['bern']],
   'by several objectIds': [
     () => q().containedIn('objectId', [rows.bern.id, rows.apia.id]),

@@ -108,7 +108,7 @@ def params_of(method: str, body: Mapping[str, Any], query: Mapping[str, str]) ->
     """Return the parameters: of the query string, and of a body that has no object.
 
     Raises:
-        MalformedJsonError: one holds what cannot be stored.
+        UnstorableError: one holds what cannot be stored.
     """
     if method not in _WITHOUT_OBJECT:
         return {}

@@ -11,6 +11,8 @@ from pushsvc.model import Json
 from pushsvc.storage.ordering import Order
 
 DEFAULT_LIMIT: Final = 100
+#: Sorts by how well the text that `$text` looks at fits its words.
+SCORE: Final = "$score"
 INVALID_KEY_NAME: Final = 105
 INVALID_JSON: Final = 107
 #: Parse's error table: InvalidLimitError, InvalidSkipError
@@ -179,15 +181,17 @@ def _order(value: Any) -> tuple[Order, ...]:
         if (field := name.removeprefix("-"))
     )
     for key in order:
-        if not _KEY.fullmatch(key.field):
+        if key.field != SCORE and not _KEY.fullmatch(key.field):
             message = f"Invalid field name: {key.field[:100]}."
             raise InvalidQueryError(message, parse_code=INVALID_KEY_NAME)
     return order
 
 
 def _shown(params: Mapping[str, Any]) -> Shown:
+    # SDKs ask for the score when they sort by it; nobody is shown one, and it hides nothing.
     keys = Keys(
-        wanted=_names(params.get("keys")) or None, unwanted=_names(params.get("excludeKeys"))
+        wanted=_names(params.get("keys")) - {SCORE} or None,
+        unwanted=_names(params.get("excludeKeys")),
     )
     names = _names(params.get("include"))
     # A dotted key means the object that it leads into.

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from pushsvc.api.body import check_depth
-from pushsvc.errors import MalformedJsonError
+from pushsvc.errors import MalformedJsonError, UnstorableError
 from pushsvc.storage.encoded import holds_nul
 
 FORM: Final = b"application/x-www-form-urlencoded"
@@ -26,7 +26,8 @@ def read_form(raw: bytes, content_type: bytes, *, texts: Collection[str]) -> dic
         texts: names of fields that are text, whatever they look like.
 
     Raises:
-        MalformedJsonError: a form with too many fields, or with what cannot be stored.
+        MalformedJsonError: a form with too many fields, or not in UTF-8.
+        UnstorableError: it holds what cannot be stored.
     """
     if not content_type.startswith(FORM) or raw.lstrip()[:1] in _JSON_BEGINS:
         return None
@@ -48,7 +49,7 @@ def decoded(value: Any) -> Any:
     """Read a value as Parse Server does: as JSON where it is JSON, else as it is.
 
     Raises:
-        MalformedJsonError: it holds what cannot be stored.
+        UnstorableError: it holds what cannot be stored.
     """
     if not isinstance(value, str):
         return value
@@ -58,14 +59,14 @@ def decoded(value: Any) -> Any:
         return value
     raw = value.encode()
     if holds_nul(raw):
-        raise MalformedJsonError(_NUL)
+        raise UnstorableError(_NUL)
     check_depth(read, raw)
     return read
 
 
 def _storable(value: str) -> str:
     if "\0" in value:
-        raise MalformedJsonError(_NUL)
+        raise UnstorableError(_NUL)
     return value
 
 

@@ -7,15 +7,17 @@ from typing import Any
 from sqlalchemy import ColumnElement
 
 from pushsvc.api.parse.call import Call
-from pushsvc.api.parse.find import Find
+from pushsvc.api.parse.find import SCORE, Find
 from pushsvc.storage.acl import protected
 from pushsvc.storage.fields import CLASS_NAME as INSTALLATION
 from pushsvc.storage.ordering import Order
 from pushsvc.storage.schema import Schema
 from pushsvc.targeting.audience import check_patterns
 from pushsvc.targeting.compile import compile_condition, nearness
+from pushsvc.targeting.conditions import Condition
 from pushsvc.targeting.rows import Reader, Rows, installation_rows, object_rows
-from pushsvc.targeting.where import nearest_of, parse_where
+from pushsvc.targeting.where import nearest_of, parse_where, searched_of
+from pushsvc.targeting.words import rank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +41,24 @@ async def compiled(call: Call, asked: Find, *, class_name: str, schema: Schema) 
     rows = installation_rows(reader) if of_installations else object_rows(reader, class_name)
     condition = parse_where(asked.where, limits=call.resources.limits, class_name=class_name)
     await check_patterns(call.resources.engine, condition)
-    near = nearest_of(condition)
     hidden = protected(class_name, is_master=is_master)
     order = [key for key in asked.order if key.field not in hidden]
     return Query(
         rows=rows,
         where=rows.are(compile_condition(condition, rows)),
-        order=order or ([] if near is None else [nearness(near, rows)]),
+        order=_order(order, condition, rows) if order else _nearest_first(condition, rows),
     )
+
+
+def _order(
+    order: Sequence[Order], condition: Condition, rows: Rows
+) -> list[Order | ColumnElement[Any]]:
+    """Return the order with the score of a search for words in its place; the best comes first."""
+    searched = searched_of(condition)
+    score = [] if searched is None else [rank(searched, rows.field(searched.field).value()).desc()]
+    return [key for one in order for key in (score if one.field == SCORE else [one])]
+
+
+def _nearest_first(condition: Condition, rows: Rows) -> list[ColumnElement[Any]]:
+    near = nearest_of(condition)
+    return [] if near is None else [nearness(near, rows)]

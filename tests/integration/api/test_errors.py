@@ -60,7 +60,7 @@ async def test_a_wrong_method_is_told_the_right_ones(api: Api) -> None:
     [
         (b"{", "malformed_json"),
         (b"[]", "invalid_request"),
-        (b'{"where": {}, "data": {"alert": "\\u0000"}}', "malformed_json"),
+        (b'{"where": {}, "data": {"alert": "\\u0000"}}', "unstorable"),
     ],
 )
 async def test_a_broken_body_is_a_problem(api: Api, data: bytes, code: str) -> None:

@@ -431,3 +431,18 @@ async def test_objects_are_found_by_what_they_point_to(api: Api) -> None:
     found = await find(api, "/classes/Game", where={"home": {"$inQuery": inner}})
 
     assert [row["name"] for row in found] == [near]
+
+
+@pytest.mark.parametrize("where", [{"text": {"$exists": True}}, None], ids=["no search", "search"])
+async def test_what_fits_a_search_best_comes_first(api: Api, where: dict[str, Any] | None) -> None:
+    """By `$score`, which SDKs ask for as a key as well; without a search it sorts nothing."""
+    texts = ["tea, and once more coffee", "coffee coffee coffee", "coffee"]
+    for text in texts:
+        await create(api, text=text)
+    searching = {"text": {"$text": {"$search": {"$term": "coffee"}}}}
+
+    found = await find(api, where=where or searching, order="$score", keys="$score")
+
+    first = texts[0] if where else texts[1]
+    assert len(found) == 3
+    assert found[0]["text"] == first
