@@ -1,0 +1,84 @@
+"""The whole of it: a service, rows, requests of all kinds, and the facts that must still hold."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pushsvc.config import Settings
+from pushsvc.model import App
+from tests.integration.api.parse_fuzz import corpus, delivery, rows, service
+from tests.integration.api.parse_fuzz.run import run
+from tests.integration.api.parse_fuzz.service import Service
+from tests.integration.api.parse_fuzz.wire import Keys, Request
+from tests.integration.pushing import Site, site as open_site, until
+
+#: Until then a process has loaded what it needs.
+WARM_REQUESTS = 1_500
+#: What it may hold more after the run than when it was warm.
+MOST_GROWTH_MEGABYTES = 60.0
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """Where the fuzzing takes place."""
+
+    service: Service
+    site: Site
+    app: App
+    keys: Keys
+    #: of an app that may be emptied at any time
+    spare: Keys
+
+
+@asynccontextmanager
+async def ground(settings: Settings, engine: AsyncEngine, folder: Path) -> AsyncIterator[Ground]:
+    """Run the API as a process, with two apps; the one has simulators for gateways."""
+    # What is not sent at once is no finding, and need not be waited for.
+    once = settings.model_copy(update={"attempt_limit": 1})
+    app, keys = await service.make_app(engine)
+    _, spare = await service.make_app(engine)
+    async with AsyncExitStack() as stack:
+        site = await stack.enter_async_context(open_site(once, app, folder / "simulators"))
+        process = await stack.enter_async_context(service.running(settings, folder / "log"))
+        yield Ground(service=process, site=site, app=app, keys=keys, spare=spare)
+
+
+async def fuzz(place: Ground, *, seed: int, cases: int, stride: int, tell: Tell) -> list[str]:
+    """Return all that is wrong after so many random requests, and each stride-th of the tables."""
+    devices = await delivery.install(place.site)
+    await rows.make(place.service.url, place.site.engine, place.app, place.keys)
+    tables = islice(corpus.each(place.keys), seed % stride, None, stride)
+    random = corpus.at_random(place.keys, place.spare, seed=seed)
+    found = [
+        *await _asked(place, "tables", tables, tell),
+        *await _asked(place, "at random", islice(random, WARM_REQUESTS), tell),
+    ]
+    warm = place.service.rss_megabytes()
+    found += await _asked(place, "at random", islice(random, max(cases - WARM_REQUESTS, 0)), tell)
+    growth = place.service.rss_megabytes() - warm
+    if growth > MOST_GROWTH_MEGABYTES:
+        found.append(f"memory: {growth:.0f} MB more than after {WARM_REQUESTS} requests")
+    await rows.good_requests_pass(place.service.url, place.keys)
+    await until(lambda: _no_transaction_is_left(place.site.engine))
+    return [*found, *place.service.cries(), *await delivery.flaws(place.site, devices)]
+
+
+async def _asked(place: Ground, name: str, requests: Iterator[Request], tell: Tell) -> list[str]:
+    came = await run(place.service.url, requests)
+    statuses = ", ".join(f"{count} x {status}" for status, count in sorted(came.statuses.items()))
+    tell(f"{name}: {statuses}; slowest {came.slowest:.2f} s")
+    return [finding.told(place.service.url) for finding in came.findings]
+
+
+async def _no_transaction_is_left(engine: AsyncEngine) -> bool:
+    """Tell whether no session of the database sits in a transaction that nobody goes on with."""
+    left = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+    async with engine.connect() as connection:
+        return bool((await connection.execute(text(left))).scalar_one() == 0)
