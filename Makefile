@@ -11,7 +11,7 @@ ARGS ?=
 # Thrice as slow when it is traced, and not needed for any branch.
 SLOW_WIRE_TESTS := tests/unit/wire/test_hpack_against_hpack.py
 
-.PHONY: help demo test test-unit test-wire wire-servers wire-coverage fuzz check fmt bench bench-wire lock clean
+.PHONY: help demo test test-unit test-wire wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ check: $(READY) ## Format, lint, import contracts, types
 fmt: $(READY) ## Format and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+fuzz-api: $(READY) ## Requests that nobody would send, at the Parse API (ARGS="--cases 200000")
+	@$(BIN)/python -m tests.integration.api.parse_fuzz $(ARGS)
 
 bench: $(READY) ## Figures against the sink (ARGS="--case broadcast --devices 100000 --json")
 	@$(BIN)/python -m bench $(ARGS)

@@ -175,7 +175,9 @@ def push_body(dice: Random) -> Any:
             (["news"], ["news", "Giants"], [], {"$in": ["news"]}, odd(dice))
         )
     others = {key: PUSH[key] for key in PUSH if key not in {"where", "channels", "data"}}
-    return body | (some(dice, others, 2) if dice.random() < 0.5 else {})
+    if dice.random() < 0.1:
+        body[dice.choice(("push_time", "expiration_time"))] = moment(dice)
+    return body | (some(dice, others, 2) if dice.random() < 0.4 else {})
 
 
 def find_params(dice: Random) -> dict[str, Any]:

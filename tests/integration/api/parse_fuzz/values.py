@@ -76,6 +76,7 @@ NAMES = (
     *("a", "n", "s", "when", "team", "place", "shape", "members", "tags", "o", "o.x", "tags.0"),
     *("a.b.c", "channels", "badge", "deviceType", "deviceToken", "installationId", "timeZone"),
     *("objectId", "createdAt", "updatedAt", "ACL", "className", "length", "query", "name"),
+    *("status", "expiry", "pushTime", "numSent", "timesUsed", "lastUsed", "email"),
 )
 ODD_NAMES = (
     *("", " ", "$", "$in", ".", "a.", ".a", "a..b", "_id", "_x", "__type", "__op", "__proto__"),
@@ -192,8 +193,12 @@ def polygon(dice: Random) -> dict[str, Any]:
 
 
 def moment(dice: Random) -> str:
-    """A time, or something like it."""
-    return dice.choice(("2026-11-22T10:00:00.000Z", "2026-11-22", *TEXTS))
+    """A time of any year, in any zone; or something like it."""
+    if dice.random() < 0.3:
+        return dice.choice(TEXTS)
+    day = f"{dice.choice((1, 1969, 2026, 2038, 9999)):04}-{dice.randrange(1, 14):02}-22"
+    zone = dice.choice(("Z", "", "+14:00", "-14:00", "+23:59", "-0500", " ", "z"))
+    return day + dice.choice(("", f"T10:00:00.123{zone}", f"T23:59:59{zone}", f" 24:00{zone}"))
 
 
 _ENCODED: dict[str, Callable[[Random], dict[str, Any]]] = {
