@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
+from tests.integration.api.parse_fuzz import large
 from tests.integration.api.parse_fuzz.calls import any_call, each_operand, each_place, resets
 from tests.integration.api.parse_fuzz.queries import OPERANDS
 from tests.integration.api.parse_fuzz.values import ODD
@@ -26,6 +27,12 @@ def each(keys: Keys) -> Iterator[Request]:
     for place in each_place():
         for odd in ODD:
             yield master_request(place(odd), keys)
+
+
+def too_much(keys: Keys) -> Iterator[Request]:
+    """Yield a request for each thing of which there is too much."""
+    for call in large.calls():
+        yield master_request(call, keys)
 
 
 def at_random(keys: Keys, spare: Keys, *, seed: int) -> Iterator[Request]:

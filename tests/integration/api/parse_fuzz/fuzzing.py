@@ -58,6 +58,7 @@ async def fuzz(place: Ground, *, seed: int, cases: int, stride: int, tell: Tell)
     random = corpus.at_random(place.keys, place.spare, seed=seed)
     found = [
         *await _asked(place, "tables", tables, tell),
+        *await _asked(place, "too much", corpus.too_much(place.keys), tell),
         *await _asked(place, "at random", islice(random, WARM_REQUESTS), tell),
     ]
     warm = place.service.rss_megabytes()
