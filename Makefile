@@ -10,8 +10,11 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 ARGS ?=
 # Thrice as slow when it is traced, and not needed for any branch.
 SLOW_WIRE_TESTS := tests/unit/wire/test_hpack_against_hpack.py
+# What queries mean, held against a reference by random rows and clauses.
+QUERY_LAWS := $(wildcard tests/integration/test_compile*.py tests/integration/test_*quer*.py \
+	tests/integration/test_empty_lists.py tests/integration/test_places.py)
 
-.PHONY: help demo test test-unit test-wire wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
+.PHONY: help demo test test-unit test-parse test-wire wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -24,6 +27,10 @@ test: $(READY) ## All tests: unit, integration, acceptance, house (ARGS="-k badg
 
 test-unit: $(READY) ## Only the tests that need no sockets
 	@$(BIN)/python -m pytest tests/unit tests/house $(ARGS)
+
+test-parse: $(READY) ## Published Parse SDKs in Node against the service, and the laws of queries
+	@node --version >/dev/null 2>&1 && npm --version >/dev/null 2>&1 || { echo "make test-parse needs Node 20.19 or newer, and npm." >&2; exit 1; }
+	@$(BIN)/python -m pytest tests/acceptance/test_parse_sdks.py $(QUERY_LAWS) $(ARGS)
 
 test-wire: $(READY) wire-servers wire-coverage ## All proofs of the HTTP/2 wire, real servers among them
 	@$(BIN)/python -m pytest $(SLOW_WIRE_TESTS) tests/fuzz tests/integration/wire \

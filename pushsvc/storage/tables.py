@@ -117,7 +117,8 @@ installations = Table(
     Column("parse_version", Text),
     Column("channels", ARRAY(Text)),
     # tag -> WNS channel URI of Windows devices
-    Column("channel_uris", JSONB),
+    # An absence is NULL, not the JSON null: audiences ask whether there are any.
+    Column("channel_uris", JSONB(none_as_null=True)),
     # custom fields, Parse-encoded
     Column("custom", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     # where the class's one GeoPoint field says it is, in degrees; it is in `custom`, too

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from redis.asyncio import Redis
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.cli.processes import Children, Recipe
 from pushsvc.cli.simulate import gateway_settings
@@ -250,18 +250,29 @@ async def simulate(
 async def make_app(
     engine: AsyncEngine, secret_key: str, ends: Mapping[str, Any]
 ) -> tuple[App, str]:
-    """Store a fresh app with a credential for the simulated APNs; return it with an api key."""
-    apns = ends["credentials"]["apns"]
-    public = {name: apns[name] for name in ("key_id", "team_id", "topics")}
+    """Store a fresh app with credentials for the simulated gateways; return it with an api key."""
     async with engine.begin() as connection:
         app = await apps.create_app(connection, name=f"app-{new_object_id()}")
         _, api_key = await apps.create_key(connection, app, kind=KeyKind.API, scopes=[Scope.ADMIN])
-        await add_credential(
-            connection,
-            Seal(secret_key),
-            app=app,
-            gateway=GatewayName.APNS,
-            public=public,
-            secret=apns["p8"],
-        )
+        await equip(connection, Seal(secret_key), app, ends["credentials"])
     return app, api_key
+
+
+async def equip(connection: AsyncConnection, seal: Seal, app: App, told: Mapping[str, Any]) -> None:
+    """Give the app credentials in the shape in which the simulators tell theirs."""
+    apns, fcm, wns = told["apns"], told["fcm"]["service_account"], told["wns"]
+    given: dict[GatewayName, tuple[dict[str, Any], str]] = {
+        GatewayName.APNS: (
+            {name: apns[name] for name in ("key_id", "team_id", "topics")},
+            apns["p8"],
+        ),
+        GatewayName.FCM: (
+            {name: fcm[name] for name in ("project_id", "client_email")},
+            json.dumps(fcm),
+        ),
+        GatewayName.WNS: ({"package_sid": wns["package_sid"]}, wns["client_secret"]),
+    }
+    for gateway, (public, secret) in given.items():
+        await add_credential(
+            connection, seal, app=app, gateway=gateway, public=public, secret=secret
+        )

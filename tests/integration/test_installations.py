@@ -297,6 +297,15 @@ async def test_another_token_is_registered_when_it_comes(store: Store) -> None:
     assert row.token_retired_at is None
 
 
+async def test_a_device_without_channel_uris_has_none(store: Store) -> None:
+    """They are NULL and no JSON null, by which a device without a token would be in audiences."""
+    saved = await store.create(installationId=new_id())
+    await store.save(saved.object_id, appVersion="2")
+    with_uris = select(i.c.id).where(i.c.app_id == store.app_id, i.c.channel_uris.is_not(None))
+    async with store.database.connect() as connection:
+        assert (await connection.execute(with_uris)).all() == []
+
+
 async def test_apps_do_not_see_each_other(store: Store, database: AsyncEngine) -> None:
     """The same installation id in two apps is two installations."""
     async with database.begin() as connection:
