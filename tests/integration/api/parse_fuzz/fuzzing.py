@@ -17,9 +17,9 @@ from tests.integration.api.parse_fuzz.service import Service
 from tests.integration.api.parse_fuzz.wire import Keys, Request
 from tests.integration.pushing import Site, site as open_site, until
 
-#: Until then a process has loaded what it needs.
-WARM_REQUESTS = 1_500
-#: What it may hold more after the run than when it was warm.
+#: After so many what they pushed is sent.
+ROUND_REQUESTS = 5_000
+#: What the service may hold more after the random requests than when it had seen the tables.
 MOST_GROWTH_MEGABYTES = 60.0
 
 Tell = Callable[[str], None]
@@ -55,20 +55,23 @@ async def fuzz(place: Ground, *, seed: int, cases: int, stride: int, tell: Tell)
     devices = await delivery.install(place.site)
     await rows.make(place.service.url, place.site.engine, place.app, place.keys)
     tables = islice(corpus.each(place.keys), seed % stride, None, stride)
-    random = corpus.at_random(place.keys, place.spare, seed=seed)
-    found = [
-        *await _asked(place, "tables", tables, tell),
-        *await _asked(place, "too much", corpus.too_much(place.keys), tell),
-        *await _asked(place, "at random", islice(random, WARM_REQUESTS), tell),
-    ]
+    found = await _asked(place, "tables", tables, tell)
+    found += await _asked(place, "too much", corpus.too_much(place.keys), tell)
     warm = place.service.rss_megabytes()
-    found += await _asked(place, "at random", islice(random, max(cases - WARM_REQUESTS, 0)), tell)
+    random = islice(corpus.at_random(place.keys, place.spare, seed=seed), cases)
+    while requests := list(islice(random, ROUND_REQUESTS)):
+        found += await _asked(place, "at random", iter(requests), tell)
+        found += await delivery.flaws(place.site, devices)
+    return [*found, *await _remains(place, warm)]
+
+
+async def _remains(place: Ground, warm: float) -> list[str]:
+    """Return what is not as it was before: memory, transactions, what works, and the log."""
     growth = place.service.rss_megabytes() - warm
-    if growth > MOST_GROWTH_MEGABYTES:
-        found.append(f"memory: {growth:.0f} MB more than after {WARM_REQUESTS} requests")
+    found = [] if growth <= MOST_GROWTH_MEGABYTES else [f"memory: {growth:.0f} MB more than before"]
     await rows.good_requests_pass(place.service.url, place.keys)
     await until(lambda: _no_transaction_is_left(place.site.engine))
-    return [*found, *place.service.cries(), *await delivery.flaws(place.site, devices)]
+    return [*found, *place.service.cries()]
 
 
 async def _asked(place: Ground, name: str, requests: Iterator[Request], tell: Tell) -> list[str]:

@@ -43,7 +43,9 @@ WIDE: dict[str, Callable[[int], dict[str, Any]]] = {
     "in texts": lambda size: {"channels": {"$in": [f"c{place}" for place in range(size)]}},
     "not in pointers": lambda size: {"team": {"$nin": [POINTER] * size}},
     "all": lambda size: {"tags": {"$all": [str(place) for place in range(size)]}},
-    "all patterns": lambda size: {"tags": {"$all": [{"$regex": f"^\\Q{n}\\E"} for n in range(size)]}},
+    "all patterns": lambda size: {
+        "tags": {"$all": [{"$regex": f"^\\Q{n}\\E"} for n in range(size)]}
+    },
     "contained": lambda size: {"tags": {"$containedBy": list(range(size))}},
     "keys": lambda size: {f"k{place}": place for place in range(size)},
     "keys of one": lambda size: {f"o.x{place}": {"$exists": True} for place in range(size)},
@@ -69,7 +71,13 @@ WIDE: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 PATTERNS = (
     *("(a{255}){255}", "((a{1,99}){1,99}){1,99}", "(.*)*(.*)*(.*)*$", "(x+x+)+y", "^(a|a)*$"),
-    *("(.)\\1(.)\\2(.)\\3", "(?=.*a)(?=.*b)(?=.*c)", "\\y" * 1_000, "(a?){200}a{200}", ".{9}" * 200),
+    *(
+        "(.)\\1(.)\\2(.)\\3",
+        "(?=.*a)(?=.*b)(?=.*c)",
+        "\\y" * 1_000,
+        "(a?){200}a{200}",
+        ".{9}" * 200,
+    ),
 )
 
 
@@ -89,7 +97,12 @@ def bodies(size: int) -> Iterator[dict[str, Any]]:
     yield {"s": "x" * size * 20}
     yield {"tags": {"__op": "AddUnique", "objects": list(range(size))}}
     yield {"tags": {"__op": "Remove", "objects": [{"x": place} for place in range(size)]}}
-    yield {"members": {"__op": "AddRelation", "objects": [{**POINTER, "objectId": f"x{n}"} for n in range(size)]}}
+    yield {
+        "members": {
+            "__op": "AddRelation",
+            "objects": [{**POINTER, "objectId": f"x{n}"} for n in range(size)],
+        }
+    }
     yield {"n": {"__op": "Batch", "ops": [{"__op": "Increment", "amount": 1}] * size}}
     yield {"ACL": {f"role:r{place}": {"read": True} for place in range(size)}}
     yield {"shape": {"__type": "Polygon", "coordinates": circle(size)}}
