@@ -59,7 +59,7 @@ fmt: $(READY) ## Format and fix what can be fixed
 fuzz-api: $(READY) ## Requests that nobody would send, at the Parse API (ARGS="--cases 200000")
 	@$(BIN)/python -m tests.integration.api.parse_fuzz $(ARGS)
 
-bench: $(READY) ## Figures against the sink (ARGS="--case broadcast --devices 100000 --json")
+bench: $(READY) ## Figures of the service (ARGS="--case broadcast --devices 100000 --json", "--case ingest --json")
 	@$(BIN)/python -m bench $(ARGS)
 
 bench-wire: $(READY) wire-servers ## The wire beside other HTTP/2 clients (ARGS=--json)

@@ -32,6 +32,8 @@ from pushsvc.storage.credentials import add_credential
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.sealing import Seal, new_secret_key
 
+#: Of a run where the command line does not say.
+DEVICES = 100_000
 TOPIC = "com.example.bench"
 CHANNEL = "all"
 STOP_SECONDS = 15

@@ -20,6 +20,7 @@ from pushsvc.shaping import body
 from pushsvc.storage import audiences
 from pushsvc.targeting import audience
 from pushsvc.targeting.values import WhereError
+from pushsvc.targeting.where import audience_condition
 
 #: As large as an object of Parse's may be.
 QUERY_BYTES: Final = 131_072
@@ -68,7 +69,8 @@ async def check_audience(resources: Resources, wanted: Json) -> None:
     if "where" in wanted and len(orjson.dumps(wanted["where"])) > QUERY_BYTES:
         raise InvalidPushError("The query is larger than 128 KB.", field="/where")
     with _told():
-        await audience.check_patterns(resources.engine, wanted)
+        condition = audience_condition(wanted, limits=resources.limits)
+        await audience.check_patterns(resources.engine, condition)
 
 
 def unknown_audience(object_id: str) -> InvalidPushError:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import pushsvc
 from pushsvc.api import health, server, unrouted
@@ -15,8 +16,8 @@ from pushsvc.api.auth import Doorkeeper
 from pushsvc.api.body_limit import BodyLimitMiddleware
 from pushsvc.api.cors import CorsMiddleware
 from pushsvc.api.failures import FailuresMiddleware
-from pushsvc.api.mounts import parse_mounts
-from pushsvc.api.parse import routes as parse
+from pushsvc.api.mounts import is_under, parse_mounts
+from pushsvc.api.parse.door import ParseDoor
 from pushsvc.api.request_id import RequestIdMiddleware
 from pushsvc.api.v1 import openapi, pushes
 from pushsvc.config import Settings
@@ -24,8 +25,7 @@ from pushsvc.resources import open_resources
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the application; `settings` come from `resources.located`."""
-    mounts = parse_mounts(settings)
+    """Return the application but for the Parse API; `settings` come from `resources.located`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -42,28 +42,45 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=[
-            Middleware(RequestIdMiddleware),
-            Middleware(CorsMiddleware, mounts=mounts),
-            Middleware(
-                FailuresMiddleware,
-                parse_mounts=mounts,
-                parse_texts=settings.parse_error_texts,
-            ),
-            Middleware(BodyLimitMiddleware, limit_bytes=settings.body_limit_bytes),
-        ],
+        middleware=_around(settings),
         exception_handlers={
             HTTPException: unrouted.refuse,
             RequestValidationError: unrouted.pass_on,
         },
     )
-    # Tried in this order: most requests are devices that register.
-    for mount in mounts:
-        app.router.routes.extend(parse.routes(mount))
     app.router.routes.extend(pushes.router.routes)
     app.router.routes.extend(health.ROUTES)
     app.openapi = openapi.document(app)  # type: ignore[method-assign] # FastAPI's own way
     return app
+
+
+def with_parse(app: FastAPI, settings: Settings) -> ASGIApp:
+    """Return the application with the Parse API beside it, which shares its state."""
+    mounts = parse_mounts(settings)
+    parse: ASGIApp = ParseDoor(mounts=mounts, state=app.state)
+    outermost, *others = _around(settings)
+    layers = [outermost, Middleware(CorsMiddleware), *others]
+    for layer, arguments, options in reversed(layers):
+        parse = layer(parse, *arguments, **options)
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        is_parse = scope["type"] == "http" and is_under(scope["path"], mounts)
+        await (parse if is_parse else app)(scope, receive, send)
+
+    return front
+
+
+def _around(settings: Settings) -> list[Middleware]:
+    """Return what is around every request, the outermost first."""
+    return [
+        Middleware(RequestIdMiddleware),
+        Middleware(
+            FailuresMiddleware,
+            parse_mounts=parse_mounts(settings),
+            parse_texts=settings.parse_error_texts,
+        ),
+        Middleware(BodyLimitMiddleware, limit_bytes=settings.body_limit_bytes),
+    ]
 
 
 async def run_api(settings: Settings, *, ready: Callable[[int], None], stop: asyncio.Event) -> None:
@@ -74,4 +91,4 @@ async def run_api(settings: Settings, *, ready: Callable[[int], None], stop: asy
     """
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        await server.serve(app, settings, ready=ready, stop=stop)
+        await server.serve(with_parse(app, settings), settings, ready=ready, stop=stop)

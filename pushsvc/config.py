@@ -97,6 +97,46 @@ class Settings(BaseSettings):
     explicit_devices_limit: int = Field(
         10_000, ge=1, le=100_000, description="Devices that one /v1 push may name."
     )
+    query_result_limit: int = Field(
+        1_000, ge=1, le=100_000, description="Most objects that one find of the Parse API returns."
+    )
+    query_skip_limit: int = Field(
+        10_000, ge=0, description="Most objects that a find may skip; more is code 118."
+    )
+    query_depth_limit: int = Field(
+        20, ge=1, le=50, description="How deep `$and`, `$or` and `$nor` may nest in a query."
+    )
+    query_subquery_depth_limit: int = Field(
+        4, ge=0, le=8, description="How deep queries may nest within queries (`$inQuery`)."
+    )
+    query_values_limit: int = Field(
+        10_000,
+        ge=1,
+        le=100_000,
+        description="Keys, operators and items of lists in one query, and channels of one push.",
+    )
+    query_conditions_limit: int = Field(
+        1_000,
+        ge=10,
+        le=5_000,
+        description="What the conditions of one query may weigh together. An equality weighs 1 and "
+        "most others 5, a place 20; docs/api.md has them all.",
+    )
+    query_all_limit: int = Field(
+        9, ge=1, le=1_000, description="Values of one `$all` (containsAll of the SDKs)."
+    )
+    query_patterns_limit: int = Field(32, ge=0, le=32, description="`$regex` in one query.")
+    query_pattern_characters_limit: int = Field(
+        1_000, ge=1, le=10_000, description="Characters of one `$regex` or `$text`."
+    )
+    query_places_limit: int = Field(
+        16, ge=0, le=100, description="Shapes that one query may ask of places."
+    )
+    query_near_miles: float = Field(
+        100,
+        ge=0,
+        description="How far `$nearSphere` reaches when no distance is given; 0 for everywhere.",
+    )
     urgent_audience_limit: int = Field(
         100, ge=0, description="A push that names at most so many devices takes the urgent lane."
     )

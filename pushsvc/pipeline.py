@@ -153,7 +153,7 @@ async def _write_plan(resources: Resources, push: Push, *, lease: int) -> None:
         else:
             schema = await resources.schemas.of(push.app_id)
             reader = Reader(app_id=push.app_id, schema=schema)
-            wanted = audience.criterion(push.audience, reader)
+            wanted = audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
             await _plan_audience(resources, push, wanted, lease=lease)
     except plans.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)

@@ -1,8 +1,10 @@
 """What one process remembers for a few seconds of what others may change."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from pushsvc.clock import Clock
 
@@ -20,6 +22,8 @@ class Remembered(Generic[T]):
         self._seconds = seconds
         self._most = entries
         self._entries: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+        #: of what somebody looks up just now
+        self._loading: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
     def get(self, key: Hashable) -> T | None:
         """Return what is remembered and still fresh."""
@@ -28,6 +32,22 @@ class Remembered(Generic[T]):
             return None
         self._entries.move_to_end(key)
         return entry[1]
+
+    async def get_or(self, key: Hashable, load: Callable[[], Awaitable[T | None]]) -> T | None:
+        """Return what is remembered, else what `load` returns, and remember that unless it is None.
+
+        Those who ask meanwhile wait for it: what runs out is not looked up by all at once.
+        """
+        known = self.get(key)
+        if known is not None:
+            return known
+        lock = self._loading.setdefault(key, asyncio.Lock())
+        async with lock:
+            known = self.get(key)
+            if known is not None:
+                return known
+            loaded = await load()
+            return None if loaded is None else self.put(key, loaded)
 
     def put(self, key: Hashable, value: T) -> T:
         """Remember a value; forget the one that was not asked for the longest."""

@@ -26,8 +26,11 @@ from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.engine import create_engine
+from pushsvc.storage.saving.saver import Saver
 from pushsvc.storage.schema import Schemas
 from pushsvc.storage.sealing import Seal, new_secret_key
+from pushsvc.targeting.asked import Limits
+from pushsvc.targeting.limits import limits_of
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
 
@@ -43,7 +46,13 @@ class Resources:
     clock: Clock
     gateways: Gateways
     schemas: Schemas
+    saver: Saver
     opens: OpenCounter
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of a where-clause that a caller sends."""
+        return limits_of(self.settings)
 
 
 @contextmanager
@@ -94,6 +103,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         store = FleetTokenStore(waker.redis)
         gateways = Gateways(settings, load=load, store=store, clock=clock)
         stack.push_async_callback(gateways.close)
+        saver = Saver(engine)
+        stack.push_async_callback(saver.close)
         yield Resources(
             settings=settings,
             engine=engine,
@@ -102,6 +113,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             clock=clock,
             gateways=gateways,
             schemas=Schemas(engine, clock),
+            saver=saver,
             opens=await stack.enter_async_context(counting_opens(engine)),
         )
 

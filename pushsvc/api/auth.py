@@ -99,12 +99,12 @@ class Doorkeeper:
     async def _app(self, application_id: str) -> tuple[App, Sequence[Key]] | None:
         if not application_id:
             return None
-        known = self._apps.get(application_id)
-        if known is not None:
-            return known
-        async with self._engine.connect() as connection:
-            found = await apps.app_with_keys(connection, application_id)
-        return None if found is None else self._apps.put(application_id, found)
+
+        async def load() -> tuple[App, Sequence[Key]] | None:
+            async with self._engine.connect() as connection:
+                return await apps.app_with_keys(connection, application_id)
+
+        return await self._apps.get_or(application_id, load)
 
     async def _api_key(self, key: str, scope: Scope) -> tuple[App, Key] | None:
         digest = hash_key(key)

@@ -1,12 +1,9 @@
 """Middleware: browsers on any site may call the Parse API, and read its two headers."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from pushsvc.api.mounts import is_under
 
 #: Parse Server's, to the letter: its JavaScript SDK splits the last one at ", " and reads no
 #: other header.
@@ -26,17 +23,13 @@ _RAW: Final = [(name.lower().encode(), value.encode()) for name, value in HEADER
 
 
 class CorsMiddleware:
-    """Adds the headers to every reply under the mounts, errors too, and answers OPTIONS."""
+    """Adds the headers to every reply of the Parse API, errors too, and answers OPTIONS."""
 
-    def __init__(self, app: ASGIApp, *, mounts: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._mounts = mounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app below, or answer a preflight."""
-        if scope["type"] != "http" or not is_under(scope["path"], self._mounts):
-            await self._app(scope, receive, send)
-            return
         if scope["method"] == "OPTIONS":
             await Response(headers=HEADERS)(scope, receive, send)
             return

@@ -1,14 +1,16 @@
 """Middleware: every request has an id, the caller's or ours; reply and log carry it."""
 
 import re
-import uuid
+import secrets
 from typing import Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER: Final = "X-Request-Id"
+_RAW: Final = HEADER.lower().encode()
+#: As in a UUID.
+ID_BYTES: Final = 16
 #: Visible ASCII, as long as anybody's ids are: it goes into a header and into the log.
 _USABLE: Final = re.compile(r"[!-~]{1,128}")
 
@@ -29,13 +31,13 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if _USABLE.fullmatch(given) else uuid.uuid4().hex
+        given = dict(scope["headers"]).get(_RAW, b"").decode("latin-1")
+        request_id = given if _USABLE.fullmatch(given) else secrets.token_hex(ID_BYTES)
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message["headers"] = [*message["headers"], (_RAW, request_id.encode())]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

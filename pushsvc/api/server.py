@@ -11,6 +11,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from pushsvc.api.one_write import OneWriteProtocol
 from pushsvc.config import Settings
 
 #: Connections that wait to be accepted; the kernel may allow fewer.
@@ -45,7 +46,7 @@ async def serve(
     listener = _listen(settings)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=OneWriteProtocol,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -145,11 +145,14 @@ def _row(fields: Fields) -> dict[str, Any]:
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:app_key)")
 
 # One look into an index for each value, and no other plan: OFFSET 0 keeps the subquery apart, so
-# that a planner without statistics, in the middle of a first import, cannot take to scanning.
+# that a planner without statistics, in the middle of a first import, cannot take to scanning. For
+# the array of one see `saving.statements`.
 _LOOK: Final = """
     SELECT i.id, i.installation_id, i.device_token, i.object_id
     FROM unnest(CAST(:{values} AS text[])) AS wanted, LATERAL (
-        SELECT * FROM installations WHERE app_id = :app_id AND {column} = wanted OFFSET 0
+        SELECT * FROM installations
+        WHERE app_id = ANY(array_fill(CAST(:app_id AS bigint), ARRAY[1])) AND {column} = wanted
+        OFFSET 0
     ) AS i
 """
 _LOOKUP: Final = text(

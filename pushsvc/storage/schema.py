@@ -105,11 +105,14 @@ class Schemas:
 
     async def of(self, app_id: int) -> Schema:
         """Return the app's schema, as it was a few seconds ago at the earliest."""
-        known = self._schemas.get(app_id)
-        if known is not None:
-            return known
-        async with self._engine.connect() as connection:
-            return self._schemas.put(app_id, await load_schema(connection, app_id))
+
+        async def load() -> Schema:
+            async with self._engine.connect() as connection:
+                return await load_schema(connection, app_id)
+
+        found = await self._schemas.get_or(app_id, load)
+        assert found is not None
+        return found
 
     async def settle(self, app_id: int, rules: ClassRules, fields: Fields) -> ClassFields:
         """Have the class's fields take these values; return the types of all of them.

@@ -27,7 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import Json, Recipient
 from pushsvc.storage.tables import installations as i
+from pushsvc.targeting.asked import LIMITS, Limits
 from pushsvc.targeting.compile import compile_condition
+from pushsvc.targeting.conditions import Condition
 from pushsvc.targeting.jsonb import Clause
 from pushsvc.targeting.rows import Reader, installation_rows
 from pushsvc.targeting.values import INVALID_QUERY, WhereError
@@ -58,7 +60,7 @@ class Named:
     recipients: Sequence[Recipient]
 
 
-def criterion(audience: Json, reader: Reader) -> Criterion:
+def criterion(audience: Json, reader: Reader, *, limits: Limits = LIMITS) -> Criterion:
     """Return what an installation must fulfil to be of the audience.
 
     A device without a live token is in no audience, unless the where-clause itself speaks of
@@ -67,7 +69,7 @@ def criterion(audience: Json, reader: Reader) -> Criterion:
     Raises:
         WhereError: the where-clause cannot be understood.
     """
-    condition = audience_condition(audience)
+    condition = audience_condition(audience, limits=limits)
     speaks_of_tokens = mentions_device_token(audience.get("where", {}))
 
     def among(table: FromClause) -> Clause:
@@ -84,13 +86,13 @@ def criterion(audience: Json, reader: Reader) -> Criterion:
     return among
 
 
-async def check_patterns(engine: AsyncEngine, audience: Json) -> None:
-    """Have Postgres understand the patterns of an audience, before anybody relies on them.
+async def check_patterns(engine: AsyncEngine, condition: Condition) -> None:
+    """Have Postgres understand the patterns of a condition, before anybody relies on them.
 
     Raises:
         WhereError: 102, one of them is no pattern, or takes too long.
     """
-    patterns = patterns_of(audience_condition(audience))
+    patterns = patterns_of(condition)
     if not patterns:
         return
     each = func.unnest(literal(patterns, ARRAY(Text))).column_valued("pattern")

@@ -5,26 +5,24 @@ from datetime import datetime
 from typing import Any, Final, TypeGuard
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     DateTime,
     Integer,
-    Text,
     exists,
     false,
     func,
     literal,
     null,
     select,
+    true,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import KeyedColumnElement
 
 from pushsvc.storage.tables import badges, relations
 from pushsvc.targeting import jsonb
 from pushsvc.targeting.conditions import Atom, FromNow, Order, Ordered
 from pushsvc.targeting.fields import NOTHING, Found, Related, Values, as_jsonb, is_any
-from pushsvc.targeting.jsonb import Clause, Test, Value
+from pushsvc.targeting.jsonb import JSON, TEXT, TEXTS, Clause, Test, Value
 from pushsvc.targeting.values import moment_of
 
 #: Badges are 32-bit integers; a number that is none fits no badge.
@@ -79,13 +77,13 @@ class TextField(ColumnField):
         self._collation = collation
 
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
-        return is_any(self._column, _texts(values), Text())
+        return is_any(self._column, _texts(values), TEXT)
 
     def compares(self, order: Order, value: Ordered) -> Clause:
         if not isinstance(value, str):
             return false()
         column = self._column.collate(self._collation) if self._collation else self._column
-        return jsonb.in_order(column, order, literal(value, Text()))
+        return jsonb.in_order(column, order, literal(value, TEXT))
 
     def matches(self, pattern: str) -> Clause:
         return self._column.regexp_match(pattern)
@@ -101,7 +99,7 @@ class TextsField(ColumnField):
 
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
         texts = _texts(values)
-        return self._column.overlap(literal(texts, ARRAY(Text()))) if texts else false()
+        return self._column.overlap(literal(texts, TEXTS)) if texts else false()
 
     def has(self, test: Test) -> Clause:
         return self.has_item(test)
@@ -129,10 +127,12 @@ class MomentField(ColumnField):
 
     def value(self) -> Value:
         iso = jsonb.iso_of(self._column)
-        return func.jsonb_build_object("__type", "Date", "iso", iso, type_=JSONB())
+        return func.jsonb_build_object(
+            jsonb.word("__type"), jsonb.word("Date"), jsonb.word("iso"), iso, type_=JSON
+        )
 
     def _to_the_millisecond(self) -> ColumnElement[datetime]:
-        return func.date_trunc("milliseconds", self._column)
+        return func.date_trunc(jsonb.word("milliseconds"), self._column)
 
 
 class BadgeField:
@@ -140,11 +140,13 @@ class BadgeField:
 
     def __init__(self, installation_id: KeyedColumnElement[int]) -> None:
         self._installation_id = installation_id
+        # By a name of its own: a query within this one may ask for badges, too.
+        self._badges = badges.alias()
 
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
         numbers = [value for value in values if _is_number(value)]
         wanted = [int(n) for n in numbers if -_INT32 <= n < _INT32 and n == int(n)]
-        return self._row(is_any(badges.c.badge, wanted, Integer()))
+        return self._row(is_any(self._badges.c.badge, wanted, Integer()))
 
     def is_null(self) -> Clause:
         return ~self.exists()
@@ -159,7 +161,7 @@ class BadgeField:
         return false()
 
     def has(self, test: Test) -> Clause:
-        return self._row(test(as_jsonb(badges.c.badge)))
+        return self._row(test(as_jsonb(self._badges.c.badge)))
 
     def has_item(self, test: Test) -> Clause:  # noqa: ARG002 - it is no list
         return false()
@@ -171,11 +173,11 @@ class BadgeField:
         return false()
 
     def value(self) -> Value:
-        own = badges.c.installation_id == self._installation_id
-        return select(as_jsonb(badges.c.badge)).where(own).scalar_subquery()
+        own = self._badges.c.installation_id == self._installation_id
+        return select(as_jsonb(self._badges.c.badge)).where(own).scalar_subquery()
 
     def _row(self, *conditions: Clause) -> Clause:
-        own = badges.c.installation_id == self._installation_id
+        own = self._badges.c.installation_id == self._installation_id
         return exists().where(own, *conditions)
 
 
@@ -185,15 +187,18 @@ class RelationField:
     def __init__(self, related: Related, owner_id: KeyedColumnElement[str]) -> None:
         self._related = related
         self._owner_id = owner_id
+        # By a name of its own: a query within this one may ask for relations, too.
+        self._relations = relations.alias()
 
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
-        pointers = [value for value in values if isinstance(value, Mapping)]
         wanted = [
-            pointer["objectId"]
-            for pointer in pointers
-            if pointer.get("className") == self._related.class_name
+            value["objectId"]
+            for value in values
+            if isinstance(value, Mapping)
+            and value["__type"] == "Pointer"
+            and value["className"] == self._related.class_name
         ]
-        return self._owns(is_any(relations.c.related_id, wanted, Text()))
+        return self._owns(is_any(self._relations.c.related_id, wanted, TEXT))
 
     def is_null(self) -> Clause:
         return ~self.exists()
@@ -211,25 +216,30 @@ class RelationField:
         return false()
 
     def has_item(self, test: Test) -> Clause:  # noqa: ARG002 - it is no list
-        return false()
+        # Nothing but an equality fits a relation, and `$containedBy` fits who has no such item.
+        return true()
 
     def is_in(self, values: Values) -> Clause:
         value = values.subquery().c[0]
         ids = select(jsonb.text_at(value, "objectId")).where(
             jsonb.text_at(value, "className") == self._related.class_name
         )
-        return self._owns(relations.c.related_id.in_(ids))
+        return self._owns(self._relations.c.related_id.in_(ids))
 
     def points_to(self, found: Found) -> Clause:
         if found.class_name != self._related.class_name:
             return false()
-        return self._owns(relations.c.related_id.in_(select(found.object_id).where(found.wanted)))
+        return self._owns(
+            self._relations.c.related_id.in_(select(found.object_id).where(found.wanted))
+        )
 
     def value(self) -> Value:
         return NOTHING
 
     def _owns(self, *conditions: Clause) -> Clause:
-        owners = select(relations.c.owner_id).where(*self._related.own(), *conditions)
+        owners = select(self._relations.c.owner_id).where(
+            *self._related.own(self._relations), *conditions
+        )
         return self._owner_id.in_(owners)
 
 

@@ -7,7 +7,7 @@ be NULL instead of false: whoever negates one says IS NOT TRUE.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Text, and_, false, literal, not_, or_, select, true
+from sqlalchemy import and_, false, literal, not_, or_, select, true
 
 from pushsvc.storage.tables import relations
 from pushsvc.targeting import earth, jsonb, words
@@ -30,7 +30,7 @@ from pushsvc.targeting.conditions import (
     Surrounds,
     Within,
 )
-from pushsvc.targeting.jsonb import Clause, Value
+from pushsvc.targeting.jsonb import TEXT, Clause, Value
 from pushsvc.targeting.rows import Rows
 
 
@@ -122,8 +122,9 @@ def _related_to(condition: RelatedTo, rows: Rows) -> Clause:
     related = rows.others(condition.class_name).relation(condition.field)
     if related is None or related.class_name != rows.class_name:
         return false()
-    owned = relations.c.owner_id == literal(condition.object_id, Text())
-    ids = select(relations.c.related_id).where(*related.own(), owned)
+    table = relations.alias()
+    owned = table.c.owner_id == literal(condition.object_id, TEXT)
+    ids = select(table.c.related_id).where(*related.own(table), owned)
     return rows.table.c.object_id.in_(ids)
 
 

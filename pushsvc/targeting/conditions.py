@@ -212,7 +212,9 @@ Places = Within | Near | Surrounds
 Joined = InQuery | Selected | RelatedTo
 Texts = Matches | Searched
 Plain = Equal | OneOf | Exists | Compared | ContainedBy
-Condition = Plain | Texts | Places | Joined | And | Or | Not
+#: What is made of no other conditions, but for those of a query within.
+Leaf = Plain | Texts | Places | Joined
+Condition = Leaf | And | Or | Not
 
 #: Fits nobody.
 NOBODY = Or(())

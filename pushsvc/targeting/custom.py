@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import (
     FromClause,
+    case,
     false,
     null,
     or_,
@@ -51,7 +52,7 @@ class JsonField:
         return self._reach(jsonb.item_of_list(test))
 
     def is_in(self, values: Values) -> Clause:
-        return self.has(lambda value: value.in_(values))
+        return self._reach(jsonb.is_in(values))
 
     def points_to(self, found: Found) -> Clause:
         return self.is_in(found.pointers())
@@ -80,11 +81,21 @@ class CustomField(JsonField):
     def is_one_of(self, values: Sequence[Atom]) -> Clause:
         values = [self._as_pointer(value) for value in values]
         forms = len(values) * 2 ** len(self._whole)
-        if forms > _MAX_LOOKUPS or not self._is_indexed:
+        # A Polygon contains another one that has the same corners in another order.
+        polygon = any(jsonb.is_encoded(value, "Polygon") for value in values)
+        if forms > _MAX_LOOKUPS or polygon or not self._is_indexed:
             return super().is_one_of(values)
         wanted = (form for value in values for form in jsonb.containing(self._whole, value))
         column = self._table.c[self._column]
         return or_(false(), *(column.contains(form) for form in wanted))
+
+    def is_in(self, values: Values) -> Clause:
+        if self._points_at is None:
+            return super().is_in(values)
+        value = values.subquery().c[0]
+        named = jsonb.pointer(self._points_at, jsonb.text_of(value))
+        pointers = select(case((jsonb.is_type(value, "string"), named), else_=value))
+        return super().is_in(pointers)
 
     def points_to(self, found: Found) -> Clause:
         """Have each object looked up in the index, which leads to the rows that point to it."""

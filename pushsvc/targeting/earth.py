@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, array
 
 from pushsvc.targeting.conditions import Box, Cap, Point, Ring
-from pushsvc.targeting.jsonb import Clause, Test, Value, at, is_type, text_at
+from pushsvc.targeting.jsonb import Clause, Test, Value, at, is_type, text_at, word
 
 #: Degrees, a tenth of a millimetre on the ground: so near is on the line, which is inside.
 _ON_THE_LINE: Final = 1e-9
@@ -51,7 +51,7 @@ def surrounds(point: Point) -> Test:
 
     def has_point(value: Value) -> Clause:
         ring = at(value, "coordinates")
-        is_polygon = and_(text_at(value, "__type") == "Polygon", is_type(ring, "array"))
+        is_polygon = and_(text_at(value, "__type") == word("Polygon"), is_type(ring, "array"))
         return case(
             (is_polygon, _inside(_edges_of_polygon(ring), _place(point.latitude, point.longitude))),
             else_=false(),
@@ -67,7 +67,7 @@ def apart(value: Value, point: Point) -> Value:
 
 def _is_point(value: Value) -> Clause:
     return and_(
-        text_at(value, "__type") == "GeoPoint",
+        text_at(value, "__type") == word("GeoPoint"),
         _is_degrees(at(value, "latitude"), _POLE),
         _is_degrees(at(value, "longitude"), _HALF),
     )

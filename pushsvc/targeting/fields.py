@@ -7,24 +7,23 @@ from typing import Any, Final, Protocol
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    FromClause,
     Select,
-    Text,
     any_,
     func,
     literal,
     literal_column,
     select,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import KeyedColumnElement
 from sqlalchemy.types import TypeEngine
 
-from pushsvc.storage.tables import relations
+from pushsvc.targeting import jsonb
 from pushsvc.targeting.conditions import Atom, Order, Ordered
-from pushsvc.targeting.jsonb import Clause, Test, Value
+from pushsvc.targeting.jsonb import JSON, Clause, Test, Value
 
 #: What is not there.
-NOTHING: Final = literal_column("NULL::jsonb", JSONB())
+NOTHING: Final = literal_column("NULL::jsonb", JSON)
 #: A statement that finds one column of jsonb values.
 Values = Select[Any]
 
@@ -41,14 +40,7 @@ class Found:
     @property
     def pointer(self) -> Value:
         """A Pointer to one, as fields hold it."""
-        parts = {"__type": "Pointer", "className": self.class_name}
-        constant = (part for pair in parts.items() for part in pair)
-        return func.jsonb_build_object(
-            *(literal(part, Text()) for part in constant),
-            literal("objectId", Text()),
-            self.object_id,
-            type_=JSONB(),
-        )
+        return jsonb.pointer(self.class_name, self.object_id)
 
     def pointers(self) -> Values:
         """Return Pointers to all of them."""
@@ -65,12 +57,12 @@ class Related:
     #: of what it leads to
     class_name: str
 
-    def own(self) -> tuple[Clause, ...]:
-        """Return what tells its rows from those of others."""
+    def own(self, table: FromClause) -> tuple[Clause, ...]:
+        """Return what tells its rows from those of others, by the table's name in a statement."""
         return (
-            relations.c.app_id == self.app_id,
-            relations.c.class_name == self.owner_class,
-            relations.c.field == self.field,
+            table.c.app_id == self.app_id,
+            table.c.class_name == self.owner_class,
+            table.c.field == self.field,
         )
 
 
@@ -110,7 +102,7 @@ class Field(Protocol):
 
 def as_jsonb(column: ColumnElement[Any]) -> Value:
     """Return a column's value as jsonb."""
-    return func.to_jsonb(column, type_=JSONB())
+    return func.to_jsonb(column, type_=JSON)
 
 
 def is_any(expression: ColumnElement[Any], values: list[Any], of: TypeEngine[Any]) -> Clause:

@@ -25,7 +25,7 @@ _WITHOUT_EFFECT: Final = frozenset(
     {
         *("limit", "skip", "order", "keys", "excludeKeys", "include", "includeAll", "count"),
         *("readPreference", "includeReadPreference", "subqueryReadPreference", "hint"),
-        *("explain", "comment", "redirectClassNameForKey"),
+        *("explain", "comment"),
     }
 )
 _SELECT_KEYS: Final = frozenset({"query", "key"})
@@ -76,7 +76,7 @@ def _query(asked: Asked, query: Any, *, at: str) -> Query:
     if not isinstance(name, str) or not _CLASS_NAME.fullmatch(name):
         message = f"Invalid classname: {cut(str(name))}"
         raise asked.refused(message, code=INVALID_CLASS_NAME)
-    return Query(name, asked.inner(query.get("where", {}), f"{at}/where"))
+    return Query(name, asked.inner(query.get("where", {}), name, f"{at}/where"))
 
 
 def _is_key(key: Any) -> bool:

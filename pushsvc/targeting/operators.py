@@ -6,7 +6,7 @@ Codes and words of the errors are those of Parse Server's MongoDB adapter.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from pushsvc.targeting.asked import Asked, Limits
+from pushsvc.targeting.asked import INSTALLATION, Asked, Limits
 from pushsvc.targeting.conditions import (
     NOBODY,
     And,
@@ -38,7 +38,13 @@ from pushsvc.targeting.values import (
 
 
 def constraints(
-    key: str, value: Any, *, at: str, limits: Limits, inner: Callable[[Any, str], And]
+    key: str,
+    value: Any,
+    *,
+    at: str,
+    class_name: str,
+    limits: Limits,
+    inner: Callable[[Any, str, str], And],
 ) -> Iterator[Condition]:
     """Yield what one key asks for: an equality, or one condition for each operator.
 
@@ -63,6 +69,7 @@ def constraints(
         if operator not in _OPERATORS:
             raise WhereError(INVALID_JSON, f"bad constraint: {cut(operator)}", field=at)
         asked = Asked(
+            class_name=class_name,
             key=key,
             operator=operator,
             operand=operand,
@@ -134,14 +141,17 @@ def _atoms(asked: Asked, values: list[Any]) -> tuple[Atom, ...]:
 
 # ---------------------------------------------------------------- order
 
-#: Special fields that hold no moments.
-_TIMELESS: Final = frozenset(
-    {
-        *("objectId", "installationId", "deviceToken", "deviceType", "pushType", "GCMSenderId"),
-        *("timeZone", "localeIdentifier", "appVersion", "appName", "appIdentifier"),
-        *("parseVersion", "channels", "channelUris", "badge"),
-    }
-)
+#: Special fields that hold no moments, of every class and of those that have more of them.
+_OF_EVERY_CLASS: Final = frozenset({"objectId"})
+_TIMELESS: Final[Mapping[str, frozenset[str]]] = {
+    INSTALLATION: frozenset(
+        {
+            *("objectId", "installationId", "deviceToken", "deviceType", "pushType", "GCMSenderId"),
+            *("timeZone", "localeIdentifier", "appVersion", "appName", "appIdentifier"),
+            *("parseVersion", "channels", "channelUris", "badge"),
+        }
+    )
+}
 
 
 def _compared(asked: Asked) -> Condition:
@@ -158,7 +168,7 @@ def _compared(asked: Asked) -> Condition:
 
 
 def _relative(asked: Asked, order: Order) -> Condition:
-    if asked.key in _TIMELESS:
+    if asked.key in _TIMELESS.get(asked.class_name, _OF_EVERY_CLASS):
         raise asked.refused("$relativeTime can only be used with Date field")
     spoken = asked.operand["$relativeTime"]
     moment = from_now(spoken) if isinstance(spoken, str) else "It should be a string."

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import FromClause, Select, and_, case, column, func, null, or_, select, true
-from sqlalchemy.dialects.postgresql import JSONB
 
 from pushsvc.storage.acl import protected
 from pushsvc.storage.schema import Schema
 from pushsvc.storage.tables import installations, objects
 from pushsvc.targeting import jsonb
+from pushsvc.targeting.asked import INSTALLATION
 from pushsvc.targeting.columns import (
     BadgeField,
     ColumnField,
@@ -21,9 +21,8 @@ from pushsvc.targeting.columns import (
 )
 from pushsvc.targeting.custom import CustomField, JsonField
 from pushsvc.targeting.fields import NOTHING, Field, Found, Related, as_jsonb
-from pushsvc.targeting.jsonb import Clause, Value
+from pushsvc.targeting.jsonb import JSON, Clause, Value
 
-INSTALLATION: Final = "_Installation"
 _POINTER: Final = "Pointer"
 
 
@@ -148,9 +147,9 @@ class Rows:
         value = self.field(key).value()
         a_list = case(
             (jsonb.is_type(value, "array"), value),
-            else_=func.jsonb_build_array(value, type_=JSONB()),
+            else_=func.jsonb_build_array(value, type_=JSON),
         )
-        items = func.jsonb_array_elements(a_list).table_valued(column("value", JSONB()))
+        items = func.jsonb_array_elements(a_list).table_valued(column("value", JSON))
         item = items.c.value
         found = select(item).select_from(self.table.join(items, true()))
         return found.where(self.are(wanted), ~jsonb.is_null_value(item))

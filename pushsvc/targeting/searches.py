@@ -8,7 +8,7 @@ import re
 from typing import Any, Final
 
 from pushsvc.targeting.asked import Asked
-from pushsvc.targeting.conditions import Condition, Searched
+from pushsvc.targeting.conditions import NOBODY, Condition, Searched
 from pushsvc.targeting.values import is_scalar
 
 #: MongoDB's languages, by name and by ISO 639-1, which Postgres knows, too.
@@ -57,6 +57,11 @@ def searched(asked: Asked) -> Condition:
         (bool(step["dash"]), step["phrase"] is not None, step["phrase"] or step["word"] or "")
         for step in _STEP.finditer(term)
     ]
+    if len(steps) > asked.limits.words:
+        raise asked.refused(f"bad $text: $term has at most {asked.limits.words} words")
+    if all(dash for dash, *_ in steps):
+        # MongoDB's rule: what is only excluded is not looked for.
+        return NOBODY
     return Searched(
         asked.key,
         language,

@@ -42,8 +42,14 @@ class WhereError(Exception):
 _ENCODED: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
     "Bytes": {"base64": str},
     "Date": {"iso": str},
+    # by its name; the stored one also says where it is
+    "File": {"name": str},
     "GeoPoint": {"latitude": (int, float), "longitude": (int, float)},
+    # an object that came whole where a Pointer would do
+    "Object": {"className": str, "objectId": str},
     "Pointer": {"className": str, "objectId": str},
+    "Polygon": {"coordinates": list},
+    "Relation": {"className": str},
 }
 
 
@@ -66,14 +72,45 @@ def _encoded(value: Json, *, at: str) -> Atom:
     if parts is None:
         raise WhereError(INVALID_JSON, f"bad atom: {text(value)}", field=at)
     for part, types in parts.items():
-        if not isinstance(value.get(part), types) or not is_scalar(value[part]):
+        if not isinstance(value.get(part), types) or not _is_part(value[part]):
             raise WhereError(INCORRECT_TYPE, f"This is not a valid {name}", field=at)
+    if name == "Polygon":
+        return {"__type": name, "coordinates": _closed(value["coordinates"], at=at)}
     if name != "Date":
-        return {"__type": name, **{part: value[part] for part in parts}}
+        stored_as = "Pointer" if name == "Object" else name
+        return {"__type": stored_as, **{part: value[part] for part in parts}}
     moment = moment_of(value["iso"])
     if moment is None:
         raise WhereError(INCORRECT_TYPE, "This is not a valid Date", field=at)
     return moment
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, list) or (is_scalar(value) and not isinstance(value, bool))
+
+
+#: A ring has three corners at least, and a corner is a latitude and a longitude.
+_LEAST_CORNERS: Final = 3
+_BOUNDS: Final = (90, 180)
+
+
+def _closed(corners: Sequence[Any], *, at: str) -> list[Any]:
+    """Return the ring as Polygons are stored: its last corner is the first."""
+    if not corners or not all(map(_is_corner, corners)):
+        raise WhereError(INCORRECT_TYPE, "This is not a valid Polygon", field=at)
+    if len({tuple(corner) for corner in corners}) < _LEAST_CORNERS:
+        message = "GeoJSON: Loop must have at least 3 different vertices"
+        raise WhereError(INCORRECT_TYPE, message, field=at)
+    return [*corners] if corners[0] == corners[-1] else [*corners, corners[0]]
+
+
+def _is_corner(corner: Any) -> bool:
+    if not isinstance(corner, list) or len(corner) != len(_BOUNDS):
+        return False
+    return all(
+        isinstance(degrees, int | float) and not isinstance(degrees, bool) and abs(degrees) <= most
+        for degrees, most in zip(corner, _BOUNDS, strict=True)
+    )
 
 
 def moment_of(iso: str) -> datetime | None:

@@ -5,27 +5,17 @@ a list, holds it; types are strict; null fits what is missing or null. An empty 
 Codes and words of the errors are Parse's.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pushsvc.model import Json
-from pushsvc.targeting.asked import LIMITS, Limits
-from pushsvc.targeting.conditions import (
-    And,
-    Condition,
-    ContainedBy,
-    InQuery,
-    Matches,
-    Near,
-    Not,
-    OneOf,
-    Or,
-    Places,
-    Selected,
-)
+from pushsvc.targeting.asked import INSTALLATION, LIMITS, Limits
+from pushsvc.targeting.bounds import check_bounds, check_nearest, check_size, leaves, near_of
+from pushsvc.targeting.conditions import And, Condition, Matches, Near, Not, OneOf, Or
 from pushsvc.targeting.joins import is_key_name, related_to
 from pushsvc.targeting.operators import constraints
+from pushsvc.targeting.simplify import simplified
 from pushsvc.targeting.values import (
     INVALID_CHANNEL_NAME,
     INVALID_CHANNELS_ARRAY,
@@ -39,53 +29,28 @@ from pushsvc.targeting.values import (
 )
 
 
-def parse_where(where: Json, *, limits: Limits = LIMITS) -> And:
-    """Return the condition that a where-clause states.
+def parse_where(where: Json, *, limits: Limits = LIMITS, class_name: str = INSTALLATION) -> And:
+    """Return the condition that a where-clause states of a class's objects.
 
     Raises WhereError: 102 a query that cannot be (`ACL`, a bad `$or`, over a bound), 105 a bad
     key, 107 an unknown operator or a value that cannot be compared with, 111 a bad encoded value.
     """
-    condition = _clause(where, at="/where", level=_Level(limits))
-    if sum(1 for _ in _compared(condition)) > limits.values:
-        message = f"Too many values to compare with: at most {limits.values}."
-        raise WhereError(INVALID_QUERY, message, field="/where")
-    if len(patterns_of(condition)) > limits.patterns:
-        message = f"Too many $regex: at most {limits.patterns}."
-        raise WhereError(INVALID_QUERY, message, field="/where")
-    _check_places(condition, limits)
+    check_size(where, limits)
+    asked = _clause(where, at="/where", level=_Level(limits, class_name))
+    check_nearest(asked)
+    condition = simplified(asked)
+    check_bounds(condition, limits)
     return condition
-
-
-def _check_places(condition: Condition, limits: Limits) -> None:
-    places = [one for one in _compared(condition) if isinstance(one, Places)]
-    if len(places) > limits.places:
-        message = f"Too many places: at most {limits.places}."
-        raise WhereError(INVALID_QUERY, message, field="/where")
-    nearest = sum(len(_near_of(clause)) for clause in [condition, *_inner_clauses(condition)])
-    if sum(isinstance(one, Near) for one in places) > nearest:
-        # MongoDB's rule: what sorts the whole result is no alternative.
-        message = "$nearSphere cannot be used within $or or $nor."
-        raise WhereError(INVALID_QUERY, message, field="/where")
 
 
 def patterns_of(condition: Condition) -> list[str]:
     """Return the patterns of a condition; whether Postgres understands them, it alone can tell."""
-    return [one.pattern for one in _compared(condition) if isinstance(one, Matches)]
+    return [one.pattern for one in leaves(condition) if isinstance(one, Matches)]
 
 
 def nearest_of(condition: Condition) -> Near | None:
     """Return what the result is sorted by where no order is given."""
-    return next(iter(_near_of(condition)), None)
-
-
-def _near_of(condition: Condition) -> list[Near]:
-    match condition:
-        case And(conditions):
-            return [near for one in conditions for near in _near_of(one)]
-        case Near():
-            return [condition]
-        case _:
-            return []
+    return next(iter(near_of(condition)), None)
 
 
 def channels_where(channels: Sequence[str], *, limits: Limits = LIMITS) -> Condition:
@@ -106,14 +71,14 @@ def channels_where(channels: Sequence[str], *, limits: Limits = LIMITS) -> Condi
     return OneOf("channels", tuple(channels))
 
 
-def audience_condition(audience: Json) -> Condition:
+def audience_condition(audience: Json, *, limits: Limits = LIMITS) -> Condition:
     """Return the condition of a push's audience, `{"channels": [...]}` or `{"where": {...}}`.
 
     Raises WhereError as `channels_where` and `parse_where` do.
     """
     if "channels" in audience:
-        return channels_where(audience["channels"])
-    return parse_where(audience["where"])
+        return channels_where(audience["channels"], limits=limits)
+    return parse_where(audience["where"], limits=limits)
 
 
 def mentions_device_token(where: Json) -> bool:
@@ -127,9 +92,10 @@ def mentions_device_token(where: Json) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """How deep a clause lies: in `$and`, `$or` and `$nor`, and in other queries."""
+    """Where a clause lies: of which class it is, and how deep in junctions and other queries."""
 
     limits: Limits
+    class_name: str
     depth: int = 0
     query_depth: int = 0
 
@@ -140,13 +106,14 @@ class _Level:
             raise WhereError(INVALID_QUERY, message, field=at)
         return replace(self, depth=self.depth + 1)
 
-    def inner(self, where: Any, at: str) -> And:
+    def inner(self, where: Any, class_name: str, at: str) -> And:
         """Read the clause of a query within a clause of this level."""
         most = self.limits.query_depth
         if self.query_depth == most:
             message = f"Subquery nesting depth exceeds maximum allowed depth of {most}"
             raise WhereError(INVALID_QUERY, message, field=at)
-        return _clause(where, at=at, level=replace(self, query_depth=self.query_depth + 1))
+        level = replace(self, class_name=class_name, query_depth=self.query_depth + 1)
+        return _clause(where, at=at, level=level)
 
 
 def _clause(where: Any, *, at: str, level: _Level) -> And:
@@ -166,7 +133,14 @@ def _clause(where: Any, *, at: str, level: _Level) -> And:
             conditions.append(related_to(value, at=pointer))
         else:
             _check_key(key, at=pointer)
-            asked = constraints(key, value, at=pointer, limits=level.limits, inner=level.inner)
+            asked = constraints(
+                key,
+                value,
+                at=pointer,
+                class_name=level.class_name,
+                limits=level.limits,
+                inner=level.inner,
+            )
             conditions.extend(asked)
     return And(tuple(conditions))
 
@@ -195,30 +169,3 @@ def _check_key(key: str, *, at: str) -> None:
         raise WhereError(INVALID_QUERY, "Cannot query on ACL.", field=at)
     if not is_key_name(key):
         raise WhereError(INVALID_KEY_NAME, f"Invalid key name: {cut(key)}", field=at)
-
-
-def _compared(condition: Condition) -> Iterator[Any]:
-    """Yield each value that is compared; what has none counts as one, so that it has a bound."""
-    match condition:
-        case And(conditions) | Or(conditions):
-            inner = [value for one in conditions for value in _compared(one)]
-            yield from inner or [None]
-        case Not(one):
-            yield from _compared(one)
-        case OneOf(key, values) | ContainedBy(key, values):
-            yield from (*(values or [None]), *_further_parts(key))
-        case InQuery() | Selected():
-            yield condition
-            yield from (*_compared(condition.query.where), *_further_parts(condition.field))
-        case one:
-            yield from (one, *_further_parts(one.field))
-
-
-def _inner_clauses(condition: Condition) -> list[And]:
-    """Return the clauses of the queries within."""
-    joined = (one for one in _compared(condition) if isinstance(one, InQuery | Selected))
-    return [one.query.where for one in joined]
-
-
-def _further_parts(key: str) -> list[str]:
-    return key.split(".")[1:]

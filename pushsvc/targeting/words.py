@@ -3,7 +3,7 @@
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, literal_column
+from sqlalchemy import ColumnElement, and_, func, literal_column
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY
 
 from pushsvc.targeting import jsonb
@@ -17,9 +17,6 @@ def has_words(searched: Searched) -> Test:
     phrases = [func.phraseto_tsquery(language, phrase) for phrase in searched.phrases]
     words = [func.plainto_tsquery(language, word) for word in searched.words]
     unwanted = [func.phraseto_tsquery(language, text) for text in searched.unwanted]
-    if not phrases and not words:
-        # MongoDB's rule: what is only excluded is not looked for.
-        return lambda _value: false()
     wanted = _joined(phrases, "&&") if phrases else _joined(words, "||")
     query = wanted if not unwanted else wanted.op("&&")(func.tsquery_not(_joined(unwanted, "||")))
 

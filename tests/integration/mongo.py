@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.integration.globe import Pair, angle, in_ring
+
 Document = dict[str, Any]
 
 START = datetime(2026, 11, 22, 10, 0, 0, 123_456, tzinfo=UTC)
@@ -30,8 +32,8 @@ def fits_key(key: str, value: Any, found: Document) -> bool:
     leaves = list(led_to(found, key.split(".")))
     if key in {"createdAt", "updatedAt"}:
         value = as_dates(value)
-    if isinstance(value, dict) and "$regex" in value:
-        return found_in(leaves, value)
+    if isinstance(value, dict) and WITH_SIBLINGS.keys() & value.keys():
+        return all(WITH_SIBLINGS[name](leaves, value) for name in WITH_SIBLINGS.keys() & value)
     if isinstance(value, dict) and "__type" not in value:
         return all(OPERATORS[operator](leaves, operand) for operator, operand in value.items())
     return equals(leaves, value)
@@ -92,6 +94,10 @@ def same(one: Any, wanted: Any) -> bool:
     """Compare strictly: true is not 1."""
     if wanted is None:
         return one is None or one is MISSING
+    if isinstance(one, dict) and isinstance(wanted, dict):
+        return one.keys() == wanted.keys() and all(same(one[k], wanted[k]) for k in one)
+    if isinstance(one, list) and isinstance(wanted, list):
+        return len(one) == len(wanted) and all(map(same, one, wanted))
     return kind(one) == kind(wanted) and bool(one == wanted)
 
 
@@ -141,6 +147,68 @@ def found_in(leaves: list[Any], asked: Mapping[str, Any]) -> bool:
     return any(isinstance(leaf, str) and pattern.search(leaf) for leaf in with_items(leaves))
 
 
+def is_near(leaves: list[Any], asked: Mapping[str, Any]) -> bool:
+    """Tell whether a place is no farther than that."""
+    return in_circle(leaves, [asked["$nearSphere"], asked["$maxDistance"]])
+
+
+#: Operators that are read together with others of the same key.
+WITH_SIBLINGS = {"$regex": found_in, "$nearSphere": is_near}
+
+
+def in_circle(leaves: list[Any], circle: list[Any]) -> bool:
+    """Tell whether a place is in a circle around another one."""
+    center, radians = circle
+    return any(
+        angle(place_of(center), place_of(leaf)) <= radians
+        for leaf in with_items(leaves)
+        if kind(leaf) == "GeoPoint"
+    )
+
+
+def place_of(point: Mapping[str, Any]) -> Pair:
+    """Return latitude and longitude."""
+    return point["latitude"], point["longitude"]
+
+
+def in_shape(leaves: list[Any], shape: Mapping[str, Any]) -> bool:
+    """Tell whether a place is in a circle or a polygon."""
+    if "$centerSphere" in shape:
+        return in_circle(leaves, shape["$centerSphere"])
+    ring = [place_of(corner) for corner in shape["$polygon"]]
+    points = [leaf for leaf in with_items(leaves) if kind(leaf) == "GeoPoint"]
+    return any(in_ring(ring, place_of(point)) for point in points)
+
+
+def has_words(leaves: list[Any], asked: Mapping[str, Any]) -> bool:
+    """Tell whether a text has a phrase, else one of the words, in any form; and none unwanted."""
+    steps = re.findall(r'(-?)(?:"([^"]*)"|(\S+))', asked["$search"]["$term"])
+    wanted = [stems(phrase) for dash, phrase, _ in steps if phrase and not dash]
+    any_of = [stems(word) for dash, _, word in steps if word and not dash]
+    unwanted = [stems(phrase or word) for dash, phrase, word in steps if dash]
+
+    def fits_text(text: str) -> bool:
+        runs = {tuple(run) for run in all_runs(stems(text))}
+        found = all(map(runs.__contains__, wanted)) if wanted else not runs.isdisjoint(any_of)
+        return found and runs.isdisjoint(unwanted)
+
+    return any(isinstance(leaf, str) and fits_text(leaf) for leaf in with_items(leaves))
+
+
+def stems(text: str) -> tuple[str, ...]:
+    """Return the words in their first form."""
+    return tuple(FORMS.get(word, word) for word in re.findall(r"\w+", text.lower()))
+
+
+def all_runs(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield every run of words that follow one another."""
+    places = range(len(words) + 1)
+    return (words[start:end] for start in places for end in places[start + 1 :])
+
+
+#: The words of tests that have more than one form.
+FORMS = {"running": "run", "runs": "run", "cats": "cat"}
+
 OPERATORS: dict[str, Callable[[list[Any], Any], bool]] = {
     "$eq": equals,
     "$ne": lambda leaves, value: not equals(leaves, value),
@@ -153,6 +221,8 @@ OPERATORS: dict[str, Callable[[list[Any], Any], bool]] = {
     "$lte": lambda leaves, value: in_order(leaves, value, lambda a, b: a <= b),
     "$gt": lambda leaves, value: in_order(leaves, value, lambda a, b: a > b),
     "$gte": lambda leaves, value: in_order(leaves, value, lambda a, b: a >= b),
+    "$geoWithin": in_shape,
+    "$text": has_words,
 }
 
 

@@ -5,6 +5,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pushsvc.storage.engine import create_engine
+
 pytestmark = pytest.mark.integration
 
 TOKEN = "ab" * 32
@@ -19,3 +21,26 @@ async def test_an_error_does_not_tell_the_parameters(database: AsyncEngine) -> N
             await connection.execute(statement, {"token": TOKEN})
 
     assert TOKEN not in str(caught.value)
+
+
+async def test_connections_that_the_server_closed_are_replaced(
+    servers: tuple[str, str], database: AsyncEngine
+) -> None:
+    """A restart fails what runs, and nothing that is begun afterwards."""
+    engine = create_engine(servers[0], connections=3)
+    backend = text("SELECT pg_backend_pid()")
+    async with engine.connect() as one, engine.connect() as other:
+        pids = [(await connection.execute(backend)).scalar_one() for connection in (one, other)]
+    async with database.connect() as connection:
+        await connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 10000) FROM unnest(CAST(:pids AS int[])) AS pid"
+            ),
+            {"pids": pids},
+        )
+
+    async with engine.connect() as one, engine.connect() as other:
+        again = [(await connection.execute(backend)).scalar_one() for connection in (one, other)]
+
+    await engine.dispose()
+    assert not set(pids) & set(again)

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc.errors import InvalidInstallationError, NotFoundError
 from pushsvc.storage.fields import parse_installation_fields, parse_installation_row
 from pushsvc.storage.installation_import import ImportResult, import_installations
-from pushsvc.storage.installations import Installation, Saved, SaveRequest, save_installation
+from pushsvc.storage.installations import Installation, Saved, SaveRequest
+from pushsvc.storage.saving.group import save_installation
 from pushsvc.storage.tables import badges, installations as i
 from tests.integration.conftest import AppRow
 

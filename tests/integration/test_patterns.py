@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc.targeting.audience import check_patterns
 from pushsvc.targeting.patterns import translated
 from pushsvc.targeting.values import WhereError
+from pushsvc.targeting.where import channels_where, parse_where
 
 pytestmark = pytest.mark.integration
 
@@ -52,20 +53,19 @@ async def test_what_is_no_pattern(database: AsyncEngine, pattern: str) -> None:
     """Parse's code for it, though no row has been looked at."""
     where = {"k": "v", "$or": [{"l": {"$regex": "fine"}}, {"l": {"$regex": pattern}}]}
     with pytest.raises(WhereError, match="it is no regular expression") as caught:
-        await check_patterns(database, {"where": where})
+        await check_patterns(database, parse_where(where))
     assert caught.value.code == 102
 
 
 async def test_large_patterns(database: AsyncEngine) -> None:
     """A pattern that is short to write and endless to understand is refused in time."""
+    where = {"k": {"$regex": "((((a{9,99}){9,99}){9,99})b)*"}}
     with pytest.raises(WhereError, match=r"Invalid \$regex value") as caught:
-        await check_patterns(
-            database, {"where": {"k": {"$regex": "((((a{9,99}){9,99}){9,99})b)*"}}}
-        )
+        await check_patterns(database, parse_where(where))
     assert caught.value.code == 102
 
 
 async def test_patterns(database: AsyncEngine) -> None:
     """What Postgres understands passes, and so does an audience without patterns."""
-    await check_patterns(database, {"where": {"k": {"$all": [{"$regex": r"^\Qa\E"}]}}})
-    await check_patterns(database, {"channels": ["("]})
+    await check_patterns(database, parse_where({"k": {"$all": [{"$regex": r"^\Qa\E"}]}}))
+    await check_patterns(database, channels_where(["("]))

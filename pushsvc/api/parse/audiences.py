@@ -109,7 +109,7 @@ async def get(call: Call, object_id: str, *, show: Show) -> Reply:
 
 async def find(call: Call, *, show: Show) -> Reply:
     """Return the audiences that fit a query."""
-    asked = parse_find(call.params)
+    asked = parse_find(call.params, call.resources.settings)
     app_id = call.caller.app.id
     async with call.resources.engine.connect() as connection:
         found = await audiences.list_audiences(

@@ -74,7 +74,7 @@ async def get(call: Call, object_id: str, class_name: str) -> Reply:
 async def find(call: Call, class_name: str) -> Reply:
     """Return the objects that fit a query, as far as the caller may read them."""
     check_class(class_name)
-    asked = parse_find(call.params)
+    asked = parse_find(call.params, call.resources.settings)
     schema = await call.resources.schemas.of(call.caller.app.id)
     query = await compiled(call, asked, class_name=class_name, schema=schema)
     table, where = query.rows.table, query.where

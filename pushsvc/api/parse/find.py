@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pushsvc.config import Settings
 from pushsvc.errors import InvalidQueryError
 from pushsvc.model import Json
 from pushsvc.storage.ordering import Order
 
 DEFAULT_LIMIT: Final = 100
-#: Parse's REST guide.
-MAX_LIMIT: Final = 1_000
-MAX_SKIP: Final = 10_000
 INVALID_KEY_NAME: Final = 105
 INVALID_JSON: Final = 107
 #: Parse's error table: InvalidLimitError, InvalidSkipError
@@ -120,7 +118,7 @@ class Find:
         return self.shown.keys
 
 
-def parse_find(params: Mapping[str, Any]) -> Find:
+def parse_find(params: Mapping[str, Any], settings: Settings) -> Find:
     """Return what a find asks for.
 
     Raises:
@@ -135,13 +133,13 @@ def parse_find(params: Mapping[str, Any]) -> Find:
         raise InvalidQueryError("where parameter is not valid JSON", parse_code=INVALID_JSON)
     limit = _number(params, "limit", default=DEFAULT_LIMIT, code=INVALID_LIMIT)
     skip = _number(params, "skip", default=0, code=INVALID_SKIP)
-    if skip > MAX_SKIP:
-        message = f"skip must be at most {MAX_SKIP}"
+    if skip > settings.query_skip_limit:
+        message = f"skip must be at most {settings.query_skip_limit}"
         raise InvalidQueryError(message, parse_code=INVALID_SKIP)
     return Find(
         where=where,
         skip=skip,
-        limit=min(limit, MAX_LIMIT),
+        limit=min(limit, settings.query_result_limit),
         order=_order(params.get("order")),
         count=_is_true(params.get("count")),
         shown=_shown(params),

@@ -61,7 +61,7 @@ async def find(call: Call) -> Reply:
     """Return the installations that fit a query; for the master key, or of one device."""
     if not (call.caller.is_master or _names_one(call.params.get("where"))):
         _forbid("find")
-    asked = parse_find(call.params)
+    asked = parse_find(call.params, call.resources.settings)
     schema, app_id = await _schema(call), call.caller.app.id
     query = await compiled(call, asked, class_name=CLASS_NAME, schema=schema)
     body: dict[str, Any] = {"results": []}
@@ -136,7 +136,7 @@ async def _save(call: Call, *, object_id: str | None) -> installations.Saved:
         is_master=call.caller.is_master,
         types=types,
     )
-    return await installations.save_installation(call.resources.engine, app_id, request)
+    return await call.resources.saver.save(app_id, request)
 
 
 async def _schema(call: Call) -> Schema:

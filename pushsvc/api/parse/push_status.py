@@ -39,7 +39,7 @@ async def get(call: Call, object_id: str) -> Reply:
 async def find(call: Call) -> Reply:
     """Return the pushes of the last days that fit a query."""
     _require_master(call, "find")
-    asked = parse_find(call.params)
+    asked = parse_find(call.params, call.resources.settings)
     app_id, days = call.caller.app.id, call.resources.settings.push_history_days
     rows: list[Json] = []
     async with call.resources.engine.connect() as connection:

@@ -37,8 +37,8 @@ async def compiled(call: Call, asked: Find, *, class_name: str, schema: Schema) 
     reader = Reader(app_id=app_id, schema=schema, is_master=is_master)
     of_installations = class_name == INSTALLATION
     rows = installation_rows(reader) if of_installations else object_rows(reader, class_name)
-    condition = parse_where(asked.where)
-    await check_patterns(call.resources.engine, {"where": asked.where})
+    condition = parse_where(asked.where, limits=call.resources.limits, class_name=class_name)
+    await check_patterns(call.resources.engine, condition)
     near = nearest_of(condition)
     hidden = protected(class_name, is_master=is_master)
     order = [key for key in asked.order if key.field not in hidden]

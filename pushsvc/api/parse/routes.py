@@ -1,15 +1,10 @@
-"""The Parse API's table of routes. One endpoint takes all: the method may stand in the body."""
+"""The Parse API's table of routes, by the path below the mount and the method of the call."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from pushsvc.api.health import OK, database_state, unready
 from pushsvc.api.parse import (
     audiences,
     batch,
@@ -21,10 +16,9 @@ from pushsvc.api.parse import (
     reset,
     server_info,
 )
-from pushsvc.api.parse.call import METHODS, Call, Reply, open_call
+from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.class_names import ROLE, USER
 from pushsvc.api.parse.refusals import refuse_what_is_not_ours
-from pushsvc.api.replies import json_response
 from pushsvc.errors import MethodNotAllowedError, NotFoundError, UnknownRouteError
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
@@ -98,33 +92,7 @@ ROUTES_OF_NAME: Final[Mapping[str, Mapping[str, EndpointOfOne]]] = {
     "events": {"POST": events.create},
 }
 
-#: What reaches the table: what is not in it is told by it, too.
-TAKEN: Final = (*METHODS, "PATCH")
 _OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]+")
-
-
-def routes(mount: str) -> list[Route]:
-    """Return the routes of one mount of the Parse API."""
-
-    async def health(request: Request) -> Response:
-        state = await database_state(request.app.state.resources)
-        return json_response({"status": OK}) if state == OK else unready({"status": "error"})
-
-    async def parse_request(request: Request) -> Response:
-        call = await open_call(
-            request,
-            path=request.path_params["path"],
-            mount=mount,
-            resources=request.app.state.resources,
-            doorkeeper=request.app.state.doorkeeper,
-        )
-        reply = await dispatch(call)
-        return json_response(reply.body, status=reply.status, headers=reply.headers)
-
-    return [
-        Route(f"{mount}/health", health, methods=list(TAKEN)),
-        Route(f"{mount}/{{path:path}}", parse_request, methods=list(TAKEN)),
-    ]
 
 
 async def dispatch(call: Call) -> Reply:

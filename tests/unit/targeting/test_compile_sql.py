@@ -60,7 +60,7 @@ def sql_of(where: dict[str, Any]) -> str:
         ),
         pytest.param(
             {"createdAt": "2026-11-22T10:00:00Z"},
-            "date_trunc($1::VARCHAR, created_at) = $2::TIMESTAMP WITH TIME ZONE",
+            "date_trunc('milliseconds', created_at) = $1::TIMESTAMP WITH TIME ZONE",
             id="moment",
         ),
     ],

@@ -1,5 +1,6 @@
 """The whole of it: a service, rows, requests of all kinds, and the facts that must still hold."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc.config import Settings
 from pushsvc.model import App
 from tests.integration.api.parse_fuzz import corpus, delivery, rows, service
-from tests.integration.api.parse_fuzz.run import run
+from tests.integration.api.parse_fuzz.run import CONNECTIONS, run
 from tests.integration.api.parse_fuzz.service import Service
 from tests.integration.api.parse_fuzz.wire import Keys, Request
 from tests.integration.pushing import Site, site as open_site, until
@@ -56,7 +57,9 @@ async def fuzz(place: Ground, *, seed: int, cases: int, stride: int, tell: Tell)
     await rows.make(place.service.url, place.site.engine, place.app, place.keys)
     tables = islice(corpus.each(place.keys), seed % stride, None, stride)
     found = await _asked(place, "tables", tables, tell)
-    found += await _asked(place, "too much", corpus.too_much(place.keys), tell)
+    # One after the other: how long each takes is its own affair then.
+    too_much = corpus.too_much(place.keys)
+    found += await _asked(place, "too much", too_much, tell, connections=1)
     warm = place.service.rss_megabytes()
     random = islice(corpus.at_random(place.keys, place.spare, seed=seed), cases)
     while requests := list(islice(random, ROUND_REQUESTS)):
@@ -74,10 +77,19 @@ async def _remains(place: Ground, warm: float) -> list[str]:
     return [*found, *place.service.cries()]
 
 
-async def _asked(place: Ground, name: str, requests: Iterator[Request], tell: Tell) -> list[str]:
-    came = await run(place.service.url, requests)
+async def _asked(
+    place: Ground,
+    name: str,
+    requests: Iterator[Request],
+    tell: Tell,
+    *,
+    connections: int = CONNECTIONS,
+) -> list[str]:
+    begun = time.monotonic()
+    came = await run(place.service.url, requests, connections=connections)
+    seconds = time.monotonic() - begun
     statuses = ", ".join(f"{count} x {status}" for status, count in sorted(came.statuses.items()))
-    tell(f"{name}: {statuses}; slowest {came.slowest:.2f} s")
+    tell(f"{name}: {statuses}; {seconds:.1f} s, slowest {came.slowest:.2f} s")
     return [finding.told(place.service.url) for finding in came.findings]
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.integration.api.parse_fuzz.client import Answer, Client
+from tests.integration.api.parse_fuzz.client import Client
 from tests.integration.api.parse_fuzz.laws import broken
 from tests.integration.api.parse_fuzz.wire import Request, text_of
 
@@ -17,6 +18,8 @@ GIVE_UP_SECONDS = 30.0
 #: To find one more is worth less than to be told of these.
 MOST_FINDINGS = 20
 MOST_ATTEMPTS = 60
+#: For all findings together: a slow one stays slow while it is made small.
+SMALLER_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +43,14 @@ class Run:
     slowest: float = 0.0
 
 
-async def run(url: str, requests: Iterator[Request]) -> Run:
+async def run(url: str, requests: Iterator[Request], *, connections: int = CONNECTIONS) -> Run:
     """Send the requests, and return what came of them."""
     found = Run()
-    workers = [_worker(url, requests, found) for _ in range(CONNECTIONS)]
+    workers = [_worker(url, requests, found) for _ in range(connections)]
     await asyncio.gather(*workers)
+    end = time.monotonic() + SMALLER_SECONDS
     async with Client(url) as client:
-        found.findings = [await _smaller(client, one) for one in found.findings]
+        found.findings = [await _smaller(client, one, end=end) for one in found.findings]
     return found
 
 
@@ -66,22 +70,15 @@ async def _worker(url: str, requests: Iterator[Request], found: Run) -> None:
 # ---------------------------------------------------------------- made small
 
 
-async def _smaller(client: Client, finding: Finding) -> Finding:
+async def _smaller(client: Client, finding: Finding, *, end: float) -> Finding:
     """Leave out what may be left out, as long as the answer breaks the same law."""
-    attempts = 0
-    kind = _kind(finding.law)
-    progress = True
-    while progress and attempts < MOST_ATTEMPTS:
-        progress = False
-        for request in _simpler(finding.request):
-            attempts += 1
-            answer: Answer = await client.ask(request, seconds=GIVE_UP_SECONDS)
-            law = broken(request, answer)
-            if law and _kind(law) == kind:
-                finding, progress = Finding(request=request, law=law), True
-                break
-            if attempts >= MOST_ATTEMPTS:
-                break
+    attempts, simpler = MOST_ATTEMPTS, _simpler(finding.request)
+    while attempts and time.monotonic() < end and (request := next(simpler, None)):
+        attempts -= 1
+        law = broken(request, await client.ask(request, seconds=GIVE_UP_SECONDS))
+        if law and _kind(law) == _kind(finding.law):
+            finding = Finding(request=request, law=law)
+            simpler = _simpler(request)
     return finding
 
 
@@ -102,7 +99,7 @@ def _simpler(request: Request) -> Iterator[Request]:
 
 
 def _without_a_part(value: Any) -> Iterator[Any]:
-    """Yield the value without one of its parts, the large ones first."""
+    """Yield the value without one of its parts, whole parts first."""
     parts: list[Any] = []
     if isinstance(value, dict):
         parts = list(value)

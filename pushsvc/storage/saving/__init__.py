@@ -1,0 +1,1 @@
+"""Saves of installations: those that arrive together are one transaction."""
