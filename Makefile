@@ -14,7 +14,7 @@ SLOW_WIRE_TESTS := tests/unit/wire/test_hpack_against_hpack.py
 QUERY_LAWS := $(wildcard tests/integration/test_compile*.py tests/integration/test_*quer*.py \
 	tests/integration/test_empty_lists.py tests/integration/test_places.py)
 
-.PHONY: help demo test test-unit test-parse test-wire wire-servers wire-coverage fuzz check fmt bench bench-wire lock clean
+.PHONY: help demo test test-unit test-parse test-wire wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ check: $(READY) ## Format, lint, import contracts, types
 fmt: $(READY) ## Format and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+fuzz-api: $(READY) ## Requests that nobody would send, at the Parse API (ARGS="--cases 200000")
+	@$(BIN)/python -m tests.integration.api.parse_fuzz $(ARGS)
 
 bench: $(READY) ## Figures of the service (ARGS="--case broadcast --devices 100000 --json", "--case ingest --json")
 	@$(BIN)/python -m bench $(ARGS)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from pushsvc.model import Json, Refused
-from pushsvc.shaping import apns, fcm, limits, wns
+from pushsvc.shaping import android_notification, apns, fcm, limits, wns
 from pushsvc.shaping.badge import badge_change
 from pushsvc.shaping.content import LOCALISED, Content, ContentError, Envelope
 
@@ -75,6 +75,8 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
     badge_change(content)
     _check_rules("/", content, {**_STEERING_RULES, **_BESIDE_RULES})
     _check_rules("/data/", data, {**_STEERING_RULES, **_DATA_RULES})
+    if told := android_notification.flaw(content.get("notification") or {}):
+        raise ContentError(field="/notification", message=told)
     _check_fits(content)
 
 

@@ -5,44 +5,17 @@ push adapter: `data` holds `push_id`, `time` and the content as JSON text. The S
 whose `push_id` it has seen among the last ten, so it is the same for every attempt.
 """
 
-from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any, Final
 
 import orjson
 
-from pushsvc.model import FcmShape, Json, Refused
+from pushsvc.model import FcmShape, Refused
 from pushsvc.shaping import limits
+from pushsvc.shaping.android_notification import notification
 from pushsvc.shaping.content import APPLE_ONLY, Choice, Content, Envelope
 
 _LEFT_OUT: Final = APPLE_ONLY | {"priority", "expiration_time"}
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _upper(value: Any) -> str:
-    return str(value).upper()
-
-
-def _priority(value: Any) -> str:
-    return f"PRIORITY_{_upper(value)}"
-
-
-#: Keys of `notification` as Firebase's own senders spell them -> as FCM v1 does. The others are
-#: spelled alike.
-_NOTIFICATION_KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
-    "bodyLocArgs": ("body_loc_args", _same),
-    "bodyLocKey": ("body_loc_key", _same),
-    "channelId": ("channel_id", _same),
-    "clickAction": ("click_action", _same),
-    "imageUrl": ("image", _same),
-    "priority": ("notification_priority", _priority),
-    "titleLocArgs": ("title_loc_args", _same),
-    "titleLocKey": ("title_loc_key", _same),
-    "visibility": ("visibility", _upper),
-}
 
 
 def shape(content: Content, choice: Choice, envelope: Envelope) -> FcmShape | Refused:
@@ -53,10 +26,10 @@ def shape(content: Content, choice: Choice, envelope: Envelope) -> FcmShape | Re
         "data": _payload(content, choice),
     }
     android = _android(content, envelope)
-    notification = android.get("notification")
+    shown = android.get("notification")
     size = sum(len(key) + len(text.encode()) for key, text in data.items())
-    if notification:
-        size += len(orjson.dumps(notification))
+    if shown:
+        size += len(orjson.dumps(shown))
     if size > limits.FCM_PAYLOAD_BYTES:
         return limits.TOO_LARGE
     tail = b',"data":%b,"android":%b}}' % (orjson.dumps(data), orjson.dumps(android))
@@ -76,17 +49,9 @@ def _android(content: Content, envelope: Envelope) -> dict[str, Any]:
         "priority": "HIGH",
         "ttl": None if ttl is None else f"{min(ttl, limits.FCM_TTL_SECONDS)}s",
         "collapse_key": content.option("collapse_id") or None,
-        "notification": _notification(content.beside.get("notification") or {}) or None,
+        "notification": notification(content.beside.get("notification") or {}) or None,
     }
     return {key: value for key, value in fields.items() if value is not None}
-
-
-def _notification(given: Json) -> dict[str, Any]:
-    renamed = {}
-    for key, value in given.items():
-        name, read = _NOTIFICATION_KEYS.get(key, (key, _same))
-        renamed[name] = read(value)
-    return renamed
 
 
 def _time(envelope: Envelope) -> str:

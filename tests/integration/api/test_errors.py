@@ -107,3 +107,17 @@ async def test_without_a_database_callers_are_asked_to_come_back(servers: tuple[
                     checks["database"],
                     checks["redis"],
                 ) == ("The database cannot be reached. Try again.", "ok")
+
+
+@pytest.mark.parametrize("path", ["/parse/push", "/v1/pushes"])
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_time_outside_the_calendar_is_the_callers_mistake(
+    api: Api, path: str, moment: str
+) -> None:
+    """In its own zone it has a year, in UTC it has none."""
+    ask = api.master if path.startswith("/parse") else api.v1
+    body = {"where": {}, "data": {"alert": "hello"}, "expiration_time": moment}
+
+    answer = await ask("POST", path.removeprefix(api.mount), json=body)
+
+    assert 400 <= answer.status < 500
