@@ -1,6 +1,7 @@
 """`make bench`: run a case and print its figures."""
 
 import json
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,44 +11,67 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import broadcast
+from bench import broadcast, targeting
 
 
 class Case(StrEnum):
     """What can be measured."""
 
     BROADCAST = "broadcast"
+    TARGETING = "targeting"
+
+
+#: Devices of a run where the command line does not say.
+DEVICES = {Case.BROADCAST: broadcast.DEVICES, Case.TARGETING: targeting.DEVICES}
+#: Case -> the figure that says whether everything came out as it should.
+PROOFS = {Case.BROADCAST: "ledger_match", Case.TARGETING: "indexed"}
 
 
 def main(
     *,
     case: Annotated[Case, typer.Option(help="What to measure.")] = Case.BROADCAST,
-    devices: Annotated[int, typer.Option(min=1, help="Devices of the push.")] = 100_000,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="Devices of the push, or of the app.")
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
-    """Measure the service against a sink that accepts everything."""
-    assert case is Case.BROADCAST
+    """Measure the service: a push to a sink that accepts everything, or finding audiences."""
+    number = devices or DEVICES[case]
     with Progress(console=Console(stderr=True)) as progress:
-        run = broadcast.run(devices, processes=processes, progress=progress)
-        figures = uvloop.run(run).as_json()
+        figures = uvloop.run(measured(case, number, processes=processes, progress=progress))
     if as_json:
         print(json.dumps(figures))  # noqa: T201 - the result
     else:
         Console().print(table(figures))
-    raise typer.Exit(0 if figures["ledger_match"] else 1)
+    raise typer.Exit(0 if figures[PROOFS[case]] else 1)
+
+
+async def measured(
+    case: Case, devices: int, *, processes: int, progress: Progress
+) -> dict[str, Any]:
+    """Run a case; return its figures."""
+    if case is Case.TARGETING:
+        return await targeting.run(devices, progress=progress)
+    return (await broadcast.run(devices, processes=processes, progress=progress)).as_json()
 
 
 def table(figures: dict[str, Any]) -> Table:
     """Return the figures for people."""
     rows = Table("figure", "value", title=f"{figures['case']}, {figures['devices']:,} devices")
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            for part, number in value.items():
-                rows.add_row(f"{name} {part}", str(number))
-        elif name not in {"case", "devices"}:
+    for name, value in flat(figures):
+        if name not in {"case", "devices"}:
             rows.add_row(name, str(value))
     return rows
+
+
+def flat(figures: dict[str, Any], *above: str) -> Iterator[tuple[str, Any]]:
+    """Yield every figure under the names that lead to it."""
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from flat(value, *above, name)
+        else:
+            yield " ".join((*above, name)), value
 
 
 if __name__ == "__main__":

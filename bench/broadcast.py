@@ -32,6 +32,7 @@ from pushsvc.storage.credentials import add_credential
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.sealing import Seal, new_secret_key
 
+DEVICES = 100_000
 TOPIC = "com.example.bench"
 CHANNEL = "all"
 STOP_SECONDS = 15
