@@ -19,7 +19,7 @@ from tests.integration.api.parse_fuzz.wire import Keys, Request
 
 #: `make fuzz-api` has as many as one likes.
 CASES = 5_000
-STRIDE = 6
+STRIDE = 8
 KEYS = Keys(application_id="app", master="m", rest="r", javascript="j")
 SPARE = Keys(application_id="spare", master="m", rest="r", javascript="j")
 
