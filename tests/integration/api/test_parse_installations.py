@@ -515,3 +515,21 @@ async def test_the_place_of_an_installation_is_kept_in_columns(
 
     assert tuple(row) == (47.4, 8.5)
     assert second.body["code"] == 111
+
+
+@pytest.mark.parametrize("name", ["installationId", "deviceToken", "deviceType", "appIdentifier"])
+async def test_what_tells_devices_apart_is_no_operation(api: Api, name: str) -> None:
+    """By an operation's value nobody is found: a second row of the device would be refused late."""
+    device = {
+        "installationId": "one",
+        "deviceToken": "t1",
+        "deviceType": "ios",
+        "appIdentifier": "com.example",
+    }
+    assert (await api.master("POST", CLASS, json=device)).status == 201
+    operation = {"__op": "SetOnInsert", "amount": device[name]}
+
+    answer = await api.master("POST", CLASS, json={**device, "deviceToken": "t2", name: operation})
+
+    assert (answer.status, answer.body["code"]) == (400, 107)
+    assert name in answer.body["error"]
