@@ -116,10 +116,10 @@ def plan(asked: Wanted, found: Iterable[Installation]) -> Plan:
     known = {one.id: one for one in found}
     decision = dedup.decide(save, [_known(one) for one in known.values()])
     target = None if decision.target is None else known[decision.target]
-    before = target.fields if target else {}
-    values = rules.changed(request.fields, before, request.types)
     if target and not (request.is_master or may(target.fields, "write")):
         raise NotFoundError("Object not found.")
+    before = target.fields if target else {}
+    values = rules.changed(request.fields, before, request.types)
     fields = {name: value for name, value in {**before, **values}.items() if value is not UNSET}
     if BADGE in values or target is None:
         fields.setdefault(BADGE, 0)
