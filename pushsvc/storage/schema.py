@@ -107,12 +107,15 @@ class Schemas:
         """Return the app's schema, as it was a few seconds ago at the earliest."""
 
         async def load() -> Schema:
-            async with self._engine.connect() as connection:
-                return await load_schema(connection, app_id)
+            return await self._load(app_id)
 
         found = await self._schemas.get_or(app_id, load)
         assert found is not None
         return found
+
+    async def now(self, app_id: int) -> Schema:
+        """Return the app's schema as it is, and remember that."""
+        return self._schemas.put(app_id, await self._load(app_id))
 
     async def settle(self, app_id: int, rules: ClassRules, fields: Fields) -> ClassFields:
         """Have the class's fields take these values; return the types of all of them.
@@ -140,3 +143,7 @@ class Schemas:
     def forget(self, app_id: int) -> None:
         """Look the app's schema up anew when it is next asked for."""
         self._schemas.drop(app_id)
+
+    async def _load(self, app_id: int) -> Schema:
+        async with self._engine.connect() as connection:
+            return await load_schema(connection, app_id)
