@@ -352,3 +352,12 @@ def test_a_save_may_change_much() -> None:
 
     parts = {f"k{place}": 1 for place in range(1_000)}
     assert after({f"a.{name}": 1 for name in parts}, {"a": {}})[0] == {"a": parts}
+
+
+@pytest.mark.parametrize(("stored", "sent"), [(1.0, 1), (1, 1.0), ({"x": [2.0]}, {"x": [2]})])
+def test_a_number_is_itself_however_it_is_written(stored: Any, sent: Any) -> None:
+    """JSON has one kind of numbers: 1.0 is there when 1 is added, and goes when 1 is removed."""
+    for name, left in (("AddUnique", [stored]), ("Remove", [])):
+        assert after({"a": {"__op": name, "objects": [sent]}}, {"a": [stored]})[0] == {"a": left}
+    kept, _ = after({"a": {"__op": "AddUnique", "objects": [True, 1.5]}}, {"a": [1]})
+    assert kept == {"a": [1, True, 1.5]}
