@@ -75,6 +75,9 @@ async def add_fields(
     They are others than the given ones where somebody else was first. Of two GeoPoint fields in
     one class the second is not among them.
     """
+    # In one order, so that two writers never wait for each other: by name, and at last the places,
+    # of which one waits for the other whatever their names are.
+    ordered = sorted(new.items(), key=lambda one: (one[1].name == GEO_POINT, one[0]))
     rows: list[dict[str, Any]] = [
         {
             "app_id": app_id,
@@ -83,7 +86,7 @@ async def add_fields(
             "type": kind.name,
             "target_class": kind.target_class,
         }
-        for name, kind in sorted(new.items())
+        for name, kind in ordered
     ]
     columns = class_fields.c
     key = tuple_(columns.app_id, columns.class_name, columns.field)
