@@ -153,7 +153,8 @@ async def _write_plan(resources: Resources, push: Push, *, lease: int) -> None:
         if "devices" in push.audience:
             await _plan_devices(resources, push, lease=lease)
         else:
-            schema = await resources.schemas.of(push.app_id)
+            # Not as remembered: whoever is not in a relation that we do not know is everybody.
+            schema = await resources.schemas.now(push.app_id)
             reader = Reader(app_id=push.app_id, schema=schema)
             wanted = audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
             await _plan_audience(resources, push, wanted, lease=lease)

@@ -89,6 +89,28 @@ async def test_a_query_within_a_query_sees_no_more_than_its_caller(api: Api) -> 
     assert len(by_master.body["results"]) == 1
 
 
+INSTALLATIONS_ARE_NOT_FOUND = {
+    "code": 119,
+    "error": "Clients aren't allowed to perform the find operation on the installation collection.",
+}
+
+
+@pytest.mark.parametrize("operator", ["$inQuery", "$notInQuery", "$select", "$dontSelect"])
+async def test_a_clients_query_does_not_lead_to_installations(api: Api, operator: str) -> None:
+    """However deep it lies: else it could ask for their tokens, letter by letter."""
+    await create(api, name="ios")
+    query = {"className": "_Installation", "where": {"deviceToken": {"$regex": "^a"}}}
+    is_value = operator in {"$select", "$dontSelect"}
+    asked = {operator: {"query": query, "key": "deviceType"} if is_value else query}
+    deep = {"className": "Team", "where": {"$or": [{"name": asked}]}}
+
+    for where in ({"name": asked}, {"$or": [{"name": asked}]}, {"of": {"$inQuery": deep}}):
+        params = {"where": json.dumps(where)}
+        by_client = await api.client("GET", TEAM, params=params)
+        assert (by_client.status, by_client.body) == (400, INSTALLATIONS_ARE_NOT_FOUND)
+        assert (await api.master("GET", TEAM, params=params)).status == 200
+
+
 async def write_all(api: Api, class_name: str) -> list[Any]:
     """What a client is answered to create, update and delete."""
     path = f"/classes/{class_name}"
