@@ -52,6 +52,8 @@ class Resources:
     #: Taken by each plan that holds a connection for as long as it runs: half of the connections
     #: stay with those who need one for a moment, and no plan waits for a second one.
     planning: asyncio.Semaphore
+    #: the same of finds, whose queries are the callers'
+    finding: asyncio.Semaphore
 
     @property
     def limits(self) -> Limits:
@@ -120,6 +122,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             saver=saver,
             opens=await stack.enter_async_context(counting_opens(engine)),
             planning=asyncio.Semaphore(settings.database_connections // 2),
+            finding=asyncio.Semaphore(settings.database_connections // 2),
         )
 
 

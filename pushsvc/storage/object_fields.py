@@ -76,7 +76,13 @@ def check_acl(class_name: str, name: str, value: Any) -> Any:
     grants = value.values() if isinstance(value, Mapping) else None
     if grants is None or not all(isinstance(grant, Mapping) for grant in grants):
         mismatch(name, ACL, type_name(value), class_name=class_name)
+    rights = [right for grant in grants for right in grant.items()]
+    if not all(name in _RIGHTS and isinstance(allowed, bool) for name, allowed in rights):
+        refuse(111, name, "An ACL says read or write, true or false, of each whom it names.")
     return value
+
+
+_RIGHTS: Final = frozenset({"read", "write"})
 
 
 # ---------------------------------------------------------------- read

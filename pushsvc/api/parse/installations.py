@@ -4,6 +4,7 @@ from typing import Any
 
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.find import parse_find, parse_get
+from pushsvc.api.parse.finding import finding
 from pushsvc.api.parse.query import COLLECTION, compiled
 from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.api.parse.sent import check_known, check_new
@@ -63,10 +64,11 @@ async def find(call: Call) -> Reply:
     if not (call.caller.is_master or _names_one(call.params.get("where"))):
         raise not_for_clients("find", COLLECTION)
     asked = parse_find(call.params, call.resources.settings)
-    schema, app_id = await _schema(call), call.caller.app.id
+    app_id = call.caller.app.id
+    schema = await call.resources.schemas.now(app_id)
     query = await compiled(call, asked, class_name=CLASS_NAME, schema=schema)
     body: dict[str, Any] = {"results": []}
-    async with call.resources.engine.connect() as connection:
+    async with finding(call.resources) as connection:
         found = (
             await installations.find_installations(
                 connection,

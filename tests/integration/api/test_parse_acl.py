@@ -30,7 +30,7 @@ async def create(api: Api, path: str = TEAM, **fields: Any) -> str:
         (READ, True, False),
         (WRITE, False, True),
         (ROLES, False, False),
-        ({"*": {"read": False, "write": 1}}, False, False),
+        ({"*": {"read": False}}, False, False),
         ({**ROLES, "*": {"read": True, "write": True}}, True, True),
     ],
 )
@@ -171,3 +171,16 @@ async def test_the_email_of_a_user_is_for_the_master_alone(api: Api) -> None:
     assert (await api.master("GET", f"/users/{user_id}")).body["email"] == "ada@example.org"
     master_led = await api.master("GET", "/classes/Team", params=by_lead)
     assert len(master_led.body["results"]) == 1
+
+
+@pytest.mark.parametrize("grant", [{"read": 1}, {"read": "yes"}, {"delete": True}, {"read": None}])
+async def test_what_is_no_acl_is_refused(api: Api, grant: dict[str, Any]) -> None:
+    """It would hide the object from its own device, which then could not mend it."""
+    device = {"deviceType": "ios", "installationId": "one", "ACL": {"*": grant}}
+
+    answers = [
+        await api.client("POST", "/installations", json=device),
+        await api.client("POST", TEAM, json={"ACL": {"*": grant}}),
+    ]
+
+    assert {(one.status, one.body["code"]) for one in answers} == {(400, 111)}
