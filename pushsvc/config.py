@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     push_history_days: int = Field(
         30, ge=1, le=3_650, description="Lists of pushes go so far back."
     )
+    object_bytes_limit: int = Field(
+        131_072,
+        ge=1_024,
+        le=1_048_576,
+        description="Largest installation, or object of a class, as JSON (Parse's guide: 128 KB).",
+    )
     batch_size: int = Field(1_000, ge=1, le=10_000, description="Devices in one batch.")
     explicit_devices_limit: int = Field(
         10_000, ge=1, le=100_000, description="Devices that one /v1 push may name."

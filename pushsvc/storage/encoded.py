@@ -89,7 +89,7 @@ def _of_one_kind(value: Any) -> Any:
 EXACT: Final = 2**53
 
 
-def check_storable(body: Any) -> None:
+def check_storable(body: Any, *, most_bytes: int = OBJECT_BYTES) -> None:
     """Raise InvalidObjectError for what JSON, UTF-8 or Postgres cannot hold, or is too large.
 
     orjson's own bounds are ours: 64-bit integers, and 254 levels.
@@ -98,8 +98,8 @@ def check_storable(body: Any) -> None:
         encoded = orjson.dumps(body)
     except orjson.JSONEncodeError as error:
         refuse(111, None, f"The object cannot be stored: {error}.")
-    if len(encoded) > OBJECT_BYTES:
-        refuse(116, None, "The object is larger than 128 KB.")
+    if len(encoded) > most_bytes:
+        refuse(116, None, f"The object is larger than {most_bytes >> 10} KB.")
     if holds_nul(encoded):
         refuse(111, None, "The object holds the character U+0000, which cannot be stored.")
 

@@ -73,7 +73,9 @@ BADGE_RANGE: Final = range(-(2**31), 2**31)
 _CHANNEL: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*|")
 
 
-def parse_installation_fields(body: Json, *, creating: bool = False) -> Fields:
+def parse_installation_fields(
+    body: Json, *, creating: bool = False, rules: ClassRules | None = None
+) -> Fields:
     """Return the fields of an installation as they were sent, checked and normalised.
 
     Installation ids, and tokens of 64 characters, are lower-cased.
@@ -81,7 +83,7 @@ def parse_installation_fields(body: Json, *, creating: bool = False) -> Fields:
     Raises:
         InvalidObjectError: with Parse's code and text.
     """
-    return object_fields.parse_fields(RULES, body, creating=creating)
+    return object_fields.parse_fields(rules or RULES, body, creating=creating)
 
 
 def parse_installation_row(body: Json) -> Fields:
@@ -104,13 +106,20 @@ def parse_installation_row(body: Json) -> Fields:
     return fields
 
 
-def changed(fields: Fields, stored: Json, types: ClassFields = NO_TYPES) -> dict[str, Any]:
+def changed(
+    fields: Fields,
+    stored: Json,
+    types: ClassFields = NO_TYPES,
+    *,
+    rules: ClassRules | None = None,
+) -> dict[str, Any]:
     """Return the new value of every field that was sent; `UNSET` for those to remove.
 
     Raises:
         InvalidObjectError: as `object_fields.changed` does.
     """
-    return object_fields.changed(RULES, fields, stored, types=types, creating=not stored)
+    creating = not stored
+    return object_fields.changed(rules or RULES, fields, stored, types=types, creating=creating)
 
 
 def check_channels(channels: Any) -> None:

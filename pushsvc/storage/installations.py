@@ -23,7 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pushsvc.model import Json
 from pushsvc.storage import fields as rules
 from pushsvc.storage.field_types import ClassFields
-from pushsvc.storage.fields import BADGE, COLUMNS, Fields
+from pushsvc.storage.fields import BADGE, COLUMNS, RULES, Fields
+from pushsvc.storage.object_fields import ClassRules
 from pushsvc.storage.ordering import Order, directed, within_json
 from pushsvc.storage.relations import delete_relations
 from pushsvc.storage.tables import badges, installations as i
@@ -57,6 +58,7 @@ class SaveRequest:
     is_master: bool = False
     #: of the class's custom fields, those of this save too
     types: ClassFields = field(default_factory=dict)
+    rules: ClassRules = RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

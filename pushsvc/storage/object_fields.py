@@ -14,6 +14,7 @@ from typing import Any, Final
 from pushsvc.model import Json
 from pushsvc.storage.encoded import (
     NAME_CHARACTERS,
+    OBJECT_BYTES,
     check_storable,
     mismatch,
     refuse,
@@ -62,12 +63,17 @@ class ClassRules:
     #: special field -> Parse's name of its type
     types: Mapping[str, str]
     checks: Mapping[str, Check]
+    #: of an object as JSON
+    most_bytes: int = OBJECT_BYTES
 
 
-def rules_of(class_name: str) -> ClassRules:
+def rules_of(class_name: str, *, most_bytes: int = OBJECT_BYTES) -> ClassRules:
     """Return the rules of a class without special fields but those that all classes have."""
     return ClassRules(
-        name=class_name, types={ACL: ACL}, checks={ACL: partial(check_acl, class_name)}
+        name=class_name,
+        types={ACL: ACL},
+        checks={ACL: partial(check_acl, class_name)},
+        most_bytes=most_bytes,
     )
 
 
@@ -97,7 +103,7 @@ def parse_fields(rules: ClassRules, body: Json, *, creating: bool = False) -> Fi
     Raises:
         InvalidObjectError: with Parse's code and text.
     """
-    check_storable(body)
+    check_storable(body, most_bytes=rules.most_bytes)
     if sum("." in key for key in body) > MOST_DOTTED_KEYS:
         refuse(INVALID_JSON, None, f"A save changes at most {MOST_DOTTED_KEYS:,} parts of fields.")
     return {key: _parse(rules, key, value, creating=creating) for key, value in body.items()}
@@ -209,8 +215,8 @@ def changed(
         if values[name] is not UNSET:
             values[name] = rules.checks.get(name, _any)(name, values[name])
     if operated or stored:
-        whole = {**stored, **values}
-        check_storable({name: value for name, value in whole.items() if value is not UNSET})
+        whole = {n: v for n, v in {**stored, **values}.items() if v is not UNSET}
+        check_storable(whole, most_bytes=rules.most_bytes)
     return values
 
 

@@ -100,12 +100,14 @@ async def insert_push(
         )
         .returning(*COLUMNS)
     )
-    row = (await connection.execute(statement)).mappings().first()
-    if row is not None:
-        return Stored(push=as_push(row), replayed=False, mismatched=False)
-    stored = await find_replay(connection, submission, app_id=app_id)
-    assert stored is not None
-    return stored
+    while True:
+        row = (await connection.execute(statement)).mappings().first()
+        if row is not None:
+            return Stored(push=as_push(row), replayed=False, mismatched=False)
+        stored = await find_replay(connection, submission, app_id=app_id)
+        if stored is not None:
+            return stored
+        # It was deleted between the two statements, and its key is free again.
 
 
 def _where_of(audience: Json) -> str | None:

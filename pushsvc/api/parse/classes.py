@@ -31,7 +31,7 @@ async def create(call: Call, class_name: str) -> Reply:
     for name in _REQUIRED.get(class_name, ()):
         if call.body.get(name) is None:
             raise InvalidObjectError(f"{name} is required.", field=f"/{name}")
-    rules = rules_of(class_name)
+    rules = _rules(call, class_name)
     fields = parse_fields(rules, call.body, creating=True)
     place = await _place(call, rules, fields)
     one = await objects.create_object(call.resources.engine, place, fields)
@@ -47,7 +47,7 @@ async def update(call: Call, object_id: str, class_name: str) -> Reply:
     """Change an object; say what the body's operations came to."""
     _check_write(call, class_name, "update")
     check_known(class_name, call.body, object_id)
-    rules = rules_of(class_name)
+    rules = _rules(call, class_name)
     fields = parse_fields(rules, call.body)
     place = await _place(call, rules, fields)
     changed = await objects.update_object(
@@ -102,11 +102,15 @@ async def find(call: Call, class_name: str) -> Reply:
 async def delete(call: Call, object_id: str, class_name: str) -> Reply:
     """Delete an object."""
     _check_write(call, class_name, "delete")
-    place = await _place(call, rules_of(class_name), {})
+    place = await _place(call, _rules(call, class_name), {})
     await objects.delete_object(
         call.resources.engine, place, object_id, is_master=call.caller.is_master
     )
     return Reply(body={})
+
+
+def _rules(call: Call, class_name: str) -> ClassRules:
+    return rules_of(class_name, most_bytes=call.resources.settings.object_bytes_limit)
 
 
 async def _place(call: Call, rules: ClassRules, fields: Fields) -> Place:

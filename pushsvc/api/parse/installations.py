@@ -1,5 +1,6 @@
 """`_Installation`: devices register themselves, and their apps look at them."""
 
+from dataclasses import replace
 from typing import Any
 
 from pushsvc.api.parse.call import Call, Reply
@@ -121,15 +122,17 @@ async def delete(call: Call, object_id: str) -> Reply:
 
 
 async def _save(call: Call, *, object_id: str | None) -> installations.Saved:
-    fields = parse_installation_fields(call.body, creating=object_id is None)
+    rules = replace(RULES, most_bytes=call.resources.settings.object_bytes_limit)
+    fields = parse_installation_fields(call.body, creating=object_id is None, rules=rules)
     app_id = call.caller.app.id
-    types = await call.resources.schemas.settle(app_id, RULES, fields)
+    types = await call.resources.schemas.settle(app_id, rules, fields)
     request = SaveRequest(
         fields=fields,
         object_id=object_id,
         header_installation_id=call.installation_id,
         is_master=call.caller.is_master,
         types=types,
+        rules=rules,
     )
     return await call.resources.saver.save(app_id, request)
 

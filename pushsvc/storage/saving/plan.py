@@ -119,7 +119,7 @@ def plan(asked: Wanted, found: Iterable[Installation]) -> Plan:
     if target and not (request.is_master or may(target.fields, "write")):
         raise NotFoundError("Object not found.")
     before = target.fields if target else {}
-    values = rules.changed(request.fields, before, request.types)
+    values = rules.changed(request.fields, before, request.types, rules=request.rules)
     fields = {name: value for name, value in {**before, **values}.items() if value is not UNSET}
     if BADGE in values or target is None:
         fields.setdefault(BADGE, 0)

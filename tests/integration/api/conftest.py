@@ -19,6 +19,8 @@ from tests.integration.conftest import AppRow
 #: Small, so that a test can go over them.
 BODY_LIMIT_BYTES = 300_000
 DEVICES_LIMIT = 50
+#: Of the API for suites: less than the guide's.
+OBJECT_BYTES_LIMIT = 110_000
 BATCH_LIMIT = 5
 START_SECONDS = 20
 
@@ -79,6 +81,7 @@ def strict_server(servers: tuple[str, str], secret_key: str) -> Iterator[str]:
         parse_error_texts="short",
         parse_batch_limit=BATCH_LIMIT,
         find_timeout_seconds=0.5,
+        object_bytes_limit=OBJECT_BYTES_LIMIT,
         allow_reset=True,
     )
     with running(settings) as url:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from pushsvc.resources import Resources
 from pushsvc.storage.tables import objects
-from tests.integration.api.conftest import Answer, Api
+from tests.integration.api.conftest import OBJECT_BYTES_LIMIT, Answer, Api
 
 TEAM = "/classes/Team"
 ROLE = {"name": "fans", "ACL": {"*": {"read": True}}}
@@ -446,3 +446,27 @@ async def test_what_fits_a_search_best_comes_first(api: Api, where: dict[str, An
     first = texts[0] if where else texts[1]
     assert len(found) == 3
     assert found[0]["text"] == first
+
+
+@pytest.mark.parametrize("path", [TEAM, "/installations"])
+async def test_objects_are_as_large_as_the_setting_says(
+    api: Api, strict_api: Api, path: str
+) -> None:
+    """116 beyond; also for what operations come to."""
+    device = {"deviceType": "ios", "installationId": "one"}
+    made = (await strict_api.master("POST", path, json=device)).body["objectId"]
+    long = ["x" * OBJECT_BYTES_LIMIT]
+    half = ["x" * (OBJECT_BYTES_LIMIT // 2)]
+    added = {"list": {"__op": "Add", "objects": half}}
+
+    whole = await strict_api.master("PUT", f"{path}/{made}", json={"list": long})
+    first = await strict_api.master("PUT", f"{path}/{made}", json=added)
+    second = await strict_api.master("PUT", f"{path}/{made}", json=added)
+
+    assert [(one.status, one.body.get("code")) for one in (whole, first, second)] == [
+        (400, 116),
+        (200, None),
+        (400, 116),
+    ]
+    other = device | {"installationId": "two", "list": long}
+    assert (await api.master("POST", path, json=other)).status == 201
