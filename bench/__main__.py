@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import broadcast, ingest
+from bench import broadcast, ingest, targeting
 
 
 class Case(StrEnum):
@@ -19,24 +19,30 @@ class Case(StrEnum):
 
     BROADCAST = "broadcast"
     INGEST = "ingest"
+    TARGETING = "targeting"
 
 
 #: Devices of a run where the command line does not say.
-DEVICES = {Case.BROADCAST: broadcast.DEVICES, Case.INGEST: ingest.DEVICES}
+DEVICES = {
+    Case.BROADCAST: broadcast.DEVICES,
+    Case.INGEST: ingest.DEVICES,
+    Case.TARGETING: targeting.DEVICES,
+}
 #: Case -> the figure that says whether everything came out as it should.
-PROOFS = {Case.BROADCAST: "ledger_match", Case.INGEST: "rows_match"}
+PROOFS = {Case.BROADCAST: "ledger_match", Case.INGEST: "rows_match", Case.TARGETING: "indexed"}
 
 
 def main(
     *,
     case: Annotated[Case, typer.Option(help="What to measure.")] = Case.BROADCAST,
     devices: Annotated[
-        int | None, typer.Option(min=1, help="Devices of the push, or of each way to save.")
+        int | None,
+        typer.Option(min=1, help="Devices of the push, of each way to save, or of the app."),
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
-    """Measure the service: a push to a sink that accepts everything, or saves of installations."""
+    """Measure the service: a push to a sink that accepts everything, saves, finding audiences."""
     number = devices or DEVICES[case]
     with Progress(console=Console(stderr=True)) as progress:
         figures = uvloop.run(measured(case, number, processes=processes, progress=progress))
@@ -53,6 +59,8 @@ async def measured(
     """Run a case; return its figures."""
     if case is Case.INGEST:
         return await ingest.run(devices, progress=progress)
+    if case is Case.TARGETING:
+        return await targeting.run(devices, progress=progress)
     return (await broadcast.run(devices, processes=processes, progress=progress)).as_json()
 
 

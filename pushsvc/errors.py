@@ -176,6 +176,13 @@ class InvalidQueryError(CallerError):
     parse_code = 102
 
 
+class QueryTimeoutError(CallerError):
+    """The query takes too long."""
+
+    code = "query_timeout"
+    parse_code = 124
+
+
 class InvalidObjectError(CallerError):
     """The object has a field or a value that it cannot have."""
 

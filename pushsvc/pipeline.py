@@ -42,6 +42,8 @@ from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.leases import LEASE_LIMIT, held
 from pushsvc.targeting import audience
+from pushsvc.targeting.criterion import Criterion
+from pushsvc.targeting.reading import pages
 from pushsvc.targeting.rows import Reader
 
 log = structlog.get_logger(__name__)
@@ -151,7 +153,8 @@ async def _write_plan(resources: Resources, push: Push, *, lease: int) -> None:
         if "devices" in push.audience:
             await _plan_devices(resources, push, lease=lease)
         else:
-            schema = await resources.schemas.of(push.app_id)
+            # Not as remembered: whoever is not in a relation that we do not know is everybody.
+            schema = await resources.schemas.now(push.app_id)
             reader = Reader(app_id=push.app_id, schema=schema)
             wanted = audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
             await _plan_audience(resources, push, wanted, lease=lease)
@@ -163,40 +166,48 @@ async def _write_plan(resources: Resources, push: Push, *, lease: int) -> None:
 
 
 async def _plan_audience(
-    resources: Resources, push: Push, wanted: audience.Criterion, *, lease: int
+    resources: Resources, push: Push, wanted: Criterion, *, lease: int
 ) -> None:
-    size = resources.settings.batch_size
-    after, limit = push.planned_through, size * BATCHES_PER_PIECE
-    while True:
-        async with resources.engine.begin() as connection:
-            page = await audience.page(connection, wanted, after=after, limit=limit)
-        if not page.ids:
-            return
-        after = page.ids[-1]
-        new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=size))
-        await _write_piece(resources, push, new, lease=lease, through=after)
-        if len(page.ids) < limit:
-            return
+    batch, piece = resources.settings.batch_size, resources.settings.batch_size * BATCHES_PER_PIECE
+    after = push.planned_through
+    async with (
+        resources.planning,
+        resources.engine.connect() as connection,
+        pages(connection, wanted, after=after, size=piece) as members,
+    ):
+        async for page in members:
+            new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=batch))
+            through = page.ids[-1]
+            await _write_piece(
+                resources, push, new, connection=connection, lease=lease, through=through
+            )
 
 
 async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> None:
     if push.batches:
         return  # all devices of such a push are one piece, and it is there
-    async with resources.engine.begin() as connection:
-        named = await audience.named(connection, push.audience["devices"], app_id=push.app_id)
     size = resources.settings.batch_size
-    new = [
-        *cutting.cut(named.ids, duplicates=named.duplicates, size=size),
-        *cutting.cut_recipients(named.recipients, taken=named.tokens, size=size),
-    ]
-    await _write_piece(resources, push, new, lease=lease, through=0)
+    async with resources.engine.connect() as connection:
+        async with connection.begin():
+            named = await audience.named(connection, push.audience["devices"], app_id=push.app_id)
+        new = [
+            *cutting.cut(named.ids, duplicates=named.duplicates, size=size),
+            *cutting.cut_recipients(named.recipients, taken=named.tokens, size=size),
+        ]
+        await _write_piece(resources, push, new, connection=connection, lease=lease, through=0)
 
 
 async def _write_piece(
-    resources: Resources, push: Push, new: list[NewBatch], *, lease: int, through: int
+    resources: Resources,
+    push: Push,
+    new: list[NewBatch],
+    *,
+    connection: AsyncConnection,
+    lease: int,
+    through: int,
 ) -> None:
     """Write batches and checkpoint in one transaction, then wake deliverers."""
-    async with resources.engine.begin() as connection:
+    async with connection.begin():
         first = await plans.record_piece(
             connection,
             push.id,

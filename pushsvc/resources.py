@@ -1,5 +1,6 @@
 """Everything with a lifetime: opened in order, closed in reverse, and passed on."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import (
@@ -48,6 +49,11 @@ class Resources:
     schemas: Schemas
     saver: Saver
     opens: OpenCounter
+    #: Taken by each plan that holds a connection for as long as it runs: half of the connections
+    #: stay with those who need one for a moment, and no plan waits for a second one.
+    planning: asyncio.Semaphore
+    #: the same of finds, whose queries are the callers'
+    finding: asyncio.Semaphore
 
     @property
     def limits(self) -> Limits:
@@ -115,6 +121,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             schemas=Schemas(engine, clock),
             saver=saver,
             opens=await stack.enter_async_context(counting_opens(engine)),
+            planning=asyncio.Semaphore(settings.database_connections // 2),
+            finding=asyncio.Semaphore(settings.database_connections // 2),
         )
 
 

@@ -64,14 +64,15 @@ def _index_places(table: str) -> None:
 
 def upgrade() -> None:
     """Go forward."""
-    _create_objects()
+    # First what reads all installations: from the opens on, tables in use are locked to the end.
     _create_class_fields()
+    op.execute(_FIELDS_OF_INSTALLATIONS)
+    _create_objects()
     _create_relations()
     _create_audiences()
     _create_opens()
     op.add_column("installations", sa.Column("latitude", sa.Double(), nullable=True))
     op.add_column("installations", sa.Column("longitude", sa.Double(), nullable=True))
-    op.execute(_FIELDS_OF_INSTALLATIONS)
     op.execute(_PLACES_OF_INSTALLATIONS)
     _index_places("installations")
     op.create_index(op.f("pushes_app_id_push_hash_id"), "pushes", ["app_id", "push_hash", "id"])

@@ -80,12 +80,14 @@ def up(
         stop = asyncio.Event()
         running.stop_on_signals(stop)
         await bring(found)
-        if fixed is not None:
-            await fixed_app.ensure(found, fixed)
         try:
             async with Children(stop=stop, drain_seconds=read.shutdown_seconds) as children:
                 recipes = service.recipes(read)
-                ready(recipes, await children.start(*recipes))
+                told = await children.start(*recipes)
+                if fixed is not None:
+                    # Not before the port is ours: a run that fails must not take others' keys away.
+                    await fixed_app.ensure(found, fixed)
+                ready(recipes, told)
                 ended = await children.first_end()
         except StoppedError:
             return

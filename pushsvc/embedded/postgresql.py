@@ -26,7 +26,6 @@ SETTINGS = {
     "listen_addresses": "",
     "port": str(PORT),
     "max_connections": "100",
-    "shared_buffers": "256MB",
     # Fewer checkpoints under load; recovery after a crash stays within seconds.
     "max_wal_size": "4GB",
     "min_wal_size": "256MB",
@@ -81,8 +80,23 @@ def prepare(home: Home, lock: Lock) -> Prepared:
 
 
 def _options(sockets: Path) -> list[str]:
-    settings = SETTINGS | {"unix_socket_directories": f'"{sockets}"'}
+    settings = SETTINGS | {
+        "shared_buffers": f"{shared_megabytes(_memory_bytes())}MB",
+        "unix_socket_directories": f'"{sockets}"',
+    }
     return [f"--{name}={value}" for name, value in settings.items()]
+
+
+def shared_megabytes(memory_bytes: int) -> int:
+    """Return what the server may keep in memory for itself, which it takes as it needs it.
+
+    An eighth of what there is, from PostgreSQL's own 128 MB to the GB that a million devices want.
+    """
+    return min(max((memory_bytes >> 20) // 8, 128), 1024)
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _make_cluster(home: Home, account: Account | None, postgres: Path, *, lock: Lock) -> None:

@@ -70,8 +70,23 @@ _TYPES: Final = (
 
 
 def identity(value: Any) -> bytes:
-    """Return what two values share when they are the same to Parse: 1 and true are not."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    """Return what two values share when they are the same to Parse: 1 and 1.0, not 1 and true."""
+    return orjson.dumps(_of_one_kind(value), option=orjson.OPT_SORT_KEYS)
+
+
+def _of_one_kind(value: Any) -> Any:
+    """Return the value with all whole numbers as integers, as far as those are exact."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= EXACT else value
+    if isinstance(value, list):
+        return [_of_one_kind(part) for part in value]
+    if isinstance(value, Mapping):
+        return {name: _of_one_kind(part) for name, part in value.items()}
+    return value
+
+
+#: Up to here a double holds each integer (IEEE 754).
+EXACT: Final = 2**53
 
 
 def check_storable(body: Any) -> None:

@@ -23,6 +23,7 @@ from pushsvc.storage.encoded import (
 )
 from pushsvc.storage.field_types import OWN_FIELDS, ClassFields, type_of
 from pushsvc.storage.operations import (
+    INVALID_JSON,
     NOTHING,
     UNSET,
     Operation,
@@ -41,6 +42,8 @@ ACL: Final = "ACL"
 
 #: Characters of a dotted key, as in queries.
 KEY_CHARACTERS: Final = 256
+#: Dotted keys in one save: each copies what its field holds.
+MOST_DOTTED_KEYS: Final = 1_000
 _NAME: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{NAME_CHARACTERS - 1}}}")
 _RESERVED_NAMES: Final = frozenset({"length", "className", "id"})
 _OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -73,7 +76,13 @@ def check_acl(class_name: str, name: str, value: Any) -> Any:
     grants = value.values() if isinstance(value, Mapping) else None
     if grants is None or not all(isinstance(grant, Mapping) for grant in grants):
         mismatch(name, ACL, type_name(value), class_name=class_name)
+    rights = [right for grant in grants for right in grant.items()]
+    if not all(name in _RIGHTS and isinstance(allowed, bool) for name, allowed in rights):
+        refuse(111, name, "An ACL says read or write, true or false, of each whom it names.")
     return value
+
+
+_RIGHTS: Final = frozenset({"read", "write"})
 
 
 # ---------------------------------------------------------------- read
@@ -89,6 +98,8 @@ def parse_fields(rules: ClassRules, body: Json, *, creating: bool = False) -> Fi
         InvalidObjectError: with Parse's code and text.
     """
     check_storable(body)
+    if sum("." in key for key in body) > MOST_DOTTED_KEYS:
+        refuse(INVALID_JSON, None, f"A save changes at most {MOST_DOTTED_KEYS:,} parts of fields.")
     return {key: _parse(rules, key, value, creating=creating) for key, value in body.items()}
 
 
@@ -180,7 +191,7 @@ def changed(
             object would be too large.
     """
     values: dict[str, Any] = {}
-    operated = False
+    operated: set[str] = set()
     for key, change in fields.items():
         if isinstance(change, Relating):
             continue
@@ -192,9 +203,11 @@ def changed(
         path = rest.split(".") if dot else []
         whole = [] if dot and before in (UNSET, None) and _is_list(rules, types, name) else before
         apply = partial(applied, change, class_name=rules.name, field=name, creating=creating)
-        new = changed_within(whole, path, field=name, change=apply)
-        values[name] = new if new is UNSET else rules.checks.get(name, _any)(name, new)
-        operated = True
+        values[name] = changed_within(whole, path, field=name, change=apply)
+        operated.add(name)
+    for name in operated:
+        if values[name] is not UNSET:
+            values[name] = rules.checks.get(name, _any)(name, values[name])
     if operated or stored:
         whole = {**stored, **values}
         check_storable({name: value for name, value in whole.items() if value is not UNSET})

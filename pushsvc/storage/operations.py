@@ -1,6 +1,7 @@
 """Parse's `__op`: changes that depend on what is stored, and what they come to. Pure."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +22,8 @@ from pushsvc.storage.encoded import (
 INVALID_JSON: Final = 107
 #: Parts of a dotted key, as in queries.
 MOST_PARTS: Final = 16
+#: In a Batch: each may go over the whole of a list. SDKs send two.
+MOST_OPERATIONS: Final = 32
 
 
 class Unset(Enum):
@@ -133,6 +136,8 @@ def _batch(class_name: str, field: str, sent: Json) -> Any:
     ops = sent.get("ops")
     if not isinstance(ops, list) or not all(isinstance(op, Mapping) and "__op" in op for op in ops):
         refuse(INVALID_JSON, field, "ops of a Batch must be an array of operations")
+    if len(ops) > MOST_OPERATIONS:
+        refuse(INVALID_JSON, field, f"a Batch has at most {MOST_OPERATIONS} operations")
     if any(op["__op"] == "Batch" for op in ops):
         refuse(INVALID_JSON, field, "a Batch cannot hold another one")
     parsed = [parse_operation(class_name, field, op) for op in ops]
@@ -259,11 +264,15 @@ def changed_within(
     return {**there, path[0]: new}
 
 
+#: One name for each item, so that a save has one change for it.
+_PLACE: Final = re.compile(r"0|[1-9][0-9]*")
+
+
 def _changed_item(
     items: Sequence[Any], path: Sequence[str], *, field: str, change: Callable[[Any], Any]
 ) -> Any:
     """Change an item of a list, or add the next; one that is deleted is null, as in MongoDB."""
-    place = int(path[0]) if path[0].isascii() and path[0].isdigit() else len(items) + 1
+    place = int(path[0]) if _PLACE.fullmatch(path[0]) else len(items) + 1
     if place > len(items):
         refuse(111, field, f"{field} has no item {shown(path[0])}, nor can it be the next.")
     there = items[place] if place < len(items) else UNSET

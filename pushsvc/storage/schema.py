@@ -75,6 +75,9 @@ async def add_fields(
     They are others than the given ones where somebody else was first. Of two GeoPoint fields in
     one class the second is not among them.
     """
+    # In one order, so that two writers never wait for each other: by name, and at last the places,
+    # of which one waits for the other whatever their names are.
+    ordered = sorted(new.items(), key=lambda one: (one[1].name == GEO_POINT, one[0]))
     rows: list[dict[str, Any]] = [
         {
             "app_id": app_id,
@@ -83,7 +86,7 @@ async def add_fields(
             "type": kind.name,
             "target_class": kind.target_class,
         }
-        for name, kind in sorted(new.items())
+        for name, kind in ordered
     ]
     columns = class_fields.c
     key = tuple_(columns.app_id, columns.class_name, columns.field)
@@ -107,12 +110,15 @@ class Schemas:
         """Return the app's schema, as it was a few seconds ago at the earliest."""
 
         async def load() -> Schema:
-            async with self._engine.connect() as connection:
-                return await load_schema(connection, app_id)
+            return await self._load(app_id)
 
         found = await self._schemas.get_or(app_id, load)
         assert found is not None
         return found
+
+    async def now(self, app_id: int) -> Schema:
+        """Return the app's schema as it is, and remember that."""
+        return self._schemas.put(app_id, await self._load(app_id))
 
     async def settle(self, app_id: int, rules: ClassRules, fields: Fields) -> ClassFields:
         """Have the class's fields take these values; return the types of all of them.
@@ -140,3 +146,7 @@ class Schemas:
     def forget(self, app_id: int) -> None:
         """Look the app's schema up anew when it is next asked for."""
         self._schemas.drop(app_id)
+
+    async def _load(self, app_id: int) -> Schema:
+        async with self._engine.connect() as connection:
+            return await load_schema(connection, app_id)

@@ -45,10 +45,19 @@ def _app_id() -> Column[int]:
     return Column("app_id", BigInteger, ForeignKey("apps.id", ondelete="CASCADE"), nullable=False)
 
 
-def _places() -> Index:
+#: A device that a push may go to: it has a token or channel URIs that no gateway called dead.
+_REACHABLE = "(device_token IS NOT NULL OR channel_uris IS NOT NULL) AND token_retired_at IS NULL"
+
+
+def _places(*columns: str, also: tuple[str, ...] = ()) -> Index:
     """Return the index of where a class's rows are, for those that are somewhere."""
     return Index(
-        None, "app_id", "latitude", "longitude", postgresql_where=text("latitude IS NOT NULL")
+        None,
+        *columns,
+        "latitude",
+        "longitude",
+        postgresql_include=also,
+        postgresql_where=text("latitude IS NOT NULL"),
     )
 
 
@@ -150,7 +159,46 @@ installations = Table(
         postgresql_using="gin",
         postgresql_ops={"custom": "jsonb_path_ops"},
     ),
-    _places(),
+    # Whom a push may go to; many audiences are read from it alone.
+    Index(
+        "installations_reachable",
+        "app_id",
+        "id",
+        postgresql_include=("token_shared",),
+        postgresql_where=text(_REACHABLE),
+    ),
+    Index(
+        "installations_reachable_places",
+        "app_id",
+        "latitude",
+        "longitude",
+        postgresql_include=("id", "token_shared"),
+        postgresql_where=text(f"latitude IS NOT NULL AND {_REACHABLE}"),
+    ),
+    _places("app_id"),
+)
+
+# Which objects the custom fields of installations point to, kept by triggers on `installations`.
+installation_pointers = Table(
+    "installation_pointers",
+    metadata,
+    Column(
+        "installation_id",
+        BigInteger,
+        ForeignKey("installations.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    # app:field:class:objectId
+    Column("target", Text, primary_key=True),
+    # hashtextextended(target, 0): numbers are found faster than texts
+    Column("key", BigInteger, nullable=False),
+    # of the installation
+    Column("reachable", Boolean, nullable=False),
+    Column("token_shared", Boolean, nullable=False),
+    Index(
+        None, "key", postgresql_include=("target", "installation_id", "reachable", "token_shared")
+    ),
 )
 
 # What queries over installations lead to, and whatever else an app keeps: Parse's classes.
@@ -176,7 +224,8 @@ objects = Table(
         postgresql_using="gin",
         postgresql_ops={"fields": "jsonb_path_ops"},
     ),
-    _places(),
+    # With what pointers to them are looked up by.
+    _places("app_id", "class_name", also=("object_id",)),
 )
 
 # The type that a custom field of a class got with its first value; it keeps it.

@@ -1,6 +1,6 @@
-"""An audience as pages of installation ids, in the order of the key, never by offset."""
+"""Who is of an audience: the criterion of its members, and the devices that it names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,14 +8,8 @@ from sqlalchemy import (
     ARRAY,
     Column,
     ColumnElement,
-    FromClause,
-    Select,
     Text,
-    and_,
     any_,
-    case,
-    exists,
-    false,
     func,
     literal,
     or_,
@@ -28,24 +22,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pushsvc.model import Json, Recipient
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting.asked import LIMITS, Limits
-from pushsvc.targeting.compile import compile_condition
 from pushsvc.targeting.conditions import Condition
-from pushsvc.targeting.jsonb import Clause
-from pushsvc.targeting.rows import Reader, installation_rows
+from pushsvc.targeting.criterion import Criterion
+from pushsvc.targeting.rows import Reader
 from pushsvc.targeting.values import INVALID_QUERY, WhereError
 from pushsvc.targeting.where import audience_condition, mentions_device_token, patterns_of
-
-#: What picks the members of an audience, by the name that the table has in the statement.
-Criterion = Callable[[FromClause], Clause]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some installations of an audience, ascending."""
-
-    ids: Sequence[int]
-    #: those of `ids` that share their token with an earlier one of the audience
-    duplicates: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +42,7 @@ class Named:
 
 
 def criterion(audience: Json, reader: Reader, *, limits: Limits = LIMITS) -> Criterion:
-    """Return what an installation must fulfil to be of the audience.
+    """Return who is of the audience.
 
     A device without a live token is in no audience, unless the where-clause itself speaks of
     tokens (Parse's rule).
@@ -69,21 +50,11 @@ def criterion(audience: Json, reader: Reader, *, limits: Limits = LIMITS) -> Cri
     Raises:
         WhereError: the where-clause cannot be understood.
     """
-    condition = audience_condition(audience, limits=limits)
-    speaks_of_tokens = mentions_device_token(audience.get("where", {}))
-
-    def among(table: FromClause) -> Clause:
-        rows = installation_rows(reader, table)
-        asked = rows.are(compile_condition(condition, rows))
-        if speaks_of_tokens:
-            return asked
-        return and_(
-            or_(table.c.device_token.is_not(None), table.c.channel_uris.is_not(None)),
-            table.c.token_retired_at.is_(None),
-            asked,
-        )
-
-    return among
+    return Criterion(
+        condition=audience_condition(audience, limits=limits),
+        reader=reader,
+        any_token=mentions_device_token(audience.get("where", {})),
+    )
 
 
 async def check_patterns(engine: AsyncEngine, condition: Condition) -> None:
@@ -115,39 +86,6 @@ _PATTERN_STATES: Final[Mapping[str, str]] = {
     "2201B": "it is no regular expression.",
     "57014": "it takes too long to understand.",
 }
-
-
-async def page(connection: AsyncConnection, wanted: Criterion, *, after: int, limit: int) -> Page:
-    """Return the next `limit` installations with ids above `after`; fewer are the last.
-
-    At the start it tries to get them all, in any order: asked for by id with a limit, Postgres
-    would walk the whole table for the few members of a rare channel.
-    """
-    some = select(i.c.id, _double(wanted)).where(wanted(i))
-    if after == 0:
-        whole = await _read(connection, some.limit(limit))
-        if len(whole.ids) < limit:
-            return whole
-    return await _read(connection, some.where(i.c.id > after).order_by(i.c.id).limit(limit))
-
-
-async def _read(connection: AsyncConnection, some: Select[tuple[int, bool]]) -> Page:
-    """Read ids as one array: a row for each would cost more than finding it."""
-    found = some.subquery()
-    columns = func.array_agg(found.c.id), func.array_agg(found.c.id).filter(found.c.double)
-    ids, doubles = (await connection.execute(select(*columns))).one()
-    return Page(sorted(ids or ()), frozenset(doubles or ()))
-
-
-def _double(wanted: Criterion) -> ColumnElement[bool]:
-    """Tell whether an earlier one of the audience has the token; only shared ones are looked up."""
-    earlier = i.alias()
-    same_token = and_(
-        earlier.c.device_token == i.c.device_token,
-        earlier.c.id < i.c.id,
-        wanted(earlier),
-    )
-    return case((i.c.token_shared, exists().where(same_token)), else_=false()).label("double")
 
 
 #: The type of a device that is named but not there; its outcome says so.

@@ -7,7 +7,7 @@ be NULL instead of false: whoever negates one says IS NOT TRUE.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import and_, false, literal, not_, or_, select, true
+from sqlalchemy import Subquery, and_, false, literal, not_, or_, select, true
 
 from pushsvc.storage.tables import relations
 from pushsvc.targeting import earth, jsonb, words
@@ -30,6 +30,8 @@ from pushsvc.targeting.conditions import (
     Surrounds,
     Within,
 )
+from pushsvc.targeting.custom import InstallationField
+from pushsvc.targeting.fields import Found
 from pushsvc.targeting.jsonb import TEXT, Clause, Value
 from pushsvc.targeting.rows import Rows
 
@@ -41,7 +43,18 @@ def compile_condition(condition: Condition, rows: Rows) -> Clause:
 
 def nearness(condition: Near, rows: Rows) -> Value:
     """Return what sorts the nearest first."""
+    place = rows.place(condition.field)
+    if place is not None:
+        return earth.haversine(place, condition.cap.center)
     return earth.apart(rows.field(condition.field).value(), condition.cap.center)
+
+
+def pointing(condition: Condition, rows: Rows) -> Subquery | None:
+    """Return the rows of `installation_pointers` that lead to those that fit, where they do."""
+    if not isinstance(condition, InQuery):
+        return None
+    field = rows.field(condition.field)
+    return field.holders(_found(condition, rows)) if isinstance(field, InstallationField) else None
 
 
 def _equal(condition: Equal, rows: Rows) -> Clause:
@@ -83,11 +96,14 @@ def _contained_by(condition: ContainedBy, rows: Rows) -> Clause:
 
 
 def _within(condition: Within, rows: Rows) -> Clause:
+    place = rows.place(condition.field)
+    if place is not None:
+        return earth.is_within(condition.shape, place)
     return rows.field(condition.field).has(earth.within(condition.shape))
 
 
 def _near(condition: Near, rows: Rows) -> Clause:
-    return rows.field(condition.field).has(earth.within(condition.cap))
+    return _within(Within(condition.field, condition.cap), rows)
 
 
 def _surrounds(condition: Surrounds, rows: Rows) -> Clause:
@@ -107,9 +123,12 @@ def _not(condition: Not, rows: Rows) -> Clause:
 
 
 def _in_query(condition: InQuery, rows: Rows) -> Clause:
+    return rows.field(condition.field).points_to(_found(condition, rows))
+
+
+def _found(condition: InQuery, rows: Rows) -> Found:
     inner = rows.others(condition.query.class_name)
-    wanted = compile_condition(condition.query.where, inner)
-    return rows.field(condition.field).points_to(inner.found(wanted))
+    return inner.found(compile_condition(condition.query.where, inner))
 
 
 def _selected(condition: Selected, rows: Rows) -> Clause:

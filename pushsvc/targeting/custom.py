@@ -4,14 +4,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     FromClause,
+    Subquery,
+    Text,
     case,
     false,
+    func,
+    literal,
     null,
     or_,
     select,
 )
 
+from pushsvc.storage.tables import installation_pointers
 from pushsvc.targeting import jsonb
 from pushsvc.targeting.conditions import Atom, Order, Ordered
 from pushsvc.targeting.fields import Found, Values
@@ -113,3 +119,32 @@ class CustomField(JsonField):
         if self._points_at is None or not isinstance(value, str):
             return value
         return {"__type": "Pointer", "className": self._points_at, "objectId": value}
+
+
+class InstallationField(CustomField):
+    """A custom field of installations: what it points to is in a table of its own, too."""
+
+    def points_to(self, found: Found) -> Clause:
+        holders = self.holders(found)
+        if holders is None:
+            return super().points_to(found)
+        an_id = holders.c.installation_id
+        return self._table.c.id.in_(select(an_id).distinct().order_by(an_id))
+
+    def holders(self, found: Found) -> Subquery | None:
+        """Return rows of `installation_pointers`: those that point to the objects.
+
+        None where that table does not know. The objects are looked up in the order of the index, so
+        that each look is where the one before it was: that is twice as fast.
+        """
+        if len(self._whole) > 1:
+            return None
+        pointers = installation_pointers.alias()
+        prefix = literal(f"{found.app_id}:{self._whole[0]}:{found.class_name}:", Text())
+        target = prefix.op("||", return_type=Text())(found.object_id)
+        key = func.hashtextextended(target, literal(0, BigInteger()))
+        objects = select(target.label("target"), key.label("key"))
+        wanted = objects.where(found.wanted).order_by("key").subquery()
+        # Two texts may have one key.
+        same = pointers.c.key == wanted.c.key, pointers.c.target == wanted.c.target
+        return select(pointers).where(*same).subquery()

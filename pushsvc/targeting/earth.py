@@ -5,6 +5,7 @@ Longitudes are always taken relative to a point, so that no meridian is special.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, array
 
 from pushsvc.targeting.conditions import Box, Cap, Point, Ring
+from pushsvc.targeting.extent import extent_of, latitudes_of
 from pushsvc.targeting.jsonb import Clause, Test, Value, at, is_type, text_at, word
 
 #: Degrees, a tenth of a millimetre on the ground: so near is on the line, which is inside.
@@ -37,13 +39,37 @@ _POLE: Final = 90
 _HALF: Final = 180
 _CIRCLE: Final = 360
 _LEAST_POINTS: Final = 3
+_RADIAN: Final = math.pi / _HALF
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Two expressions of degrees, which are a place or NULL."""
+
+    latitude: Value
+    longitude: Value
 
 
 def within(shape: Cap | Box | Ring) -> Test:
     """Return the test of being a GeoPoint in the shape."""
     inside = _INSIDE[type(shape)]
     # SQL promises no order of AND, and a cast fails on what is no number.
-    return lambda value: case((_is_point(value), inside(shape, value)), else_=false())
+    return lambda value: case((_is_point(value), inside(shape, _place_of(value))), else_=false())
+
+
+def is_within(shape: Cap | Box | Ring, place: Place) -> Clause:
+    """Tell whether a place is in the shape: first by its extent, which an index knows."""
+    extent = extent_of(shape)
+    there = (
+        and_(
+            place.latitude >= extent.south,
+            place.latitude <= extent.north,
+            place.longitude >= west,
+            place.longitude <= east,
+        )
+        for west, east in extent.spans
+    )
+    return and_(or_(*there), _INSIDE[type(shape)](shape, place))
 
 
 def surrounds(point: Point) -> Test:
@@ -53,7 +79,7 @@ def surrounds(point: Point) -> Test:
         ring = at(value, "coordinates")
         is_polygon = and_(text_at(value, "__type") == word("Polygon"), is_type(ring, "array"))
         return case(
-            (is_polygon, _inside(_edges_of_polygon(ring), _place(point.latitude, point.longitude))),
+            (is_polygon, _inside(_edges_of_polygon(ring), _row(point.latitude, point.longitude))),
             else_=false(),
         )
 
@@ -62,7 +88,7 @@ def surrounds(point: Point) -> Test:
 
 def apart(value: Value, point: Point) -> Value:
     """Return a measure that grows with the distance of a GeoPoint; NULL for what is none."""
-    return case((_is_point(value), _haversine(value, point)))
+    return case((_is_point(value), haversine(_place_of(value), point)))
 
 
 def _is_point(value: Value) -> Clause:
@@ -81,28 +107,30 @@ def _is_degrees(value: Value, most: int) -> Clause:
     )
 
 
-def _place_of(value: Value) -> tuple[Value, Value]:
-    """Return latitude and longitude of what is known to be a GeoPoint."""
-    return cast(at(value, "latitude"), Double()), cast(at(value, "longitude"), Double())
+def _place_of(value: Value) -> Place:
+    """Return the place of what is known to be a GeoPoint."""
+    return Place(cast(at(value, "latitude"), Double()), cast(at(value, "longitude"), Double()))
 
 
-def _haversine(value: Value, point: Point) -> Value:
-    """Return the square of the sine of half the angle between: exact also for what is near."""
-    latitude, longitude = _place_of(value)
-    along = func.sin(func.radians(latitude - point.latitude) / 2)
-    across = func.sin(func.radians(longitude - point.longitude) / 2)
-    shrink = func.cos(func.radians(latitude)) * math.cos(math.radians(point.latitude))
+def haversine(place: Place, point: Point) -> Value:
+    """Return the square of the sine of half the angle between: exact also for what is near.
+
+    In few calls, since it is worked out for every row in the extent.
+    """
+    along = func.sin((place.latitude - point.latitude) * (_RADIAN / 2))
+    across = func.sin((place.longitude - point.longitude) * (_RADIAN / 2))
+    shrink = func.cos(place.latitude * _RADIAN) * math.cos(math.radians(point.latitude))
     return along * along + shrink * across * across
 
 
-def _in_cap(cap: Cap, value: Value) -> Clause:
+def _in_cap(cap: Cap, place: Place) -> Clause:
     if cap.radians >= math.pi:
         return true()
-    return _haversine(value, cap.center) <= math.sin(cap.radians / 2) ** 2
+    return haversine(place, cap.center) <= math.sin(cap.radians / 2) ** 2
 
 
-def _in_box(box: Box, value: Value) -> Clause:
-    latitude, longitude = _place_of(value)
+def _in_box(box: Box, place: Place) -> Clause:
+    latitude, longitude = place.latitude, place.longitude
     west, east = box.southwest.longitude, box.northeast.longitude
     in_west, in_east = longitude >= west, longitude <= east
     # 180 and -180 are one meridian, and all meridians meet in a pole.
@@ -118,33 +146,20 @@ def _in_box(box: Box, value: Value) -> Clause:
     )
 
 
-def _in_ring(ring: Ring, value: Value) -> Clause:
-    south, north = _latitudes(ring)
-    latitude, longitude = _place_of(value)
+def _in_ring(ring: Ring, place: Place) -> Clause:
+    south, north = latitudes_of(ring)
+    latitude, longitude = place.latitude, place.longitude
     # Most devices are elsewhere, and are told so at less cost.
     there = and_(latitude >= south - _ON_THE_LINE, latitude <= north + _ON_THE_LINE)
-    inside = _inside(_edges_of_ring(ring), _place(latitude, longitude))
+    inside = _inside(_edges_of_ring(ring), _row(latitude, longitude))
     return case((there, inside), else_=false())
 
 
-_INSIDE: Final[Mapping[type, Callable[[Any, Value], Clause]]] = {
+_INSIDE: Final[Mapping[type, Callable[[Any, Place], Clause]]] = {
     Cap: _in_cap,
     Box: _in_box,
     Ring: _in_ring,
 }
-
-
-def _latitudes(ring: Ring) -> tuple[float, float]:
-    latitudes = [point.latitude for point in ring.points]
-    longitudes = [point.longitude for point in ring.points]
-    following = [*longitudes[1:], longitudes[0]]
-    turned = sum(
-        (other - one + _HALF) % _CIRCLE - _HALF
-        for one, other in zip(longitudes, following, strict=True)
-    )
-    if abs(turned) < _HALF:
-        return min(latitudes), max(latitudes)
-    return (min(latitudes), _POLE) if sum(latitudes) > 0 else (-_POLE, max(latitudes))
 
 
 def _inside(edges: FromClause, place: FromClause) -> Clause:
@@ -184,7 +199,7 @@ def _seen_from(place: FromClause, edges: FromClause) -> Subquery:
     )
 
 
-def _place(latitude: Value | float, longitude: Value | float) -> FromClause:
+def _row(latitude: Value | float, longitude: Value | float) -> FromClause:
     """Return one row; through a function, so that a column in it is one of the query around."""
     arrays = (array([angle], type_=Double()) for angle in (latitude, longitude))
     return _unnested(*arrays, names=("lat", "lng"))

@@ -19,7 +19,8 @@ from pushsvc.targeting.columns import (
     TextField,
     TextsField,
 )
-from pushsvc.targeting.custom import CustomField, JsonField
+from pushsvc.targeting.custom import CustomField, InstallationField, JsonField
+from pushsvc.targeting.earth import Place
 from pushsvc.targeting.fields import NOTHING, Field, Found, Related, as_jsonb
 from pushsvc.targeting.jsonb import JSON, Clause, Value
 
@@ -113,7 +114,14 @@ class Rows:
             return RelationField(related, self.table.c.object_id)
         kind = self.reader.schema.of(self.class_name).get(name)
         points_at = kind.target_class if kind and kind.name == _POINTER and not rest else None
-        return CustomField(self.table, self.custom, (name, *rest), points_at=points_at)
+        custom = InstallationField if self.class_name == INSTALLATION else CustomField
+        return custom(self.table, self.custom, (name, *rest), points_at=points_at)
+
+    def place(self, key: str) -> Place | None:
+        """Return where the key says that a row is, if it is the class's field of places."""
+        if key != self.reader.schema.place_of(self.class_name):
+            return None
+        return Place(self.table.c.latitude, self.table.c.longitude)
 
     def relation(self, name: str) -> Related | None:
         """Return the relation that the field is; None where it is none."""

@@ -12,7 +12,18 @@ from typing import Any, Final
 from pushsvc.model import Json
 from pushsvc.targeting.asked import INSTALLATION, LIMITS, Limits
 from pushsvc.targeting.bounds import check_bounds, check_nearest, check_size, leaves, near_of
-from pushsvc.targeting.conditions import And, Condition, Matches, Near, Not, OneOf, Or, Searched
+from pushsvc.targeting.conditions import (
+    And,
+    Condition,
+    InQuery,
+    Matches,
+    Near,
+    Not,
+    OneOf,
+    Or,
+    Searched,
+    Selected,
+)
 from pushsvc.targeting.joins import is_key_name, related_to
 from pushsvc.targeting.operators import constraints
 from pushsvc.targeting.simplify import simplified
@@ -46,6 +57,12 @@ def parse_where(where: Json, *, limits: Limits = LIMITS, class_name: str = INSTA
 def patterns_of(condition: Condition) -> list[str]:
     """Return the patterns of a condition; whether Postgres understands them, it alone can tell."""
     return [one.pattern for one in leaves(condition) if isinstance(one, Matches)]
+
+
+def classes_within(condition: Condition) -> frozenset[str]:
+    """Return the classes that the queries within a condition ask."""
+    within = (one for one in leaves(condition) if isinstance(one, InQuery | Selected))
+    return frozenset(one.query.class_name for one in within)
 
 
 def nearest_of(condition: Condition) -> Near | None:

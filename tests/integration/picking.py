@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, false, func, insert, select, true
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pushsvc.storage.places import place_of
 from pushsvc.storage.tables import apps, badges, installations, objects, relations
 from pushsvc.targeting.compile import compile_condition
 from pushsvc.targeting.rows import Reader, Rows, installation_rows, object_rows
@@ -57,7 +58,7 @@ def columns(found: Document) -> dict[str, Any]:
     """Return an installation's row."""
     special = {COLUMNS[key]: value for key, value in found.items() if key in COLUMNS}
     custom = {key: found[key] for key in found if key not in COLUMNS and key != "badge"}
-    return {**special, "created_at": created(found), "custom": custom}
+    return {**special, "created_at": created(found), "custom": custom, **place_of(custom)}
 
 
 def created(found: Document) -> datetime:
@@ -75,6 +76,7 @@ async def keep_world(connection: AsyncConnection, given: World) -> int:
             "object_id": found["objectId"],
             "created_at": created(found),
             "fields": {k: v for k, v in found.items() if k not in {"objectId", "createdAt"}},
+            **place_of(found),
         }
         for class_name, documents in given.documents.items()
         if class_name != INSTALLATION

@@ -359,6 +359,29 @@ async def test_a_push_to_nobody_is_done_at_once(site: Site) -> None:
     assert await site.outcomes(push) == {}
 
 
+async def test_a_plan_knows_a_relation_that_was_made_just_now(site: Site) -> None:
+    """By another process, after this one looked: a plan that did not would ask for everybody."""
+    related = await site.install(apns_token())
+    other = await site.install(apns_token())
+    await site.resources.schemas.of(site.app.id)
+    field = {"app_id": site.app.id, "class_name": "_Installation", "field": "owners"}
+    installations = tables.installations.c
+    async with site.engine.begin() as connection:
+        owner = select(installations.object_id).where(installations.id == related)
+        of_class = {**field, "type": "Relation", "target_class": "_User"}
+        row = {**field, "owner_id": owner.scalar_subquery(), "related_id": "bob"}
+        await connection.execute(insert(tables.class_fields).values(of_class))
+        await connection.execute(insert(tables.relations).values(row))
+    bob = {"__type": "Pointer", "className": "_User", "objectId": "bob"}
+
+    push = await site.push(audience={"where": {"owners": {"$ne": bob}}})
+    await pipeline.plan_push(site.resources, push.id)
+    async with working(site):
+        await site.done(push)
+
+    assert set(await site.ledger(push)) == {other}
+
+
 async def test_a_repeated_request_stores_no_second_push(site: Site) -> None:
     """The same key and body return the first push; another body is refused."""
     first = await site.push(idempotency_key="once", request_hash=b"1")

@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pushsvc.storage.field_types import GEO_POINT, FieldType
+from pushsvc.storage.fields import CLASS_NAME as INSTALLATION
 from pushsvc.storage.schema import Schema
 from pushsvc.storage.tables import apps, installations
 from pushsvc.targeting.compile import compile_condition, nearness
-from pushsvc.targeting.rows import Reader, installation_rows
+from pushsvc.targeting.rows import Reader, Rows, installation_rows
 from pushsvc.targeting.where import nearest_of, parse_where
 from tests.integration.globe import Pair, angle, anywhere, geo, in_ring, ring_around
 from tests.integration.picking import picked, picked_by_each
@@ -23,7 +25,17 @@ PLACES = 100
 SHAPES = 100
 SHAPES_PER_STATEMENT = 25
 
-ROWS = installation_rows(Reader(app_id=0, schema=Schema()))
+#: The ways to a place: by the class's field of places, which has columns, and by any other.
+SCHEMAS = {
+    "columns": Schema({INSTALLATION: {"place": FieldType(GEO_POINT)}}),
+    "jsonb": Schema(),
+}
+
+
+@pytest.fixture(params=SCHEMAS)
+def rows(request: pytest.FixtureRequest) -> Rows:
+    """The rows as they are asked in each of the ways."""
+    return installation_rows(Reader(app_id=0, schema=SCHEMAS[request.param]))
 
 
 async def keep(connection: AsyncConnection, values: Sequence[Any]) -> int:
@@ -31,22 +43,39 @@ async def keep(connection: AsyncConnection, values: Sequence[Any]) -> int:
     app = insert(apps).values(application_id=f"places-{random.random()}", name=f"{random.random()}")
     app_id = (await connection.execute(app.returning(apps.c.id))).scalar_one()
     rows = [
-        {"app_id": app_id, "object_id": f"{n}", "device_type": "ios", "custom": {"place": value}}
+        {
+            "app_id": app_id,
+            "object_id": f"{n}",
+            "device_type": "ios",
+            "custom": {"place": value},
+            **in_columns(value),
+        }
         for n, value in enumerate(values)
     ]
     await connection.execute(insert(installations), rows)
     return int(app_id)
 
 
-def condition(asked: dict[str, Any], key: str = "place") -> ColumnElement[bool]:
-    return compile_condition(parse_where({key: asked}), ROWS)
+def in_columns(value: Any) -> dict[str, Any]:
+    """Return what a save writes beside the field: its place, where it is one."""
+    is_place = isinstance(value, dict) and value.get("__type") == "GeoPoint"
+    degrees = [value.get(name) if is_place else None for name in ("latitude", "longitude")]
+    there = [one for one in degrees if isinstance(one, int | float) and abs(one) <= 180]
+    latitude, longitude = there if len(there) == 2 else (None, None)
+    return {"latitude": latitude, "longitude": longitude}
+
+
+def conditions(
+    rows: Rows, asked: Sequence[dict[str, Any]], key: str = "place"
+) -> list[ColumnElement[bool]]:
+    return [compile_condition(parse_where({key: one}), rows) for one in asked]
 
 
 # ---------------------------------------------------------------- the tests
 
 
 @pytest.mark.parametrize("kind", ["near", "cap", "polygon", "stored polygon"])
-async def test_random_places(database: AsyncEngine, kind: str) -> None:
+async def test_random_places(database: AsyncEngine, rows: Rows, kind: str) -> None:
     """Random shapes hold the random places that the reference says."""
     dice = random.Random(kind)
     places = [anywhere(dice) for _ in range(PLACES)]
@@ -60,12 +89,12 @@ async def test_random_places(database: AsyncEngine, kind: str) -> None:
                 # A statement is as long as there are questions.
                 places = places[:SHAPES_PER_STATEMENT]
                 asked = [{"$geoIntersects": {"$point": geo(place)}} for place in places]
-                found = await picked_by_each(connection, [*map(condition, asked)], app_id)
+                found = await picked_by_each(connection, conditions(rows, asked), app_id)
                 holds = [[in_ring(ring, place) for ring in rings] for place in places]
             else:
                 app_id = await keep(connection, [geo(place) for place in places])
                 asked = [ask(kind, *each) for each in zip(centers, rings, reaches, strict=True)]
-                found = await picked_by_each(connection, [*map(condition, asked)], app_id)
+                found = await picked_by_each(connection, conditions(rows, asked), app_id)
                 holds = [
                     [held(kind, each, place) for place in places]
                     for each in zip(centers, rings, reaches, strict=True)
@@ -199,11 +228,14 @@ def corners(*places: Pair) -> list[dict[str, Any]]:
         ),
     ],
 )
-async def test_where_maps_end(database: AsyncEngine, asked: dict[str, Any], expected: str) -> None:
+async def test_where_maps_end(
+    database: AsyncEngine, rows: Rows, asked: dict[str, Any], expected: str
+) -> None:
     """Antimeridian and poles are places like all others; the line is inside."""
     async with database.connect() as connection:
         app_id = await keep(connection, [geo(place) for place in SPECIAL.values()])
-        ids = await picked(connection, condition(asked), app_id)
+        [condition] = conditions(rows, [asked])
+        ids = await picked(connection, condition, app_id)
         assert {[*SPECIAL][int(number)] for number in ids} == set(expected.split())
 
 
@@ -226,7 +258,7 @@ NO_PLACES: list[Any] = [
 ]
 
 
-async def test_what_is_no_place(database: AsyncEngine) -> None:
+async def test_what_is_no_place(database: AsyncEngine, rows: Rows) -> None:
     """Whatever is stored, it is in no place, and no query fails for it."""
     asked: list[dict[str, Any]] = [
         {"$geoWithin": {"$centerSphere": [[0, 0], 4]}},
@@ -236,13 +268,14 @@ async def test_what_is_no_place(database: AsyncEngine) -> None:
     ]
     async with database.connect() as connection:
         app_id = await keep(connection, NO_PLACES)
-        assert [set()] * 4 == await picked_by_each(connection, [*map(condition, asked)], app_id)
+        found = await picked_by_each(connection, conditions(rows, asked), app_id)
+        assert [set()] * 4 == found
         for key in ("channels", "badge", "timeZone", "createdAt", "channelUris", "place.deep"):
-            conditions = [condition(one, key) for one in asked]
-            assert [set()] * 4 == await picked_by_each(connection, conditions, app_id)
+            found = await picked_by_each(connection, conditions(rows, asked, key), app_id)
+            assert [set()] * 4 == found
 
 
-async def test_nearest_first(database: AsyncEngine) -> None:
+async def test_nearest_first(database: AsyncEngine, rows: Rows) -> None:
     """A result is sorted by distance, over the antimeridian as well."""
     places = [(0, -179.9), (0, 179.5), (0, 178), (0, 100)]
     async with database.connect() as connection:
@@ -253,7 +286,7 @@ async def test_nearest_first(database: AsyncEngine) -> None:
         assert near is not None
         found = await connection.execute(
             select(installations.c.object_id)
-            .where(installations.c.app_id == app_id, compile_condition(where, ROWS))
-            .order_by(nearness(near, ROWS))
+            .where(installations.c.app_id == app_id, compile_condition(where, rows))
+            .order_by(nearness(near, rows))
         )
         assert found.scalars().all() == ["1", "0", "2"]

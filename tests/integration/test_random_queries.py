@@ -26,7 +26,7 @@ CLAUSES_PER_WORLD = 500
 TURNS = [INSTALLATION, INSTALLATION, USER, INSTALLATION, TEAM]
 PROCESSES = 2
 #: Without, Postgres takes every table for a row or two, and goes over them again and again.
-STATISTICS = text("ANALYZE installations, badges, objects, relations")
+STATISTICS = text("ANALYZE installations, installation_pointers, badges, objects, relations")
 
 
 async def test_picks_whom_the_reference_picks(

@@ -10,13 +10,9 @@ from pushsvc.admission import check_audience
 from pushsvc.api.body import parse
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.find import parse_find, parse_get
+from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.api.replies import moment
-from pushsvc.errors import (
-    ForbiddenError,
-    InvalidAudienceError,
-    MalformedJsonError,
-    NotFoundError,
-)
+from pushsvc.errors import InvalidAudienceError, MalformedJsonError, NotFoundError
 from pushsvc.model import Json
 from pushsvc.storage import audiences
 from pushsvc.storage.audiences import Audience
@@ -200,11 +196,7 @@ def _check_route(call: Call, _operation: str) -> None:
 
 def _check_class(call: Call, operation: str) -> None:
     if not call.caller.is_master:
-        message = (
-            f"Clients aren't allowed to perform the {operation} operation on the _Audience "
-            "collection."
-        )
-        raise ForbiddenError(message)
+        raise not_for_clients(operation, "_Audience")
 
 
 #: `/push_audiences`, and one of them

@@ -66,7 +66,7 @@ async def open_call(
     envelope = await open_envelope(headers, body, doorkeeper)
     caller = await doorkeeper.parse_caller(envelope.credentials)
     method = method_of(request.method, body)
-    request_id, queried = headers.get(REQUEST_ID), request.scope["query_string"]
+    request_id, queried = headers.get(REQUEST_ID, b""), request.scope["query_string"]
     return Call(
         resources=resources,
         caller=caller,
@@ -76,7 +76,8 @@ async def open_call(
         body=body,
         params=params_of(method, body, request.query_params if queried else {}),
         installation_id=envelope.installation_id,
-        request_id=None if request_id is None else request_id.decode("latin-1"),
+        # An empty header is none: else all who send it so would share one push.
+        request_id=request_id.decode("latin-1") or None,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final, NoReturn
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.class_names import ROLE, USER, check_class
 from pushsvc.api.parse.find import parse_find, parse_get
+from pushsvc.api.parse.finding import finding
 from pushsvc.api.parse.query import compiled
 from pushsvc.api.parse.sent import check_known, check_new
 from pushsvc.api.parse.shown import Showing
@@ -75,11 +76,11 @@ async def find(call: Call, class_name: str) -> Reply:
     """Return the objects that fit a query, as far as the caller may read them."""
     check_class(class_name)
     asked = parse_find(call.params, call.resources.settings)
-    schema = await call.resources.schemas.of(call.caller.app.id)
+    schema = await call.resources.schemas.now(call.caller.app.id)
     query = await compiled(call, asked, class_name=class_name, schema=schema)
     table, where = query.rows.table, query.where
     body: dict[str, Any] = {"results": []}
-    async with call.resources.engine.connect() as connection:
+    async with finding(call.resources) as connection:
         found = (
             await objects.find_objects(
                 connection,

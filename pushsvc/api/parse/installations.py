@@ -1,14 +1,16 @@
 """`_Installation`: devices register themselves, and their apps look at them."""
 
-from typing import Any, NoReturn
+from typing import Any
 
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.find import parse_find, parse_get
-from pushsvc.api.parse.query import compiled
+from pushsvc.api.parse.finding import finding
+from pushsvc.api.parse.query import COLLECTION, compiled
+from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.api.parse.sent import check_known, check_new
 from pushsvc.api.parse.shown import Showing
 from pushsvc.api.replies import moment
-from pushsvc.errors import ForbiddenError, NotFoundError
+from pushsvc.errors import NotFoundError
 from pushsvc.storage import installations
 from pushsvc.storage.acl import may
 from pushsvc.storage.field_types import relations_in
@@ -60,12 +62,13 @@ async def get(call: Call, object_id: str) -> Reply:
 async def find(call: Call) -> Reply:
     """Return the installations that fit a query; for the master key, or of one device."""
     if not (call.caller.is_master or _names_one(call.params.get("where"))):
-        _forbid("find")
+        raise not_for_clients("find", COLLECTION)
     asked = parse_find(call.params, call.resources.settings)
-    schema, app_id = await _schema(call), call.caller.app.id
+    app_id = call.caller.app.id
+    schema = await call.resources.schemas.now(app_id)
     query = await compiled(call, asked, class_name=CLASS_NAME, schema=schema)
     body: dict[str, Any] = {"results": []}
-    async with call.resources.engine.connect() as connection:
+    async with finding(call.resources) as connection:
         found = (
             await installations.find_installations(
                 connection,
@@ -103,7 +106,7 @@ def _equal(asked: Any) -> Any:
 async def delete(call: Call, object_id: str) -> Reply:
     """Delete an installation; for the master key."""
     if not call.caller.is_master:
-        _forbid("delete")
+        raise not_for_clients("delete", COLLECTION)
     relations = relations_in((await _schema(call)).of(CLASS_NAME))
     async with call.resources.engine.begin() as connection:
         deleted = await installations.delete_installation(
@@ -115,14 +118,6 @@ async def delete(call: Call, object_id: str) -> Reply:
     if not deleted:
         raise NotFoundError("Object not found.")
     return Reply(body={})
-
-
-def _forbid(operation: str) -> NoReturn:
-    message = (
-        f"Clients aren't allowed to perform the {operation} operation on the installation "
-        "collection."
-    )
-    raise ForbiddenError(message)
 
 
 async def _save(call: Call, *, object_id: str | None) -> installations.Saved:

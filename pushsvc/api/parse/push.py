@@ -95,11 +95,14 @@ def _data(body: Json) -> Any:
 
 
 def _check_as_in_the_guide(caller: Caller, body: Json) -> None:
-    if "where" in body:
-        for key in LEGACY_TYPE_KEYS:
-            if key in body:
-                message = f'"{key}" and a "where" query can not be set at the same time.'
-                raise InvalidPushError(message, field=f"/{key}")
+    for key in LEGACY_TYPE_KEYS:
+        if key in body and "where" in body:
+            message = f'"{key}" and a "where" query can not be set at the same time.'
+            raise InvalidPushError(message, field=f"/{key}")
+        if key in body:
+            # Read over, it would send to more devices than are meant.
+            message = f'"{key}" is not supported. Ask for deviceType in a "where" query.'
+            raise InvalidPushError(message, field=f"/{key}")
     if "channels" in body and not isinstance(body["channels"], dict):
         check_channels(body["channels"])
     data = _data(body)

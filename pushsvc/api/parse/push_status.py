@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.find import parse_find, parse_get
+from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.api.replies import moment
 from pushsvc.errors import ForbiddenError, NotFoundError
 from pushsvc.model import Counts, Json, Outcome
@@ -118,11 +119,7 @@ async def _refuse_begun(
 
 def _require_master(call: Call, operation: str) -> None:
     if not call.caller.is_master:
-        message = (
-            f"Clients aren't allowed to perform the {operation} operation on the _PushStatus "
-            "collection."
-        )
-        raise ForbiddenError(message)
+        raise not_for_clients(operation, "_PushStatus")
 
 
 # ---------------------------------------------------------------- what is shown

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement
 
 from pushsvc.api.parse.call import Call
 from pushsvc.api.parse.find import SCORE, Find
+from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.storage.acl import protected
 from pushsvc.storage.fields import CLASS_NAME as INSTALLATION
 from pushsvc.storage.ordering import Order
@@ -16,8 +17,11 @@ from pushsvc.targeting.audience import check_patterns
 from pushsvc.targeting.compile import compile_condition, nearness
 from pushsvc.targeting.conditions import Condition
 from pushsvc.targeting.rows import Reader, Rows, installation_rows, object_rows
-from pushsvc.targeting.where import nearest_of, parse_where, searched_of
+from pushsvc.targeting.where import classes_within, nearest_of, parse_where, searched_of
 from pushsvc.targeting.words import rank
+
+#: What Parse Server calls installations where it refuses them.
+COLLECTION: Final = "installation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +38,15 @@ async def compiled(call: Call, asked: Find, *, class_name: str, schema: Schema) 
 
     Raises:
         WhereError: the where-clause cannot be understood.
+        ForbiddenError: a client asks for installations within it; what fits would tell of them.
     """
     app_id, is_master = call.caller.app.id, call.caller.is_master
     reader = Reader(app_id=app_id, schema=schema, is_master=is_master)
     of_installations = class_name == INSTALLATION
     rows = installation_rows(reader) if of_installations else object_rows(reader, class_name)
     condition = parse_where(asked.where, limits=call.resources.limits, class_name=class_name)
+    if not is_master and INSTALLATION in classes_within(condition):
+        raise not_for_clients("find", COLLECTION)
     await check_patterns(call.resources.engine, condition)
     hidden = protected(class_name, is_master=is_master)
     order = [key for key in asked.order if key.field not in hidden]

@@ -1,9 +1,9 @@
-"""What of Parse belongs to Parse Server: refused, with a sentence that says so."""
+"""What is refused with a sentence of its own: what is Parse Server's, and what is the master's."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from pushsvc.errors import NotOursError
+from pushsvc.errors import ForbiddenError, NotOursError
 
 _LOGINS: Final = "Logins and passwords"
 _SESSIONS: Final = "Sessions"
@@ -45,3 +45,12 @@ def refuse_what_is_not_ours(path: str) -> None:
     for one in (first, f"{first}/{rest.partition('/')[0]}"):
         if one in NOT_OURS:
             raise NotOursError(_SENTENCE.format(NOT_OURS[one]))
+
+
+def not_for_clients(operation: str, collection: str) -> ForbiddenError:
+    """Return the error of what only the master key may do, in Parse Server's words."""
+    message = (
+        f"Clients aren't allowed to perform the {operation} operation on the {collection} "
+        "collection."
+    )
+    return ForbiddenError(message)

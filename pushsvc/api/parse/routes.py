@@ -13,6 +13,7 @@ from pushsvc.api.parse import (
     installations,
     push,
     push_status,
+    redirect,
     reset,
     server_info,
 )
@@ -20,6 +21,7 @@ from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.class_names import ROLE, USER
 from pushsvc.api.parse.refusals import refuse_what_is_not_ours
 from pushsvc.errors import MethodNotAllowedError, NotFoundError, UnknownRouteError
+from pushsvc.storage.fields import CLASS_NAME as INSTALLATION
 
 Endpoint = Callable[[Call], Awaitable[Reply]]
 EndpointOfOne = Callable[[Call, str], Awaitable[Reply]]
@@ -32,7 +34,7 @@ async def _batch(call: Call) -> Reply:
 
 
 _INSTALLATIONS: Final[Mapping[str, Endpoint]] = {
-    "GET": installations.find,
+    "GET": partial(redirect.find, class_name=INSTALLATION),
     "POST": installations.create,
 }
 _INSTALLATION: Final[Mapping[str, EndpointOfOne]] = {
@@ -41,7 +43,7 @@ _INSTALLATION: Final[Mapping[str, EndpointOfOne]] = {
     "DELETE": installations.delete,
 }
 #: of a class, and of one object of it -> method -> endpoint
-CLASS: Final[Mapping[str, EndpointOfClass]] = {"GET": classes.find, "POST": classes.create}
+CLASS: Final[Mapping[str, EndpointOfClass]] = {"GET": redirect.find, "POST": classes.create}
 OBJECT: Final[Mapping[str, EndpointOfClass]] = {
     "GET": classes.get,
     "PUT": classes.update,

@@ -19,6 +19,7 @@ from pushsvc.storage.installations import (
     custom_of,
     shown,
 )
+from pushsvc.storage.operations import INVALID_JSON, Operation
 from pushsvc.storage.places import place_of
 
 #: (app, kind, name): what a save is told apart by. Two saves that share one take turns.
@@ -91,6 +92,7 @@ def wanted(app_id: int, request: SaveRequest) -> Wanted:
 
     Raises:
         InvalidInstallationError: 135, a create that names no device.
+        InvalidObjectError: 107, an operation on what tells devices apart.
     """
     save = _identity(request)
     dedup.check_identified(save)
@@ -114,10 +116,10 @@ def plan(asked: Wanted, found: Iterable[Installation]) -> Plan:
     known = {one.id: one for one in found}
     decision = dedup.decide(save, [_known(one) for one in known.values()])
     target = None if decision.target is None else known[decision.target]
-    before = target.fields if target else {}
-    values = rules.changed(request.fields, before, request.types)
     if target and not (request.is_master or may(target.fields, "write")):
         raise NotFoundError("Object not found.")
+    before = target.fields if target else {}
+    values = rules.changed(request.fields, before, request.types)
     fields = {name: value for name, value in {**before, **values}.items() if value is not UNSET}
     if BADGE in values or target is None:
         fields.setdefault(BADGE, 0)
@@ -155,6 +157,9 @@ def _identity(request: SaveRequest) -> dedup.Save:
 
 def _sent(fields: Fields, name: str) -> str | None:
     value = fields.get(name)
+    if isinstance(value, Operation):
+        text = f"{name} tells devices apart: send it as it is, without an operation."
+        refuse(INVALID_JSON, name, text)
     return value if isinstance(value, str) else None
 
 

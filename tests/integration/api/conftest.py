@@ -78,6 +78,7 @@ def strict_server(servers: tuple[str, str], secret_key: str) -> Iterator[str]:
         parse_mount="/1",
         parse_error_texts="short",
         parse_batch_limit=BATCH_LIMIT,
+        find_timeout_seconds=0.5,
         allow_reset=True,
     )
     with running(settings) as url:

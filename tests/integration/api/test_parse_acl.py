@@ -30,7 +30,7 @@ async def create(api: Api, path: str = TEAM, **fields: Any) -> str:
         (READ, True, False),
         (WRITE, False, True),
         (ROLES, False, False),
-        ({"*": {"read": False, "write": 1}}, False, False),
+        ({"*": {"read": False}}, False, False),
         ({**ROLES, "*": {"read": True, "write": True}}, True, True),
     ],
 )
@@ -87,6 +87,28 @@ async def test_a_query_within_a_query_sees_no_more_than_its_caller(api: Api) -> 
 
     assert by_client.body["results"] == []
     assert len(by_master.body["results"]) == 1
+
+
+INSTALLATIONS_ARE_NOT_FOUND = {
+    "code": 119,
+    "error": "Clients aren't allowed to perform the find operation on the installation collection.",
+}
+
+
+@pytest.mark.parametrize("operator", ["$inQuery", "$notInQuery", "$select", "$dontSelect"])
+async def test_a_clients_query_does_not_lead_to_installations(api: Api, operator: str) -> None:
+    """However deep it lies: else it could ask for their tokens, letter by letter."""
+    await create(api, name="ios")
+    query = {"className": "_Installation", "where": {"deviceToken": {"$regex": "^a"}}}
+    is_value = operator in {"$select", "$dontSelect"}
+    asked = {operator: {"query": query, "key": "deviceType"} if is_value else query}
+    deep = {"className": "Team", "where": {"$or": [{"name": asked}]}}
+
+    for where in ({"name": asked}, {"$or": [{"name": asked}]}, {"of": {"$inQuery": deep}}):
+        params = {"where": json.dumps(where)}
+        by_client = await api.client("GET", TEAM, params=params)
+        assert (by_client.status, by_client.body) == (400, INSTALLATIONS_ARE_NOT_FOUND)
+        assert (await api.master("GET", TEAM, params=params)).status == 200
 
 
 async def write_all(api: Api, class_name: str) -> list[Any]:
@@ -149,3 +171,16 @@ async def test_the_email_of_a_user_is_for_the_master_alone(api: Api) -> None:
     assert (await api.master("GET", f"/users/{user_id}")).body["email"] == "ada@example.org"
     master_led = await api.master("GET", "/classes/Team", params=by_lead)
     assert len(master_led.body["results"]) == 1
+
+
+@pytest.mark.parametrize("grant", [{"read": 1}, {"read": "yes"}, {"delete": True}, {"read": None}])
+async def test_what_is_no_acl_is_refused(api: Api, grant: dict[str, Any]) -> None:
+    """It would hide the object from its own device, which then could not mend it."""
+    device = {"deviceType": "ios", "installationId": "one", "ACL": {"*": grant}}
+
+    answers = [
+        await api.client("POST", "/installations", json=device),
+        await api.client("POST", TEAM, json={"ACL": {"*": grant}}),
+    ]
+
+    assert {(one.status, one.body["code"]) for one in answers} == {(400, 111)}

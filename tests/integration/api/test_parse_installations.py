@@ -241,6 +241,18 @@ async def test_an_acl_hides_an_installation_from_clients(api: Api) -> None:
     assert (await api.master("GET", f"{CLASS}/{object_id}")).status == 200
 
 
+async def test_what_is_hidden_is_not_guessed_at_by_changes(api: Api) -> None:
+    """Whether a change would fit, too, only those are told who may make it."""
+    device = {"installationId": "one", "deviceType": "ios", "tags": ["a"], "ACL": {}}
+    made = await api.master("POST", CLASS, json=device)
+
+    for place in (0, 5):
+        answer = await api.client(
+            "PUT", f"{CLASS}/{made.body['objectId']}", json={f"tags.{place}": "b"}
+        )
+        assert (answer.status, answer.body["code"]) == (404, 101)
+
+
 async def test_a_find_fits_sorts_cuts_and_counts(api: Api) -> None:
     """where, order, skip, limit, count and keys."""
     for score in (3, 1, 2, 2):
@@ -515,3 +527,21 @@ async def test_the_place_of_an_installation_is_kept_in_columns(
 
     assert tuple(row) == (47.4, 8.5)
     assert second.body["code"] == 111
+
+
+@pytest.mark.parametrize("name", ["installationId", "deviceToken", "deviceType", "appIdentifier"])
+async def test_what_tells_devices_apart_is_no_operation(api: Api, name: str) -> None:
+    """By an operation's value nobody is found: a second row of the device would be refused late."""
+    device = {
+        "installationId": "one",
+        "deviceToken": "t1",
+        "deviceType": "ios",
+        "appIdentifier": "com.example",
+    }
+    assert (await api.master("POST", CLASS, json=device)).status == 201
+    operation = {"__op": "SetOnInsert", "amount": device[name]}
+
+    answer = await api.master("POST", CLASS, json={**device, "deviceToken": "t2", name: operation})
+
+    assert (answer.status, answer.body["code"]) == (400, 107)
+    assert name in answer.body["error"]

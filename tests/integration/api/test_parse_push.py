@@ -234,6 +234,17 @@ async def test_a_request_id_with_another_body_is_refused(api: Api) -> None:
     assert (answer.status, answer.body["code"]) == (400, 159)
 
 
+async def test_an_empty_request_id_is_none(api: Api) -> None:
+    """Two pushes whose header says nothing are two pushes, not a repeat of the first."""
+    headers = {"X-Parse-Request-Id": ""}
+
+    first = await api.master("POST", "/push", json={"where": {}, **DATA}, headers=headers)
+    other = await api.master("POST", "/push", json={"channels": [], **DATA}, headers=headers)
+
+    assert (first.status, other.status) == (200, 200)
+    assert first.headers[HEADER] != other.headers[HEADER]
+
+
 async def test_a_request_id_has_a_bound(api: Api) -> None:
     """It is stored, so it must not be of any length."""
     headers = {"X-Parse-Request-Id": "x" * 256}

@@ -98,6 +98,7 @@ OF_THE_GUIDE: Final[dict[str, tuple[dict[str, Any], int, str]]] = {
     "data text": ({"where": {}, "data": "hello"}, 115, '"data" must be an object'),
     "PushWhereAndType": ({**EVERYONE, "type": "ios"}, 115, '"type" and a "where" query'),
     "PushWhereAndDeviceType": ({**EVERYONE, "deviceType": "ios"}, 115, '"deviceType" and a'),
+    "a type beside channels": ({"channels": ["a"], **DATA, "type": "ios"}, 115, '"type" is not'),
     "InvalidChannelName": ({"channels": ["1st"], **DATA}, 112, "Invalid channel name: 1st."),
     "InvalidChannelsArray": ({"channels": "a", **DATA}, 134, "channels must be an array"),
     "InvalidChannelsArray null": ({"channels": None, **DATA}, 134, "channels must be an array"),

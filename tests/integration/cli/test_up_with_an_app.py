@@ -97,6 +97,20 @@ def test_changed_keys_replace_those_of_before(
     assert [kind for key, kind in after.items() if key in before] == ["api"]
 
 
+def test_a_run_that_fails_leaves_the_keys_alone(
+    pushsvc: Pushsvc, variables: Mapping[str, str]
+) -> None:
+    """Another one that serves the app on the same port goes on serving it."""
+    app_id = f"suite-{uuid.uuid4().hex}"
+    first = ["up", "--app-id", app_id, "--master-key", "one", "--rest-key", "rest"]
+    with running(first, variables) as (_, told):
+        before = keys_in_use(pushsvc, app_id)
+        port = told["url"].rpartition(":")[2]
+        ended = pushsvc("up", "--app-id", app_id, "--master-key", "two", "--port", port, "--json")
+        assert (ended.status, ended.error["code"]) == (1, "port_taken")
+        assert keys_in_use(pushsvc, app_id) == before
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [

@@ -325,3 +325,39 @@ def test_any_change_is_taken_or_refused(
 
     orjson.dumps(kept)
     assert not {"1st", "_x"} & set(kept)
+
+
+@pytest.mark.parametrize(
+    ("body", "stored", "code"),
+    [
+        ({"a": {"__op": "Batch", "ops": [increment(1)] * 33}}, {"a": 0}, 107),
+        ({f"a.k{place}": 1 for place in range(1_001)}, {"a": {}}, 107),
+        ({"a.0": 1, "a.00": 2}, {"a": [0]}, 111),
+    ],
+    ids=["operations on a field", "dotted keys", "two keys of one place"],
+)
+def test_a_save_changes_no_place_without_bound(
+    body: dict[str, Any], stored: dict[str, Any], code: int
+) -> None:
+    """Each change of a list copies it: a small body could ask for a minute of work."""
+    with pytest.raises(InvalidObjectError) as refused:
+        after(body, stored)
+    assert refused.value.parse_number == code
+
+
+def test_a_save_may_change_much() -> None:
+    """Up to the bounds."""
+    counted = {"a": {"__op": "Batch", "ops": [increment(1)] * 32}}
+    assert after(counted, {"a": 0})[0] == {"a": 32}
+
+    parts = {f"k{place}": 1 for place in range(1_000)}
+    assert after({f"a.{name}": 1 for name in parts}, {"a": {}})[0] == {"a": parts}
+
+
+@pytest.mark.parametrize(("stored", "sent"), [(1.0, 1), (1, 1.0), ({"x": [2.0]}, {"x": [2]})])
+def test_a_number_is_itself_however_it_is_written(stored: Any, sent: Any) -> None:
+    """JSON has one kind of numbers: 1.0 is there when 1 is added, and goes when 1 is removed."""
+    for name, left in (("AddUnique", [stored]), ("Remove", [])):
+        assert after({"a": {"__op": name, "objects": [sent]}}, {"a": [stored]})[0] == {"a": left}
+    kept, _ = after({"a": {"__op": "AddUnique", "objects": [True, 1.5]}}, {"a": [1]})
+    assert kept == {"a": [1, True, 1.5]}

@@ -1,6 +1,6 @@
 """What is asked of the Parse API, whatever carries it: every endpoint, near its grammar."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -11,7 +11,6 @@ from tests.integration.api.parse_fuzz.values import (
     KNOWN_ID,
     NUMBERS,
     OBJECT_IDS,
-    ODD,
     ODD_CLASSES,
     moment,
     name,
@@ -107,6 +106,10 @@ DATA = {
     "expiration_time": 1,
     "custom": {"x": [1]},
 }
+NOTIFICATION = (
+    *("title", "color", "imageUrl", "priority", "visibility", "proxy", "titleLocArgs", "sticky"),
+    *("eventTime", "notificationCount", "vibrateTimings", "lightSettings", "unknown"),
+)
 FIND = {
     "where": {},
     "limit": 10,
@@ -300,59 +303,3 @@ KINDS: tuple[Callable[[Random], Call], ...] = (
 def any_call(dice: Random) -> Call:
     """A request to any endpoint."""
     return dice.choice(KINDS)(dice)
-
-
-# ---------------------------------------------------------------- each value in each place
-
-
-def each_place() -> Iterator[Callable[[Any], Call]]:
-    """Yield a function of one value for each place of the API where a caller may put one."""
-    device = {"deviceType": "ios", "installationId": "id-2"}
-    yield lambda odd: Call(method="POST", path="push", body=odd)
-    yield lambda odd: Call(method="POST", path="batch", body={"requests": odd})
-    yield lambda odd: Call(method="POST", path="batch", body={"requests": [odd]})
-    yield from places("POST", "installations", device, INSTALLATION)
-    yield from places("PUT", f"installations/{KNOWN_ID}", {}, INSTALLATION)
-    yield from places("POST", "classes/Team", {}, {"n": 1, "ACL": {}, "objectId": "x", "o.x": 1})
-    yield from places("POST", "push", {"data": {"alert": "x"}}, {"channels": 1, "where": 1})
-    yield from places("POST", "push", {"where": {"channels": GOOD}, "data": {"alert": "x"}}, PUSH)
-    yield from (_data(key) for key in DATA)
-    yield from places("POST", "push_audiences", AUDIENCE, {**AUDIENCE, "lastUsed": 1})
-    yield from places("POST", "events/AppOpened", {}, EVENT)
-    yield from places("PUT", f"classes/_PushStatus/{KNOWN_ID}", {}, {"status": 1})
-    for path in ("installations", "classes/Team"):
-        yield from (_find(path, key) for key in FIND)
-
-
-def places(
-    method: str, path: str, base: Mapping[str, Any], fields: Mapping[str, Any]
-) -> Iterator[Callable[[Any], Call]]:
-    """Yield one for each of the fields of a body."""
-    call = Call(method=method, path=path, body=dict(base))
-    for key in fields:
-        yield lambda odd, key=key: call.with_body(key, odd)  # type: ignore[misc]
-
-
-def _data(key: str) -> Callable[[Any], Call]:
-    where = {"channels": GOOD}
-    return lambda odd: Call(method="POST", path="push", body={"where": where, "data": {key: odd}})
-
-
-def _find(path: str, key: str) -> Callable[[Any], Call]:
-    return lambda odd: Call(method="GET", path=path, params={key: odd})
-
-
-def each_operand(operators: Mapping[str, Any]) -> Iterator[Call]:
-    """Yield a find and a push for each operator with each odd value."""
-    fields = ("n", "channels", "deviceToken", "createdAt", "location", "team", "objectId")
-    for place, operator in enumerate((*operators, "$or", "$and", "$nor", "$relatedTo")):
-        for other, wrong in enumerate(ODD):
-            key = fields[(place + other) % len(fields)]
-            is_top = operator in {"$or", "$and", "$nor", "$relatedTo"}
-            asked = {operator: wrong} if is_top else {key: {operator: wrong}}
-            path = ("installations", "classes/Team")[other % 2]
-            yield Call(method="GET", path=path, params={"where": asked})
-            if other % 4 == 0:
-                yield Call(
-                    method="POST", path="push", body={"where": asked, "data": {"alert": "x"}}
-                )

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from random import Random
 
 from tests.integration.api.parse_fuzz import large
-from tests.integration.api.parse_fuzz.calls import any_call, each_operand, each_place, resets
+from tests.integration.api.parse_fuzz.calls import any_call, resets
 from tests.integration.api.parse_fuzz.queries import OPERANDS
+from tests.integration.api.parse_fuzz.tables import each_operand, each_place
 from tests.integration.api.parse_fuzz.values import ODD
 from tests.integration.api.parse_fuzz.wire import (
     Keys,

@@ -24,6 +24,9 @@ BODY_LIMIT_BYTES = 300_000
 EXIT_SECONDS = 20
 #: What the log says of what nobody foresaw.
 CRIES = ("Traceback", "request.failed", "never retrieved", "was never awaited")
+#: Where a traceback says what it was; to be told of some is enough.
+CRY_CHARACTERS = 1_000
+MOST_CRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +42,14 @@ class Service:
         return float(self.process.memory_info().rss) / (1 << 20)
 
     def cries(self) -> list[str]:
-        """Lines of the log that nobody foresaw."""
+        """Ends of the log's lines that nobody foresaw, each once."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return [line[:2_000] for line in lines if any(cry in line for cry in CRIES)]
+        ends = dict.fromkeys(line[-CRY_CHARACTERS:] for line in lines if _is_cry(line))
+        return list(ends)[:MOST_CRIES]
+
+
+def _is_cry(line: str) -> bool:
+    return any(cry in line for cry in CRIES)
 
 
 @asynccontextmanager

@@ -1,0 +1,130 @@
+"""An audience as pages of installation ids: one statement, whose result Postgres holds."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    any_,
+    func,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import ClauseElement, Executable, Select
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from pushsvc.storage.tables import installations as i
+from pushsvc.targeting.criterion import Criterion, array_of
+
+#: Arrays in one answer. What is read ahead is at most so many ids: 64 x 4,096.
+_ARRAYS: Final = 64
+#: What one plan's statement is run with. Its parameters are known, and all of its rows are wanted;
+#: compiling it to machine code takes longer than it saves.
+SETTINGS: Final = text("""
+    SELECT set_config(name, value, true) FROM (VALUES
+        ('cursor_tuple_fraction', '1'), ('work_mem', '32MB'), ('jit', 'off')
+    ) AS setting (name, value)
+""")
+_FETCH: Final = text(f"FETCH {_ARRAYS} FROM audience")
+_CLOSE: Final = text("CLOSE audience")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some installations of an audience, ascending."""
+
+    ids: Sequence[int]
+    #: those of `ids` that share their token with an earlier one of the audience
+    duplicates: frozenset[int]
+
+
+class Held(Executable, ClauseElement):
+    """Has Postgres run a statement now, and hold what it finds beyond the transaction's end."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+        self.statement = statement
+
+
+@compiles(Held)
+def _declare(held: Held, compiler: SQLCompiler, **options: Any) -> str:
+    statement = compiler.process(held.statement, **options)
+    return f"DECLARE audience NO SCROLL CURSOR WITH HOLD FOR {statement}"
+
+
+def members(wanted: Criterion, *, after: int) -> Select[*tuple[Any, ...]]:
+    """Return the statement that finds the members with ids above `after`, in arrays, ascending.
+
+    The second array of a row has those of the first whose token others have, too. A row for each
+    id would cost the worker ten times as much.
+    """
+    found = wanted.members()
+    shared = func.array_agg(found.c.id).filter(found.c.token_shared)
+    arrays = select(array_of(found.c.id), shared).where(found.c.id > after)
+    return arrays.group_by(found.c.part).order_by(found.c.part)
+
+
+@asynccontextmanager
+async def pages(
+    connection: AsyncConnection, wanted: Criterion, *, after: int, size: int
+) -> AsyncIterator[AsyncIterator[Page]]:
+    """Find all members with ids above `after` at once; read them in pages of `size` while it lasts.
+
+    They are those of this moment. The connection is outside of a transaction, here and whenever a
+    page is asked for; between two pages it may be used for anything else.
+    """
+    try:
+        async with connection.begin():
+            await connection.execute(SETTINGS)
+            await connection.execute(Held(members(wanted, after=after)))
+        yield _paged(connection, wanted, size=size)
+        async with connection.begin():
+            await connection.execute(_CLOSE)
+    except BaseException:
+        # The next one to have the connection must not find the cursor open.
+        await connection.invalidate()
+        raise
+
+
+async def _paged(
+    connection: AsyncConnection, wanted: Criterion, *, size: int
+) -> AsyncIterator[Page]:
+    ids: list[int] = []
+    shared: set[int] = set()
+    read_all = False
+    while ids or not read_all:
+        while len(ids) < size and not read_all:
+            async with connection.begin():
+                rows = (await connection.execute(_FETCH)).all()
+            for some, some_shared in rows:
+                ids += some
+                shared.update(some_shared or ())
+            read_all = len(rows) < _ARRAYS
+        page, ids = ids[:size], ids[size:]
+        if page:
+            doubtful = shared.intersection(page) if shared else shared
+            shared -= doubtful
+            yield Page(page, await _doubles(connection, wanted, doubtful))
+
+
+async def _doubles(
+    connection: AsyncConnection, wanted: Criterion, doubtful: set[int]
+) -> frozenset[int]:
+    """Return those that an earlier member has the token of."""
+    if not doubtful:
+        return frozenset()
+    earlier = i.alias()
+    same_token = earlier.c.device_token == i.c.device_token, earlier.c.id < i.c.id
+    statement = select(i.c.id).where(
+        i.c.id == any_(literal(sorted(doubtful), ARRAY(BigInteger))),
+        select(earlier.c.id).where(*same_token, wanted.picks(earlier)).exists(),
+    )
+    async with connection.begin():
+        return frozenset((await connection.execute(statement)).scalars())

@@ -1,0 +1,126 @@
+"""An audience is found by one statement, and read in pages while other work goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import delete, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pushsvc.model import Json
+from pushsvc.storage.engine import create_engine
+from pushsvc.storage.tables import apps, installations
+from pushsvc.targeting.audience import criterion
+from pushsvc.targeting.criterion import Criterion
+from pushsvc.targeting.reading import pages
+from pushsvc.targeting.rows import Reader
+from tests.integration.targets import SCHEMA, all_of, install, new_app, read
+
+pytestmark = pytest.mark.integration
+
+EVERYONE: Json = {"where": {}}
+DEVICES = 25
+
+
+@pytest.fixture
+async def connection(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection outside of a transaction."""
+    async with database.connect() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def app_id(connection: AsyncConnection) -> AsyncIterator[int]:
+    """An app with devices, which are removed again."""
+    async with connection.begin():
+        number = await new_app(connection)
+        for _ in range(DEVICES):
+            await install(connection, number, channels=["all"])
+    yield number
+    async with connection.begin():
+        await connection.execute(delete(apps).where(apps.c.id == number))
+
+
+async def numbers_of(connection: AsyncConnection, app_id: int) -> list[int]:
+    async with connection.begin():
+        return list(await all_of(connection, app_id))
+
+
+@pytest.mark.parametrize("size", [1, 7, DEVICES, 1000])
+async def test_pages_are_full_and_in_order(
+    connection: AsyncConnection, app_id: int, size: int
+) -> None:
+    """All members by id, each page as large as asked for, but for the last."""
+    found = await read(connection, app_id, EVERYONE, size=size)
+    numbers = await numbers_of(connection, app_id)
+    assert [an_id for page in found for an_id in page.ids] == numbers
+    assert all(len(page.ids) == size for page in found[:-1])
+    assert not any(page.duplicates for page in found)
+
+
+async def test_reading_goes_on_after_an_id(connection: AsyncConnection, app_id: int) -> None:
+    """As after a crash, at the checkpoint."""
+    numbers = await numbers_of(connection, app_id)
+    [page] = await read(connection, app_id, EVERYONE, after=numbers[9])
+    assert page.ids == numbers[10:]
+    assert await read(connection, app_id, EVERYONE, after=numbers[-1]) == []
+
+
+async def test_members_are_those_of_the_beginning(connection: AsyncConnection, app_id: int) -> None:
+    """Who comes or goes while pages are read changes nothing; commits do not end the reading."""
+    wanted = criterion({"channels": ["all"]}, Reader(app_id=app_id, schema=SCHEMA))
+    numbers, found = await numbers_of(connection, app_id), list[int]()
+    async with pages(connection, wanted, after=0, size=10) as members:
+        async for page in members:
+            found += page.ids
+            async with connection.begin():
+                await install(connection, app_id, channels=["all"])
+                of_app = installations.c.app_id == app_id
+                await connection.execute(update(installations).where(of_app).values(channels=[]))
+    assert found == numbers
+
+
+async def test_doubles_are_told_whatever_page_the_first_is_in(
+    connection: AsyncConnection, app_id: int
+) -> None:
+    """Of those with one token the lowest id is none; who is not of the audience does not count."""
+    numbers = await numbers_of(connection, app_id)
+    shared = [numbers[place] for place in (2, 3, 20, 24)]
+    async with connection.begin():
+        same = {"device_token": f"shared-{app_id}", "token_shared": True}
+        some = installations.c.id.in_(shared)
+        await connection.execute(update(installations).where(some).values(same))
+        other = installations.c.id == shared[0]
+        await connection.execute(update(installations).where(other).values(channels=["other"]))
+    found = await read(connection, app_id, {"channels": ["all"]}, size=5)
+    assert {an_id for page in found for an_id in page.duplicates} == set(shared[2:])
+    found = await read(connection, app_id, EVERYONE, after=numbers[10], size=5)
+    assert {an_id for page in found for an_id in page.duplicates} == set(shared[2:])
+
+
+async def test_a_reading_that_is_broken_off_leaves_nothing_behind(
+    servers: tuple[str, str], app_id: int
+) -> None:
+    """The pool's only connection is fit for the next one."""
+    engine = create_engine(servers[0], connections=1)
+    wanted = criterion(EVERYONE, Reader(app_id=app_id, schema=SCHEMA))
+    try:
+        for error in (ZeroDivisionError, asyncio.CancelledError):
+            with pytest.raises(error):
+                await break_off(engine, wanted, error)
+        async with engine.connect() as connection:
+            assert len(await read(connection, app_id, EVERYONE, size=5)) == DEVICES // 5
+            names = await connection.execute(text("SELECT name FROM pg_cursors WHERE is_holdable"))
+            assert names.all() == []
+    finally:
+        await engine.dispose()
+
+
+async def break_off(engine: AsyncEngine, wanted: Criterion, error: type[BaseException]) -> None:
+    """Read a page, and end with an error."""
+    async with (
+        engine.connect() as connection,
+        pages(connection, wanted, after=0, size=5) as members,
+    ):
+        await anext(members)
+        raise error
