@@ -60,7 +60,7 @@ class ColumnField:
         return false()
 
     def is_in(self, values: Values) -> Clause:
-        return self.has(lambda value: value.in_(values))
+        return self.has(jsonb.is_found(values))
 
     def points_to(self, found: Found) -> Clause:
         return self.is_in(found.pointers())
@@ -91,7 +91,8 @@ class TextField(ColumnField):
     def is_in(self, values: Values) -> Clause:
         value = values.subquery().c[0]
         texts = select(jsonb.text_of(value)).where(jsonb.is_type(value, "string"))
-        return self._column.in_(texts)
+        # DISTINCT has Postgres find them once, and leaves it the column's index.
+        return self._column.in_(texts.distinct())
 
 
 class TextsField(ColumnField):
@@ -167,7 +168,7 @@ class BadgeField:
         return false()
 
     def is_in(self, values: Values) -> Clause:
-        return self.has(lambda value: value.in_(values))
+        return self.has(jsonb.is_found(values))
 
     def points_to(self, found: Found) -> Clause:  # noqa: ARG002 - it is no Pointer
         return false()
@@ -229,9 +230,7 @@ class RelationField:
     def points_to(self, found: Found) -> Clause:
         if found.class_name != self._related.class_name:
             return false()
-        return self._owns(
-            self._relations.c.related_id.in_(select(found.object_id).where(found.wanted))
-        )
+        return self._owns(self._relations.c.related_id.in_(found.object_ids()))
 
     def value(self) -> Value:
         return NOTHING

@@ -108,9 +108,10 @@ class CustomField(JsonField):
         if 2 ** len(self._whole) > _MAX_LOOKUPS or not self._is_indexed:
             return super().points_to(found)
         holder = self._table.alias()
-        forms = jsonb.built_around(self._whole, found.pointer)
+        object_id = found.object_ids().subquery().c[0]
+        forms = jsonb.built_around(self._whole, found.pointer(object_id))
         holds = or_(*(holder.c[self._column].contains(form) for form in forms))
-        holders = select(holder.c.id).where(holder.c.app_id == found.app_id, holds, found.wanted)
+        holders = select(holder.c.id).where(holder.c.app_id == found.app_id, holds)
         return self._table.c.id.in_(holders)
 
     def _as_pointer(self, value: Atom) -> Atom:

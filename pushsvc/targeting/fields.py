@@ -37,14 +37,22 @@ class Found:
     object_id: KeyedColumnElement[str]
     wanted: Clause
 
-    @property
-    def pointer(self) -> Value:
-        """A Pointer to one, as fields hold it."""
-        return jsonb.pointer(self.class_name, self.object_id)
+    def pointer(self, object_id: ColumnElement[str]) -> Value:
+        """Return a Pointer to one of them, as fields hold it."""
+        return jsonb.pointer(self.class_name, object_id)
+
+    def object_ids(self) -> Select[Any]:
+        """Return their ids, which are found once, whatever Postgres joins them to.
+
+        Else it may join all queries within one another, and go over each for every row of those
+        around it: what it does while it takes the tables for small ones.
+        """
+        once = select(self.object_id.label("id")).where(self.wanted).cte(nesting=True)
+        return select(once.prefix_with("MATERIALIZED").c.id)
 
     def pointers(self) -> Values:
         """Return Pointers to all of them."""
-        return select(self.pointer).where(self.wanted)
+        return select(self.pointer(self.object_id)).where(self.wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -107,17 +108,27 @@ def itself_or_item(test: Test) -> Test:
     return lambda value: or_(test(value), item(value))
 
 
+def is_found(values: Select[Any]) -> Test:
+    """Return the test of being what a query finds.
+
+    IS TRUE keeps Postgres from joining them: so the query runs once, into a hash table. Joined, it
+    may run again for every value, and one within it again for each of its own.
+    """
+    return lambda value: value.in_(values).is_(true())
+
+
 def is_in(values: Select[Any]) -> Test:
     """Return the test of being what a query finds, or a list that holds it; null is not found.
 
     The query stands there once, whatever it has within.
     """
+    is_one = is_found(values)
 
     def one_is_in(value: Value) -> Clause:
         itself = func.jsonb_build_array(value, type_=JSON)
         with_itself = value.op("||", return_type=JSON)(itself)
         looked_at = case((is_type(value, "array"), with_itself), else_=itself)
-        return exists().where(_items(looked_at).in_(values))
+        return exists().where(is_one(_items(looked_at)))
 
     return one_is_in
 

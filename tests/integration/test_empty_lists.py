@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.targeting.compile import compile_condition
 from pushsvc.targeting.where import channels_where
-from tests.integration.picking import asked, keep_world, picked_of, rows_of
+from tests.integration.picking import asked, keep, keep_world, picked_of, rows_of
 from tests.integration.world_clauses import clause
 from tests.integration.worlds import CLASSES, INSTALLATION, world
 
@@ -81,3 +81,14 @@ async def test_no_channels_are_nobody(database: AsyncEngine) -> None:
         rows = rows_of(INSTALLATION, app_id)
         none = compile_condition(channels_where([]), rows)
         assert [set()] == await picked_of(connection, [none], rows)
+
+
+@pytest.mark.parametrize("term", ["the -dog", '"the" -dog', "! -dog", '" " -dog', "-dog"])
+async def test_a_search_for_nothing_is_for_nobody(database: AsyncEngine, term: str) -> None:
+    """Words that count for nothing leave no search that only excludes."""
+    created = {"__type": "Date", "iso": "2026-11-22T10:00:00.000Z"}
+    cat = {"objectId": "o1", "createdAt": created, "deviceType": "ios", "motto": "the cat"}
+    async with database.connect() as connection:
+        rows = rows_of(INSTALLATION, await keep(connection, [cat]))
+        where = {"motto": {"$text": {"$search": {"$term": term}}}}
+        assert [set()] == await picked_of(connection, [asked(where, rows)], rows)
