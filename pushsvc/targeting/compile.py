@@ -7,7 +7,7 @@ be NULL instead of false: whoever negates one says IS NOT TRUE.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Subquery, and_, false, literal, not_, or_, select, true
+from sqlalchemy import Subquery, and_, exists, false, literal, not_, or_, select, true
 
 from pushsvc.storage.tables import relations
 from pushsvc.targeting import earth, jsonb, words
@@ -138,12 +138,16 @@ def _selected(condition: Selected, rows: Rows) -> Clause:
 
 
 def _related_to(condition: RelatedTo, rows: Rows) -> Clause:
-    related = rows.others(condition.class_name).relation(condition.field)
+    owner = rows.others(condition.class_name)
+    related = owner.relation(condition.field)
     if related is None or related.class_name != rows.class_name:
         return false()
     table = relations.alias()
-    owned = table.c.owner_id == literal(condition.object_id, TEXT)
-    ids = select(table.c.related_id).where(*related.own(table), owned)
+    owner_id = literal(condition.object_id, TEXT)
+    ids = select(table.c.related_id).where(*related.own(table), table.c.owner_id == owner_id)
+    if not rows.reader.is_master:
+        # What nobody may read tells nobody what it is related to.
+        ids = ids.where(exists().where(owner.are(owner.table.c.object_id == owner_id)))
     return rows.table.c.object_id.in_(ids)
 
 

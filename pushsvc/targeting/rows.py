@@ -160,7 +160,8 @@ class Rows:
         items = func.jsonb_array_elements(a_list).table_valued(column("value", JSON))
         item = items.c.value
         found = select(item).select_from(self.table.join(items, true()))
-        return found.where(self.are(wanted), ~jsonb.is_null_value(item))
+        # DISTINCT, since Postgres takes each list for a hundred items: so many it would not hash.
+        return found.where(self.are(wanted), ~jsonb.is_null_value(item)).distinct()
 
     @property
     def _special(self) -> Mapping[str, Callable[[FromClause], Field]]:

@@ -158,3 +158,16 @@ async def test_finds_are_found_by_indexes(
     plan = await explained(connection, installations.select().where(condition))
     assert "Seq Scan on installations" not in plan
     assert f"{index} " in plan, plan
+
+
+@pytest.mark.parametrize("operator", ["$select", "$dontSelect"])
+async def test_values_are_found_in_a_hash_table(
+    app: tuple[AsyncConnection, int], operator: str
+) -> None:
+    """Not by going over all that others have for each row."""
+    connection, app_id = app
+    rows = installation_rows(Reader(app_id=app_id, schema=SCHEMA))
+    query = {"className": "_User", "where": {}}
+    where = {"plan": {operator: {"query": query, "key": "plan"}}}
+    condition = rows.are(compile_condition(parse_where(where), rows))
+    assert "hashed SubPlan" in await explained(connection, installations.select().where(condition))

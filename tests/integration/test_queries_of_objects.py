@@ -53,6 +53,7 @@ WORLD = World(
             (TEAM, "devices", "t1", "o1"),
             (TEAM, "devices", "t2", "o2"),
             (USER, "follows", "u1", "t1"),
+            (USER, "follows", "u2", "t2"),
         }
     ),
 )
@@ -207,6 +208,18 @@ async def test_queries_within_see_what_the_reader_sees(database: AsyncEngine) ->
             reader = Reader(app_id=app_id, schema=SCHEMA, is_master=is_master)
             rows = object_rows(reader, TEAM)
             assert [expected] == await picked_of(connection, [asked(where, rows)], rows)
+
+
+async def test_relations_of_hidden_objects_are_hidden(database: AsyncEngine) -> None:
+    """Who may not read an object does not get to know what it is related to, either."""
+    async with database.connect() as connection:
+        app_id = await keep_world(connection, WORLD)
+        for owner, by_client in ((pointer_to(USER, "u1"), set()), (pointer_to(USER, "u2"), {"t2"})):
+            where = {"$relatedTo": {"object": owner, "key": "follows"}}
+            for is_master, expected in ((True, by_client or {"t1"}), (False, by_client)):
+                reader = Reader(app_id=app_id, schema=SCHEMA, is_master=is_master)
+                rows = object_rows(reader, TEAM)
+                assert [expected] == await picked_of(connection, [asked(where, rows)], rows)
 
 
 async def test_apps_do_not_see_each_other(database: AsyncEngine) -> None:
