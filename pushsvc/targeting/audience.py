@@ -44,8 +44,8 @@ class Named:
 def criterion(audience: Json, reader: Reader, *, limits: Limits = LIMITS) -> Criterion:
     """Return who is of the audience.
 
-    A device without a live token is in no audience, unless the where-clause itself speaks of
-    tokens (Parse's rule).
+    A device without a token is in no audience, unless the where-clause itself speaks of tokens
+    (Parse's rule); one whose token is retired is in none.
 
     Raises:
         WhereError: the where-clause cannot be understood.

@@ -34,7 +34,7 @@ class Criterion:
 
     condition: Condition
     reader: Reader
-    #: a device without a live token may be a member, too
+    #: a device without a token may be a member, too
     any_token: bool = False
 
     def picks(self, table: FromClause) -> Clause:
@@ -69,12 +69,14 @@ class Criterion:
         return members.where(self._picks(others, rows)).subquery()
 
     def _picks(self, condition: Condition, rows: Rows) -> Clause:
-        asked = rows.are(compile_condition(condition, rows))
+        columns = rows.table.c
+        # To Parse a retired token is gone: who asks for tokens does not ask for those.
+        live = columns.token_retired_at.is_(None)
+        asked = and_(live, rows.are(compile_condition(condition, rows)))
         if self.any_token:
             return asked
-        columns = rows.table.c
         has_token = or_(columns.device_token.is_not(None), columns.channel_uris.is_not(None))
-        return and_(has_token, columns.token_retired_at.is_(None), asked)
+        return and_(has_token, asked)
 
 
 def _columns(

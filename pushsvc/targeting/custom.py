@@ -141,10 +141,11 @@ class InstallationField(CustomField):
             return None
         pointers = installation_pointers.alias()
         prefix = literal(f"{found.app_id}:{self._whole[0]}:{found.class_name}:", Text())
-        target = prefix.op("||", return_type=Text())(found.object_id)
+        object_ids = found.object_ids().subquery()
+        target = prefix.op("||", return_type=Text())(object_ids.c[0])
         key = func.hashtextextended(target, literal(0, BigInteger()))
         objects = select(target.label("target"), key.label("key"))
-        wanted = objects.where(found.wanted).order_by("key").subquery()
+        wanted = objects.order_by("key").subquery()
         # Two texts may have one key.
         same = pointers.c.key == wanted.c.key, pointers.c.target == wanted.c.target
         return select(pointers).where(*same).subquery()

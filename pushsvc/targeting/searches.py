@@ -54,8 +54,9 @@ def searched(asked: Asked) -> Condition:
     language = _language(asked, search.get("$language", "english"))
     _check_sensitivity(asked, search)
     steps = [
-        (bool(step["dash"]), step["phrase"] is not None, step["phrase"] or step["word"] or "")
+        (bool(step["dash"]), step["phrase"] is not None, step["phrase"] or step["word"])
         for step in _STEP.finditer(term)
+        if step["phrase"] or step["word"]
     ]
     if len(steps) > asked.limits.words:
         raise asked.refused(f"bad $text: $term has at most {asked.limits.words} words")

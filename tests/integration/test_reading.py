@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import Json
@@ -56,6 +56,23 @@ async def test_pages_are_full_and_in_order(
     assert [an_id for page in found for an_id in page.ids] == numbers
     assert all(len(page.ids) == size for page in found[:-1])
     assert not any(page.duplicates for page in found)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{}, {"deviceToken": {"$exists": True}}, {"deviceToken": {"$exists": False}}, {"badge": None}],
+    ids=["everybody", "with tokens", "without", "any"],
+)
+async def test_retired_tokens_are_in_no_audience(
+    connection: AsyncConnection, app_id: int, where: Json
+) -> None:
+    """Whatever the clause says of tokens: to Parse they are gone."""
+    table = installations
+    async with connection.begin():
+        retire = update(table).where(table.c.app_id == app_id).values(token_retired_at=func.now())
+        await connection.execute(retire)
+
+    assert await read(connection, app_id, {"where": where}) == []
 
 
 async def test_reading_goes_on_after_an_id(connection: AsyncConnection, app_id: int) -> None:
