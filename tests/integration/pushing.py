@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc import pipeline
@@ -173,7 +173,17 @@ async def site(settings: Settings, app: App, directory: Path) -> AsyncIterator[S
         )
         async with open_resources(pointed) as resources:
             await add_credentials(resources, app, simulators)
+            await drop_work_of_others(resources.engine, app)
             yield Site(app=app, resources=resources, simulators=simulators, engine=resources.engine)
+
+
+async def drop_work_of_others(engine: AsyncEngine, app: App) -> None:
+    """Delete what other tests have left to be retried: this one's workers would take it up."""
+    pushes_of_others = delete(tables.pushes).where(
+        tables.pushes.c.app_id != app.id, tables.pushes.c.finished_at.is_(None)
+    )
+    async with engine.begin() as connection:
+        await connection.execute(pushes_of_others)
 
 
 async def add_credentials(resources: Resources, app: App, simulators: Simulators) -> None:
