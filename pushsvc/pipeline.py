@@ -110,7 +110,10 @@ async def _replayed(resources: Resources, app: App, submission: Submission) -> p
 
 def _matching(stored: pushes.Stored) -> pushes.Stored:
     if stored.mismatched:
-        raise IdempotencyMismatchError("The idempotency key came before with another body.")
+        raise IdempotencyMismatchError(
+            "The request's key (Idempotency-Key, X-Parse-Request-Id) came before with another "
+            "body. Send another request under another key."
+        )
     return stored
 
 

@@ -192,8 +192,10 @@ def _channels(_name: str, value: Any) -> list[str]:
 
 
 def _channel_uris(name: str, value: Any) -> Mapping[str, str]:
-    if not isinstance(value, Mapping) or not all(isinstance(uri, str) for uri in value.values()):
+    if not isinstance(value, Mapping):
         mismatch(name, "Object", type_name(value), class_name=CLASS_NAME)
+    if not all(isinstance(uri, str) for uri in value.values()):
+        refuse(111, name, "channelUris must be an object of channel URIs, each a text.")
     return dict(value)
 
 

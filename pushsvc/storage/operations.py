@@ -79,7 +79,9 @@ def parse_operation(class_name: str, field: str, sent: Json) -> Any:
             bad value in it.
     """
     operator = sent["__op"]
-    reader = _READERS.get(operator) if isinstance(operator, str) else None
+    if not isinstance(operator, str):
+        refuse(108, field, "__op must be the name of an operator, as text.")
+    reader = _READERS.get(operator)
     if reader is None:
         refuse(108, field, f"The {shown(operator)} operator is not supported yet.")
     return reader(class_name, field, sent)

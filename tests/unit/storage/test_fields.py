@@ -191,3 +191,10 @@ def test_a_date_before_all_time_is_none() -> None:
     """What UTC has no year for cannot be kept."""
     with pytest.raises(InvalidObjectError, match="This is not a valid Date"):
         parse_installation_fields({"born": {"__type": "Date", "iso": "0001-01-01T00:00:00+14:00"}})
+
+
+def test_a_channel_uri_is_text() -> None:
+    """The error says what is wrong within the object."""
+    with pytest.raises(InvalidObjectError, match="each a text") as caught:
+        parse_installation_fields({"channelUris": {"_Default": 5}})
+    assert caught.value.parse_number == 111

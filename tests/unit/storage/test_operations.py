@@ -150,8 +150,8 @@ def test_a_batch_of_relations_comes_to_who_is_related_in_the_end() -> None:
     ("operation", "code", "text"),
     [
         ({"__op": "Divide"}, 108, "The Divide operator is not supported yet."),
-        ({"__op": None}, 108, "The None operator is not supported yet."),
-        ({"__op": {}}, 108, "operator is not supported yet."),
+        ({"__op": None}, 108, "__op must be the name"),
+        ({"__op": {}}, 108, "__op must be the name"),
         (increment("1"), 107, "incrementing must provide a number"),
         (increment(None), 107, "incrementing must provide a number"),
         ({"__op": "Add"}, 107, "objects to add must be an array"),
