@@ -19,7 +19,8 @@ INVALID_JSON: Final = 107
 INVALID_LIMIT: Final = 117
 INVALID_SKIP: Final = 118
 
-#: Accepted and without effect here: there is one database to read from.
+#: Accepted and without effect here: there is one database to read from, and of the redirect
+#: `pushsvc.api.parse.redirect` has made another class.
 IGNORED: Final = frozenset(
     {
         *("readPreference", "includeReadPreference", "subqueryReadPreference"),
