@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 #: JSON as the callers send it and as the tables keep it.
 Json = Mapping[str, Any]
@@ -148,6 +148,10 @@ class Device:
     app_identifier: str | None
     locale: str | None
     badge: int | None
+    #: Parse's `pushType`, which wins over the device type where it names a way to send
+    push_type: str | None = None
+    #: values of the installation's fields that the push's texts ask for
+    fields: Json | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,8 +339,8 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApnsShape:
-    """A notification as APNs takes it, for all devices of one variant; the path is the token's."""
+class ApnsHead:
+    """What all notifications of one push to one app have in common."""
 
     #: `apns-id` is derived from the push and the device, so that it need not be stored
     push_id: int
@@ -344,19 +348,26 @@ class ApnsShape:
     topic: str
     #: the apns- headers in wire form, the topic too; but neither apns-id nor authorization
     headers: tuple[tuple[bytes, bytes], ...]
+
+
+# Tuples, because a push whose texts hold variables has one for each device.
+
+
+class ApnsShape(NamedTuple):
+    """A notification as APNs takes it; the path is the token's."""
+
+    head: ApnsHead
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FcmShape:
+class FcmShape(NamedTuple):
     """A message as FCM v1 takes it: the body is `head`, the token as a JSON string, `tail`."""
 
     head: bytes
     tail: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WnsShape:
+class WnsShape(NamedTuple):
     """A notification as WNS takes it; the URL is the device's channel URI."""
 
     headers: tuple[tuple[str, str], ...]

@@ -29,8 +29,6 @@ from pushsvc.model import (
     NewBatch,
     OnUnknown,
     Push,
-    Refused,
-    Shape,
     Submission,
 )
 from pushsvc.planning import batches as cutting, schedule
@@ -39,6 +37,7 @@ from pushsvc.shaping import body
 from pushsvc.stats import tally
 from pushsvc.storage import audiences, batches, plans, pushes
 from pushsvc.storage.batches import BatchRef
+from pushsvc.storage.devices import load_devices
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.leases import LEASE_LIMIT, held
 from pushsvc.targeting import audience
@@ -250,6 +249,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     if batch is None:
         return
     sheet, devices = dispatch.Sheet(batch.outcomes), list[Device]()
+    shaper = body.Shaper.of(push, now=resources.clock.now())
     try:
         async with held(
             lambda: batches.renew_lease(
@@ -258,12 +258,12 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
             lease_seconds=settings.lease_seconds,
             name=f"batch {seq} of {push.object_id}",
         ):
-            devices += await batches.load_devices(resources.engine, batch)
+            devices += await load_devices(resources.engine, batch, fields=shaper.fields)
             _settle_early(push, batch, devices=devices, sheet=sheet)
             await dispatch.send(
                 devices,
                 sheet,
-                shape_of=_shapes(resources, push),
+                shape_of=shaper.shape,
                 gateway_of=gateways.choose,
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
@@ -287,25 +287,6 @@ def _settle_early(
         sheet.settle_rest(dispatch.EXPIRED)
     elif batch.leases > LEASE_LIMIT or (batch.leases > 1 and push.on_unknown is OnUnknown.DROP):
         sheet.settle_rest(dispatch.WORKER_LOST)
-
-
-def _shapes(resources: Resources, push: Push) -> dispatch.ShapeOf:
-    shaper = body.Shaper(
-        push.content,
-        push_id=push.id,
-        push_object_id=push.object_id,
-        created_at=push.created_at,
-        expires_at=push.expires_at,
-        now=resources.clock.now(),
-    )
-
-    def shape_of(device: Device) -> Shape | Refused | None:
-        gateway = body.gateway_of(device.device_type)
-        if gateway is None:
-            return None
-        return shaper.on(gateway)(device.app_identifier, device.locale, device.badge)
-
-    return shape_of
 
 
 async def _finish(

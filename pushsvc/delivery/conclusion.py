@@ -34,7 +34,7 @@ class Rules:
     now: datetime
     #: drawn evenly from [0, 1); one for the batch, so that its devices go on together
     jitter: float
-    gateway_of: Callable[[str], GatewayName | None]
+    gateway_of: Callable[[Device], GatewayName | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def _again(push: Push, answer: Answer, *, attempt: int, limit: int) -> bool:
 def _gateway_at(index: int, device_of: Mapping[int, Device], rules: Rules) -> GatewayName:
     """Return whose pace a retry keeps; any, where the device could not even be loaded."""
     device = device_of.get(index)
-    return (rules.gateway_of(device.device_type) if device else None) or GatewayName.APNS
+    return (rules.gateway_of(device) if device else None) or GatewayName.APNS
 
 
 def _delay(answer: Answer, attempt: int, *, gateway: GatewayName, jitter: float) -> float:

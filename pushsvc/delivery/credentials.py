@@ -187,7 +187,8 @@ def choose(credentials: Iterable[Credential], shape: Shape) -> Credential | None
     gateway = _gateway_of(shape)
     fitting = [credential for credential in credentials if credential.gateway is gateway]
     if isinstance(shape, ApnsShape):
-        names = {shape.topic, bundle_id(shape.topic)}
+        topic = shape.head.topic
+        names = {topic, bundle_id(topic)}
         ranked = [(_rank(credential.public, names), credential) for credential in fitting]
         fitting = [c for rank, c in sorted(ranked, key=lambda pair: pair[0]) if rank < _NO_RANK]
     return fitting[0] if fitting else None

@@ -12,8 +12,6 @@ from pushsvc.model import ACCEPTED, Answer, Batch, Device, OutcomeClass, Refused
 
 log = structlog.get_logger(__name__)
 
-#: What a device gets that no gateway reaches.
-NO_GATEWAY: Final = Answer(OutcomeClass.REQUEST_BAD, "UnknownDeviceType")
 NO_TOKEN: Final = Answer(OutcomeClass.TOKEN_DEAD, "MissingDeviceToken")
 NO_CREDENTIAL: Final = Answer(OutcomeClass.CREDENTIAL, "MissingCredential")
 #: Handed to a gateway, and the process was stopped before its answer came.
@@ -30,7 +28,7 @@ EXPIRED: Final = Answer(OutcomeClass.EXPIRED, "Expired")
 #: Explicit devices have no row; their keys are told from row ids by the highest bit.
 EXPLICIT_KEY: Final = 1 << 63
 
-ShapeOf = Callable[[Device], Shape | Refused | None]
+ShapeOf = Callable[[Device], Shape | Refused]
 KeyOf = Callable[[int], int]
 GatewayOf = Callable[[Shape], Gateway[Shape] | None]
 
@@ -123,8 +121,6 @@ def _route(
     if not device.token:
         return NO_TOKEN
     shape = shape_of(device)
-    if shape is None:
-        return NO_GATEWAY
     if isinstance(shape, Refused):
         return Answer(OutcomeClass.REQUEST_BAD, shape.reason)
     gateway = gateway_of(shape)

@@ -42,7 +42,7 @@ class AppGateways:
 
     def choose(self, shape: Shape) -> Gateway[Shape] | None:
         """Return the gateway for messages of this shape; None where no credential serves it."""
-        key = shape.topic if isinstance(shape, ApnsShape) else type(shape)
+        key = shape.head.topic if isinstance(shape, ApnsShape) else type(shape)
         try:
             return self._chosen[key]
         except KeyError:

@@ -5,19 +5,19 @@ notification requests to APNs" (headers); the keys of `data` are those of Parse'
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from pushsvc.model import ApnsShape, Json, Refused
-from pushsvc.shaping import limits
-from pushsvc.shaping.badge import badge_change
-from pushsvc.shaping.content import STEERING, Choice, Content, Envelope
+from pushsvc.model import ApnsHead, ApnsShape, Json, Refused
+from pushsvc.shaping import aps as keys, limits
+from pushsvc.shaping.content import Content, Envelope
+from pushsvc.shaping.splice import BADGE_MARK, Body, Texts, cut
 
-#: Push type -> what it adds to the bundle id to make the topic. `mdm` is left out: its topic is
-#: the subject of a certificate and its payload is not ours to write.
+#: Push type -> what it adds to the bundle id to make the topic. `mdm` is left out: only who has
+#: the MDM vendor's certificate may send it, and we send with provider tokens.
 PUSH_TYPES: Final[Mapping[str, str]] = {
     "alert": "",
     "background": "",
@@ -36,123 +36,129 @@ PRIORITIES: Final = frozenset({"1", "5", "10"})
 _PRIORITY: Final = 10
 #: Apple answers BadPriority to a background notification with 10.
 _HIGHEST_PRIORITY: Final[Mapping[str, int]] = {"background": 5}
-#: With one of these in `aps` the user notices; without any, a notification is for the app alone.
-_NOTICED: Final = frozenset({"alert", "badge", "sound"})
+_LOWEST_PRIORITY: Final[Mapping[str, int]] = {"liveactivity": 5}
+#: With one of these in `aps`, or a badge, the user notices; else it is for the app alone.
+_NOTICED: Final = frozenset({"alert", "sound"})
 #: What a bundle id is made of; anything else would also be no header value.
 _BUNDLE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
+#: A custom key `topic` that is a bundle id, in reverse-domain form; "news" is the app's own.
+_TOPIC: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+#: Keys of `data` with a place of their own; all others are custom, and stand beside `aps`.
+_TAKEN: Final = frozenset({"alert", "title", "badge", "aps"})
 
 MISSING_TOPIC: Final = Refused(reason="MissingTopic")
 BAD_TOPIC: Final = Refused(reason="BadTopic")
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _flag(value: Any) -> int | None:
-    return 1 if value == 1 else None
-
-
-def _sound(value: Any) -> str | Json | None:
-    """A file's name, or for a critical alert `{name, critical, volume}`."""
-    return value if isinstance(value, str | dict) else None
-
-
-#: Key of `data` -> key of `aps`, and what reads it; a value read as None is left out.
-_APS_KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
-    "sound": ("sound", _sound),
-    "content-available": ("content-available", _flag),
-    "mutable-content": ("mutable-content", _flag),
-    "category": ("category", _text),
-    "thread-id": ("thread-id", _text),
-    "threadId": ("thread-id", _text),
-    "interruption-level": ("interruption-level", _text),
-    "interruptionLevel": ("interruption-level", _text),
-    "target-content-id": ("target-content-id", _text),
-    "targetContentIdentifier": ("target-content-id", _text),
-}
-#: Everything else in `data` is custom, and stands beside `aps`.
-_TAKEN: Final = STEERING | _APS_KEYS.keys() | {"alert", "title", "badge", "aps"}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
-    """A notification in one choice of texts, before it knows its topic and badge."""
+class Draft:
+    """A notification in one choice of texts, before it knows its device."""
 
     push_id: int
     suffix: str
+    #: in place of the device's bundle id and the suffix
+    topic: str | None
     headers: tuple[tuple[bytes, bytes], ...]
-    payload_bytes: int
-    body: bytes
-    #: what stands before and after a device's own badge; None where badges are not counted
-    around_badge: tuple[bytes, bytes] | None
+    body: Body
+    #: bundle id -> what the notifications to this app have in common
+    heads: dict[str | None, ApnsHead | Refused] = field(default_factory=dict)
+
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """The numbers of the texts to be filled in."""
+        return self.body.needs
+
+    def finish(
+        self, app_identifier: str | None, badge: int | None, texts: Texts
+    ) -> ApnsShape | Refused:
+        """Return the notification for one app's devices with this badge and these texts."""
+        head = self.heads.get(app_identifier)
+        if head is None:
+            if len(self.heads) >= limits.KEPT_HEADS:
+                self.heads.clear()
+            head = self.heads[app_identifier] = self._head(app_identifier)
+        if isinstance(head, Refused):
+            return head
+        body = self.body.fill(badge, texts)
+        return body if isinstance(body, Refused) else ApnsShape(head, body)
+
+    def _head(self, app_identifier: str | None) -> ApnsHead | Refused:
+        topic = self.topic
+        if topic is None:
+            if not app_identifier:
+                return MISSING_TOPIC
+            if not _BUNDLE_ID.fullmatch(app_identifier):
+                return BAD_TOPIC
+            topic = app_identifier + self.suffix
+        headers = (*self.headers, (b"apns-topic", topic.encode()))
+        return ApnsHead(push_id=self.push_id, topic=topic, headers=headers)
 
 
-def template(content: Content, choice: Choice, envelope: Envelope) -> Template | Refused:
-    """Return the notification in these texts; refused when it is too large without a badge."""
-    data = content.localised(choice)
-    aps = _aps(data)
-    change = badge_change(content.beside)
-    counted = change is not None and change.absolute is None and "badge" not in aps
-    if change is not None and change.absolute is not None:
-        aps.setdefault("badge", change.absolute)
-    silent = aps.get("content-available") == 1 and not counted and not _NOTICED & aps.keys()
-    push_type = content.option("push_type") or ("background" if silent else "alert")
+def draft(content: Content, envelope: Envelope) -> Draft | Refused:
+    """Return the notification in the texts of this content; refused when it is too large."""
+    push_type, aps = aps_of(content, envelope)
+    topic, expiry = _own_topic(content), _own_expiry(content)
+    custom = custom_keys(content, push_type)
+    for name, given in (("topic", topic), ("expiry", expiry)):
+        if given is not None:
+            del custom[name]
     payload_bytes = _PAYLOAD_BYTES.get(push_type, limits.APNS_PAYLOAD_BYTES)
-    head, tail = _halves(aps, {key: data[key] for key in data if key not in _TAKEN})
-    if len(head) + len(tail) > payload_bytes:
-        return limits.TOO_LARGE
-    return Template(
+    body = cut(orjson.dumps({"aps": aps, **custom}), limit=payload_bytes)
+    if isinstance(body, Refused):
+        return body
+    return Draft(
         push_id=envelope.push_id,
         suffix=PUSH_TYPES[push_type],
-        headers=_headers(content, envelope, push_type),
-        payload_bytes=payload_bytes,
-        body=head + tail,
-        around_badge=(head + (b',"badge":' if aps else b'"badge":'), tail) if counted else None,
-    )
-
-
-def finish(
-    template: Template, app_identifier: str | None, badge: int | None
-) -> ApnsShape | Refused:
-    """Return the notification for the devices of one app with one badge."""
-    if not app_identifier:
-        return MISSING_TOPIC
-    if not _BUNDLE_ID.fullmatch(app_identifier):
-        return BAD_TOPIC
-    body = template.body
-    if badge is not None and template.around_badge is not None:
-        before, after = template.around_badge
-        body = b"%b%d%b" % (before, badge, after)
-        if len(body) > template.payload_bytes:
-            return limits.TOO_LARGE
-    topic = app_identifier + template.suffix
-    return ApnsShape(
-        push_id=template.push_id,
         topic=topic,
-        headers=(*template.headers, (b"apns-topic", topic.encode())),
+        headers=tuple(
+            (f"apns-{name}".encode(), value.encode())
+            for name, value in headers(content, envelope, push_type, expiry=expiry).items()
+        ),
         body=body,
     )
 
 
-def _aps(data: Json) -> dict[str, Any]:
-    """Return `aps` as the keys of `data` make it, and over it what the caller wrote himself.
+def aps_of(content: Content, envelope: Envelope) -> tuple[str, dict[str, Any]]:
+    """Return the push type, and `aps` with a mark where each device's own badge goes.
 
     The caller's own `aps` is meant for Apple devices alone, so it is the more particular word;
     alerts are merged key by key, so that a text in the device's language stays.
     """
-    aps: dict[str, Any] = {}
-    for key, (name, read) in _APS_KEYS.items():
-        value = read(data.get(key))
-        if value is not None:
-            aps[name] = value
+    data, asked = content.data, str(content.option("push_type") or "")
+    aps = keys.read(data, asked)
     alert = _alert(data.get("alert"), data.get("title"))
     own = data.get("aps") or {}
     if alert is not None:
         aps["alert"] = alert
-        if "alert" in own:
+        if own.get("alert") is not None:
             own = {**own, "alert": {**_alert_object(alert), **_alert_object(own["alert"])}}
-    return {**aps, **own}
+    aps |= {key: value for key, value in own.items() if value is not None}
+    badge = aps.pop("badge", _badge(content))
+    push_type = asked or ("background" if badge is None and _is_silent(aps) else "alert")
+    if push_type == "background":
+        aps.setdefault("content-available", 1)
+    if push_type == keys.LIVE_ACTIVITY:
+        # Of two updates a device shows the one with the later time.
+        aps.setdefault("timestamp", int(envelope.created_at.timestamp()))
+    if badge is not None:
+        # Last, so that it can be left out with the comma before it.
+        aps["badge"] = badge
+    return push_type, aps
+
+
+def _is_silent(aps: Json) -> bool:
+    return aps.get("content-available") == 1 and not _NOTICED & aps.keys()
+
+
+def _badge(content: Content) -> int | str | None:
+    if content.counts_badges:
+        return BADGE_MARK
+    return None if content.badge is None else content.badge.absolute
+
+
+def custom_keys(content: Content, push_type: str) -> dict[str, Any]:
+    """Return what stands beside `aps`."""
+    return content.custom(_TAKEN | keys.spellings(push_type).keys())
 
 
 def _alert(alert: Any, title: Any) -> Any:
@@ -168,25 +174,34 @@ def _alert_object(alert: Any) -> Json:
     return {"body": alert} if isinstance(alert, str) else {}
 
 
-def _halves(aps: Json, custom: Json) -> tuple[bytes, bytes]:
-    """Return the payload cut at the end of `aps`, where a badge goes in."""
-    head = b'{"aps":' + orjson.dumps(aps)[:-1]
-    return head, b"}," + orjson.dumps(custom)[1:] if custom else b"}}"
-
-
-def _headers(
-    content: Content, envelope: Envelope, push_type: str
-) -> tuple[tuple[bytes, bytes], ...]:
-    priority = min(
-        int(content.option("priority") or _PRIORITY),
-        _HIGHEST_PRIORITY.get(push_type, _PRIORITY),
-    )
-    expires_at = envelope.expires_at
-    headers = {
-        b"apns-push-type": push_type,
-        b"apns-priority": str(priority),
+def headers(
+    content: Content, envelope: Envelope, push_type: str, *, expiry: int | None = None
+) -> dict[str, str]:
+    """Return the header fields without `apns-`; `expiry` wins over the push's own."""
+    priority = int(content.option("priority") or _PRIORITY)
+    priority = min(priority, _HIGHEST_PRIORITY.get(push_type, priority))
+    priority = max(priority, _LOWEST_PRIORITY.get(push_type, priority))
+    if expiry is None and envelope.expires_at is not None:
         # Absent means that Apple keeps it as long as it likes; 0 would mean one attempt.
-        b"apns-expiration": str(int(expires_at.timestamp())) if expires_at else None,
-        b"apns-collapse-id": content.option("collapse_id") or None,
+        expiry = int(envelope.expires_at.timestamp())
+    fields = {
+        "push-type": push_type,
+        "priority": str(priority),
+        "expiration": None if expiry is None else str(expiry),
+        "collapse-id": content.option("collapse_id"),
     }
-    return tuple((name, value.encode()) for name, value in headers.items() if value is not None)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _own_topic(content: Content) -> str | None:
+    """Return the topic that `data` names, as it does in Parse's push adapter."""
+    topic = content.data.get("topic")
+    return topic if isinstance(topic, str) and _TOPIC.fullmatch(topic) else None
+
+
+def _own_expiry(content: Content) -> int | None:
+    """Return the seconds since 1970 that `data.expiry` names; 0 is one attempt."""
+    expiry = content.data.get("expiry")
+    if not isinstance(expiry, int | float) or isinstance(expiry, bool):
+        return None
+    return int(expiry) if 0 <= expiry < limits.LATEST_EXPIRY else None

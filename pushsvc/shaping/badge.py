@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from pushsvc.model import BadgeChange, Json
-from pushsvc.shaping.content import ContentError
+from pushsvc.shaping.fault import ContentError
 
 #: Badges are kept as 32-bit integers.
 _BOUND: Final = 2**31

@@ -1,52 +1,39 @@
-"""One push's content in the shape of each gateway, for each device at the price of a look-up."""
+"""One push's content in the form of each gateway, for each device at the price of a look-up."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from functools import partial
+from typing import Generic, TypeVar
 
 import orjson
 
-from pushsvc.model import GatewayName, Json, Refused, Shape
-from pushsvc.shaping import apns, fcm, limits, wns
+from pushsvc.model import Device, Json, Push, Refused, Shape
+from pushsvc.shaping import limits
 from pushsvc.shaping.badge import badge_change
 from pushsvc.shaping.check import check_content
-from pushsvc.shaping.content import Choice, Content, ContentError, Envelope
+from pushsvc.shaping.content import Choice, Content, Envelope
+from pushsvc.shaping.drafts import DRAFTERS, TRAITS, Draft
+from pushsvc.shaping.fault import ContentError
+from pushsvc.shaping.forms import Form, form_of, gateway_of
+from pushsvc.shaping.splice import Texts
+from pushsvc.shaping.truncate import shortened
 
 __all__ = [
     "ContentError",
-    "ShapeOf",
+    "Envelope",
+    "Form",
     "Shaper",
     "badge_change",
     "check_content",
+    "form_of",
     "gateway_of",
     "push_hash",
 ]
 
-#: Parse's device types, those of its SDKs of today included -> the gateway that reaches them.
-_GATEWAYS: Final[Mapping[str, GatewayName]] = {
-    "ios": GatewayName.APNS,
-    "macos": GatewayName.APNS,
-    "osx": GatewayName.APNS,
-    "tvos": GatewayName.APNS,
-    "watchos": GatewayName.APNS,
-    "android": GatewayName.FCM,
-    "fcm": GatewayName.FCM,
-    "dotnet": GatewayName.WNS,
-    "winphone": GatewayName.WNS,
-    "winrt": GatewayName.WNS,
-}
-
-#: (app identifier, locale, badge) of a device -> its shape
-ShapeOf = Callable[[str | None, str | None, int | None], Shape | Refused]
-
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
-
-
-def gateway_of(device_type: str) -> GatewayName | None:
-    """Return the gateway that reaches devices of this type; None when there is none."""
-    return _GATEWAYS.get(device_type)
 
 
 def push_hash(content: Json) -> str:
@@ -78,103 +65,95 @@ class _Memo(dict[KeyT, ValueT], Generic[KeyT, ValueT]):
 
 
 class Shaper:
-    """The shapes of one push, each made once for all devices that share it.
+    """The messages of one push, each made once for all devices that share it.
 
-    Devices share a shape when they share gateway, app, texts and badge. A device's locale is
-    mapped to the texts that the content has before it is a key, so locales that make no
-    difference cost no memory; a badge is spliced into a body that is otherwise finished.
+    Devices share a message when they share form, app, texts and badge. A device's locale is mapped
+    to the texts that the content has before it is a key, so locales that make no difference cost
+    no memory; a badge, and texts with variables, are spliced into a body that is otherwise
+    finished.
 
-    The time to live of FCM and WNS is counted from `now`: make a new Shaper for each batch.
+    The time to live of FCM and WNS is counted from `envelope.now`: make a new one for each batch.
     Content must have passed `check_content`.
     """
 
-    def __init__(
-        self,
-        content: Json,
-        *,
-        push_id: int,
-        push_object_id: str,
-        created_at: datetime,
-        expires_at: datetime | None,
-        now: datetime,
-    ) -> None:
-        self._content = Content.of(content)
-        self._envelope = Envelope(
-            push_id=push_id,
-            push_object_id=push_object_id,
-            created_at=created_at,
-            expires_at=expires_at,
+    def __init__(self, content: Json, envelope: Envelope) -> None:
+        self.content = Content.of(content)
+        self._envelope = replace(envelope, validate_only=bool(content.get("validate_only")))
+        self._choices: _Memo[str | None, Choice] = _Memo(self.content.choose, limits.KEPT_LOCALES)
+        self._forms = {form: self._of_form(form) for form in DRAFTERS}
+
+    @classmethod
+    def of(cls, push: Push, *, now: datetime) -> "Shaper":
+        """Return the shaper of a stored push."""
+        envelope = Envelope(
+            push_id=push.id,
+            push_object_id=push.object_id,
+            created_at=push.created_at,
+            expires_at=push.expires_at,
             now=now,
         )
-        self._choices: _Memo[str | None, Choice] = _Memo(self._content.choose, limits.KEPT_LOCALES)
-        self._shapes: dict[GatewayName, ShapeOf] = {
-            GatewayName.APNS: self._apns(),
-            GatewayName.FCM: self._fcm(),
-            GatewayName.WNS: self._wns(),
-        }
+        return cls(push.content, envelope)
 
-    def shape(
-        self,
-        gateway: GatewayName,
-        *,
-        app_identifier: str | None,
-        locale: str | None,
-        badge: int | None,
-    ) -> Shape | Refused:
-        """Return what to send to a device; `badge` is its own, after the push's increment.
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of an installation that the texts look at."""
+        return self.content.variables.names
 
-        The badge is only looked at where the content says "Increment".
+    def shape(self, device: Device) -> Shape | Refused:
+        """Return what to send to a device.
+
+        Its badge is its own after the push's change, and only looked at where the content says
+        "Increment"; its fields only where the texts have variables.
         """
-        return self._shapes[gateway](app_identifier, locale, badge)
+        form = form_of(device)
+        return form if isinstance(form, Refused) else self._forms[form](device)
 
-    def on(self, gateway: GatewayName) -> ShapeOf:
-        """Return `shape` for one gateway, for loops over many devices."""
-        return self._shapes[gateway]
+    def _of_form(self, form: Form) -> Callable[[Device], Shape | Refused]:
+        choices, trait_of = self._choices, TRAITS.get(form, _no_trait)
+        counts, variables = self.content.counts_badges, self.content.variables
+        drafts = _Memo(partial(self._draft, form), limits.KEPT_DRAFTS)
 
-    def _apns(self) -> ShapeOf:
-        choices = self._choices
-        templates = _Memo(self._apns_template, limits.KEPT_TEMPLATES)
-
-        def finish(key: tuple[str | None, Choice, int | None]) -> Shape | Refused:
-            app_identifier, choice, badge = key
-            template = templates[choice]
-            if isinstance(template, Refused):
-                return template
-            return apns.finish(template, app_identifier, badge)
-
-        finished = _Memo(finish, limits.KEPT_SHAPES)
-        if _counts_badges(self._content):
-            return lambda app, locale, badge: finished[app, choices[locale], badge]
-        return lambda app, locale, _badge: finished[app, choices[locale], None]
-
-    def _apns_template(self, choice: Choice) -> apns.Template | Refused:
-        return apns.template(self._content, choice, self._envelope)
-
-    def _fcm(self) -> ShapeOf:
-        choices = self._choices
-        finished = _Memo(self._fcm_shape, limits.KEPT_TEMPLATES)
-        return lambda _app, locale, _badge: finished[choices[locale]]
-
-    def _fcm_shape(self, choice: Choice) -> Shape | Refused:
-        return fcm.shape(self._content, choice, self._envelope)
-
-    def _wns(self) -> ShapeOf:
-        choices = self._choices
-        templates = _Memo(self._wns_template, limits.KEPT_TEMPLATES)
-
-        def finish(key: tuple[Choice, int | None]) -> Shape | Refused:
-            choice, badge = key
-            return wns.finish(templates[choice], badge)
+        def finish(
+            key: tuple[Choice, str | None, int | None], texts: Texts = ()
+        ) -> Shape | Refused:
+            choice, trait, badge = key
+            draft = drafts[choice]
+            made = draft if isinstance(draft, Refused) else draft.finish(trait, badge, texts)
+            if made == limits.TOO_LARGE and self.content.beside.get("truncate"):
+                return self._shortened(form, key, texts)
+            return made
 
         finished = _Memo(finish, limits.KEPT_SHAPES)
-        if _counts_badges(self._content):
-            return lambda _app, locale, badge: finished[choices[locale], badge]
-        return lambda _app, locale, _badge: finished[choices[locale], None]
 
-    def _wns_template(self, choice: Choice) -> wns.Template:
-        return wns.template(self._content, choice, self._envelope)
+        def shape(device: Device) -> Shape | Refused:
+            badge = device.badge if counts else None
+            return finished[choices[device.locale], trait_of(device), badge]
+
+        def fill(device: Device) -> Shape | Refused:
+            choice = choices[device.locale]
+            draft = drafts[choice]
+            needs = () if isinstance(draft, Refused) else draft.needs
+            texts = variables.render(device.fields, needs)
+            if isinstance(texts, Refused):
+                return texts
+            return finish((choice, trait_of(device), device.badge if counts else None), texts)
+
+        return fill if variables else shape
+
+    def _draft(self, form: Form, choice: Choice) -> Draft | Refused:
+        return DRAFTERS[form](self.content.localised(choice), self._envelope)
+
+    def _shortened(
+        self, form: Form, key: tuple[Choice, str | None, int | None], texts: Texts
+    ) -> Shape | Refused:
+        choice, trait, badge = key
+
+        def attempt(content: Content) -> Shape | Refused:
+            draft = DRAFTERS[form](content, self._envelope)
+            return draft if isinstance(draft, Refused) else draft.finish(trait, badge, texts)
+
+        return shortened(self.content.localised(choice).filled(texts), attempt)
 
 
-def _counts_badges(content: Content) -> bool:
-    change = badge_change(content.beside)
-    return change is not None and change.increment is not None
+def _no_trait(_device: Device) -> None:
+    return None

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
 from pushsvc.model import Json, Refused
-from pushsvc.shaping import android_notification, apns, fcm, limits, wns
-from pushsvc.shaping.badge import badge_change
-from pushsvc.shaping.content import LOCALISED, Content, ContentError, Envelope
+from pushsvc.shaping import android_notification, apns, aps, limits
+from pushsvc.shaping.content import LOCALISED, STEERING_ALIASES, Content, Envelope
+from pushsvc.shaping.drafts import DRAFTERS
+from pushsvc.shaping.fault import ContentError
+from pushsvc.shaping.splice import RESERVED
 
 #: Name of a key -> what its value must be, null apart, and the sentence that says so.
 _Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
@@ -50,9 +53,15 @@ _STEERING_RULES: Final[_Rules] = {
         "The collapse id is at most 64 bytes of UTF-8: no control characters, no outer spaces.",
     ),
 }
+_ALIAS_RULES: Final[_Rules] = {
+    alias: _STEERING_RULES[name] for name, alias in STEERING_ALIASES.items()
+}
 _BESIDE_RULES: Final[_Rules] = {
     "notification": (lambda value: isinstance(value, dict), "notification is an object."),
     "rawPayload": (lambda _: False, "rawPayload is not supported."),
+    "variables": (lambda value: isinstance(value, dict), "variables is an object: name to value."),
+    "truncate": (lambda value: isinstance(value, bool), "truncate is true or false."),
+    "validate_only": (lambda value: isinstance(value, bool), "validate_only is true or false."),
 }
 
 
@@ -72,12 +81,14 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
         _check_json(f"/{key}", value)
     if len(orjson.dumps(content)) > limits.CONTENT_BYTES:
         raise ContentError(field="/data", message="The push is larger than 128 KB.")
-    badge_change(content)
     _check_rules("/", content, {**_STEERING_RULES, **_BESIDE_RULES})
-    _check_rules("/data/", data, {**_STEERING_RULES, **_DATA_RULES})
+    _check_rules("/data/", data, {**_STEERING_RULES, **_ALIAS_RULES, **_DATA_RULES})
+    whole = Content.of(content)
+    for place, sentence in aps.flaws(data, str(whole.option("push_type"))):
+        raise ContentError(field=place, message=sentence)
     if told := android_notification.flaw(content.get("notification") or {}):
         raise ContentError(field="/notification", message=told)
-    _check_fits(content)
+    _check_fits(whole)
 
 
 def _check_json(field: str, value: Any) -> None:
@@ -97,10 +108,7 @@ def _check_json(field: str, value: Any) -> None:
 
 def _flaw(value: Any) -> str | None:
     if isinstance(value, str):
-        if "\0" in value:
-            return "It holds the character U+0000, which cannot be stored."
-        # Half of a surrogate pair: valid in JSON's \u form, impossible in UTF-8.
-        return None if value.isascii() or _is_utf8(value) else "It holds half a character."
+        return _flaw_of_text(value)
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -108,6 +116,17 @@ def _flaw(value: Any) -> str | None:
     if isinstance(value, float):
         return None if math.isfinite(value) else "It holds a number that is none, or infinite."
     return f"It holds a {type(value).__name__}, which JSON has not."
+
+
+def _flaw_of_text(text: str) -> str | None:
+    if "\0" in text:
+        return "It holds the character U+0000, which cannot be stored."
+    if text.isascii():
+        return None
+    if RESERVED.search(text):
+        return "It holds U+FDD0 or U+FDD1, which Unicode has for no character."
+    # Half of a surrogate pair: valid in JSON's \u form, impossible in UTF-8.
+    return None if _is_utf8(text) else "It holds half a character."
 
 
 def _is_utf8(text: str) -> bool:
@@ -125,26 +144,20 @@ def _check_rules(place: str, values: Json, rules: _Rules) -> None:
             raise ContentError(field=place + name, message=message)
 
 
-def _check_fits(content: Json) -> None:
+def _check_fits(whole: Content) -> None:
     """Raise ContentError if no gateway would take even the shortest texts."""
-    whole = Content.of(content)
     shortest = {
         name: min((whole.data.get(name), *whole.variants[name].values()), key=_length)
         for name in LOCALISED
     }
+    if whole.beside.get("truncate") and isinstance(shortest["alert"], str):
+        shortest["alert"] = ""
     data = {**whole.data, **shortest}
-    smallest = Content.of(
-        {**content, "data": {key: value for key, value in data.items() if value is not None}}
-    )
-    choice = smallest.choose(None)
+    data = {key: value for key, value in data.items() if value is not None}
+    smallest = replace(whole, data=data, variants={name: {} for name in LOCALISED})
     epoch = datetime.fromtimestamp(0, UTC)
     envelope = Envelope(push_id=0, push_object_id="", created_at=epoch, expires_at=None, now=epoch)
-    attempts = (
-        lambda: apns.template(smallest, choice, envelope),
-        lambda: fcm.shape(smallest, choice, envelope),
-        lambda: wns.template(smallest, choice, envelope).plain,
-    )
-    if all(isinstance(attempt(), Refused) for attempt in attempts):
+    if all(isinstance(draft(smallest, envelope), Refused) for draft in DRAFTERS.values()):
         raise ContentError(field="/data", message="The payload is too large for every gateway.")
 
 

@@ -1,33 +1,38 @@
 """A push's content as the gateways' shapers read it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Self
 
-from pushsvc.model import Json
+from pushsvc.model import BadgeChange, Json
+from pushsvc.shaping.badge import badge_change
+from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.locale import fallbacks, tag_of
+from pushsvc.shaping.splice import Texts, unmarked
+from pushsvc.shaping.variables import VariableError, Variables
 
 #: Keys of `data` that may come once for each locale: `alert`, `alert-fr`, `alert-fr-CA`.
 LOCALISED: Final = ("alert", "title")
+#: Other names of keys that steer, those of Apple's headers in Parse's push adapter.
+STEERING_ALIASES: Final[Mapping[str, str]] = {
+    "collapse_id": "collapseId",
+    "push_type": "pushType",
+}
 #: Keys that steer the delivery; they stand in `data` or beside it, and are not part of a payload.
 STEERING: Final = frozenset(
-    {"collapse_id", "expiration_interval", "expiration_time", "priority", "push_type"}
+    {
+        *("collapse_id", "expiration_interval", "expiration_time", "priority", "push_type"),
+        *STEERING_ALIASES.values(),
+    }
 )
+#: Keys beside `data` whose texts may hold variables, as those in `data` may.
+FILLED_IN: Final = frozenset({"notification", "rawPayload", "android", "webpush", "wns"})
 #: What only Apple devices understand; Parse leaves it out of what Android devices get.
 APPLE_ONLY: Final = frozenset({"badge", "content-available", "mutable-content"})
 
 #: For each key of LOCALISED the tag whose text is taken; None for the text without a tag.
 Choice = tuple[str | None, ...]
-
-
-class ContentError(Exception):
-    """The content of a push cannot be sent; `message` says why, `field` is a JSON pointer."""
-
-    def __init__(self, *, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class Envelope:
     created_at: datetime
     expires_at: datetime | None
     now: datetime
+    #: for the gateways to look at and not to deliver
+    validate_only: bool = False
 
     @property
     def ttl_seconds(self) -> int | None:
@@ -50,7 +57,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """Content that `check_content` let pass, its locale variants set apart."""
+    """Content that `check_content` let pass, its locale variants set apart.
+
+    Texts with variables are marks in it; `variables` fills them.
+    """
 
     #: the push's `data` without locale variants
     data: Json
@@ -58,13 +68,27 @@ class Content:
     beside: Json
     #: key of LOCALISED -> tag -> text
     variants: Mapping[str, Mapping[str, Any]]
+    badge: BadgeChange | None
+    variables: Variables
 
     @classmethod
     def of(cls, content: Json) -> Self:
-        """Set the locale variants of the content apart."""
+        """Set the locale variants apart, and mark the texts with variables.
+
+        Raises:
+            ContentError: the badge or a text with variables is not to be understood.
+        """
+        variables = Variables.of(content.get("variables") or {})
+        beside = {
+            key: _marked(f"/{key}", value, variables) if key in FILLED_IN else value
+            for key, value in content.items()
+        }
         variants: dict[str, dict[str, Any]] = {name: {} for name in LOCALISED}
         data = {}
-        for key, value in content["data"].items():
+        for key, given in content["data"].items():
+            value = given
+            if key not in STEERING:
+                value = _marked(f"/data/{key}", given, variables)
             name, _, suffix = key.partition("-")
             tag = tag_of(suffix) if name in variants and _is_text(value, name) else None
             if tag is None:
@@ -72,11 +96,35 @@ class Content:
             elif value:
                 # An empty variant counts for nothing, as in Parse Server.
                 variants[name][tag] = value
-        return cls(data=data, beside=content, variants=variants)
+        return cls(
+            data=data,
+            beside=beside,
+            variants=variants,
+            badge=badge_change(content),
+            variables=variables,
+        )
+
+    @property
+    def counts_badges(self) -> bool:
+        """Tell whether each device's message has the device's own badge."""
+        return self.badge is not None and self.badge.increment is not None
 
     def option(self, name: str) -> Any:
-        """Return a key of STEERING; beside `data` it wins over within."""
-        return self.beside.get(name) or self.data.get(name)
+        """Return a key of STEERING: by its other name, else as it stands beside `data`, or within.
+
+        In that order, as in Parse's push adapter; what JavaScript calls false is not given.
+        """
+        alias = STEERING_ALIASES.get(name)
+        aliased = self.data.get(alias) if alias else None
+        return aliased or self.beside.get(name) or self.data.get(name)
+
+    def custom(self, taken: Collection[str]) -> dict[str, Any]:
+        """Return the keys of `data` that neither steer nor are among those taken."""
+        return {
+            key: value
+            for key, value in self.data.items()
+            if key not in STEERING and key not in taken
+        }
 
     def choose(self, locale: str | None) -> Choice:
         """Return which texts a device of this locale gets: for each, the longest tag that fits."""
@@ -85,14 +133,32 @@ class Content:
             next((tag for tag in tags if tag in self.variants[name]), None) for name in LOCALISED
         )
 
-    def localised(self, choice: Choice) -> dict[str, Any]:
-        """Return `data` with the chosen texts in their places."""
+    def choices(self) -> list[Choice]:
+        """Return every choice of texts that a device can get, the one without a locale first."""
+        tags = dict.fromkeys(tag for by_tag in self.variants.values() for tag in by_tag)
+        return list(dict.fromkeys(self.choose(locale) for locale in (None, *tags)))
+
+    def localised(self, choice: Choice) -> Self:
+        """Return the content with the chosen texts in their places, and no other variants."""
         chosen = {
             name: self.variants[name][tag]
             for name, tag in zip(LOCALISED, choice, strict=True)
             if tag is not None
         }
-        return {**self.data, **chosen}
+        return replace(
+            self, data={**self.data, **chosen}, variants={name: {} for name in LOCALISED}
+        )
+
+    def filled(self, texts: Texts) -> Self:
+        """Return the content with texts in place of their marks."""
+        return replace(self, data=unmarked(self.data, texts), beside=unmarked(self.beside, texts))
+
+
+def _marked(field: str, value: Any, variables: Variables) -> Any:
+    try:
+        return variables.marked(value)
+    except VariableError as error:
+        raise ContentError(field=field, message=str(error)) from error
 
 
 def _is_text(value: Any, name: str) -> bool:

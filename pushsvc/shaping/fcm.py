@@ -1,59 +1,59 @@
-"""Messages for FCM v1, in the form that Parse's Android SDK expects.
+"""Messages for FCM v1: what all of its forms have in common.
 
-The rules are those of Firebase's reference of `projects.messages`; the form is that of Parse's
-push adapter: `data` holds `push_id`, `time` and the content as JSON text. The SDK drops a message
-whose `push_id` it has seen among the last ten, so it is the same for every attempt.
+https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
 """
 
-from datetime import UTC
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
-from pushsvc.model import FcmShape, Refused
+from pushsvc.model import FcmShape, Json, Refused
 from pushsvc.shaping import limits
-from pushsvc.shaping.android_notification import notification
-from pushsvc.shaping.content import APPLE_ONLY, Choice, Content, Envelope
-
-_LEFT_OUT: Final = APPLE_ONLY | {"priority", "expiration_time"}
+from pushsvc.shaping.content import Envelope
+from pushsvc.shaping.splice import Body, Texts, cut, fixed_bytes
 
 
-def shape(content: Content, choice: Choice, envelope: Envelope) -> FcmShape | Refused:
-    """Return the message in these texts, without its token."""
-    data = {
-        "push_id": envelope.push_object_id,
-        "time": _time(envelope),
-        "data": _payload(content, choice),
-    }
-    android = _android(content, envelope)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message in one choice of texts, before it knows its token and badge."""
+
+    head: bytes
+    body: Body
+
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """The numbers of the texts to be filled in."""
+        return self.body.needs
+
+    def finish(self, _trait: str | None, badge: int | None, texts: Texts) -> FcmShape | Refused:
+        """Return the message for devices with this badge and these texts."""
+        tail = self.body.fill(badge, texts)
+        return tail if isinstance(tail, Refused) else FcmShape(self.head, tail)
+
+
+def draft_of(message: Json, envelope: Envelope) -> Draft | Refused:
+    """Return the draft of a message without its token; refused when it is too large."""
+    tail = b",%b}" % orjson.dumps(message)[1:]
+    body = cut(tail, limit=limits.FCM_PAYLOAD_BYTES, counted=counted_bytes(message))
+    if isinstance(body, Refused):
+        return body
+    start = b'{"validate_only":true,"message"' if envelope.validate_only else b'{"message"'
+    return Draft(head=start + b':{"token":', body=body)
+
+
+def counted_bytes(message: Json) -> int:
+    """Return how many bytes of a message count, without what is yet to be filled in.
+
+    Google does not publish how; keys and values of what reaches the device agree with its errors.
+    """
+    android = message.get("android") or {}
+    data = android.get("data") or message.get("data") or {}
+    size = sum(len(key.encode()) + fixed_bytes(text.encode()) for key, text in data.items())
     shown = android.get("notification")
-    size = sum(len(key) + len(text.encode()) for key, text in data.items())
-    if shown:
-        size += len(orjson.dumps(shown))
-    if size > limits.FCM_PAYLOAD_BYTES:
-        return limits.TOO_LARGE
-    tail = b',"data":%b,"android":%b}}' % (orjson.dumps(data), orjson.dumps(android))
-    return FcmShape(head=b'{"message":{"token":', tail=tail)
+    return size + (fixed_bytes(orjson.dumps(shown)) if shown else 0)
 
 
-def _payload(content: Content, choice: Choice) -> str:
-    """Return `data` as the app gets it, as JSON text."""
-    data = content.localised(choice)
-    return orjson.dumps({key: data[key] for key in data if key not in _LEFT_OUT}).decode()
-
-
-def _android(content: Content, envelope: Envelope) -> dict[str, Any]:
-    ttl = envelope.ttl_seconds
-    fields = {
-        # A data message of normal priority waits until the device wakes by itself.
-        "priority": "HIGH",
-        "ttl": None if ttl is None else f"{min(ttl, limits.FCM_TTL_SECONDS)}s",
-        "collapse_key": content.option("collapse_id") or None,
-        "notification": notification(content.beside.get("notification") or {}) or None,
-    }
+def present(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a value."""
     return {key: value for key, value in fields.items() if value is not None}
-
-
-def _time(envelope: Envelope) -> str:
-    moment = envelope.created_at.astimezone(UTC)
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

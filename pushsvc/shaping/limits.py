@@ -1,5 +1,6 @@
 """How large a payload may be, and the refusals of what is not."""
 
+import re
 from typing import Final
 
 from pushsvc.model import Refused
@@ -26,12 +27,19 @@ CONTENT_BYTES: Final = 131_072
 #: Deeper JSON is an attack or a mistake; our JSON encoder stops at 254.
 CONTENT_DEPTH: Final = 64
 
-#: Finished shapes kept for one push and gateway: badges up to 100 in a handful of locales. 4 MB
+#: Finished messages kept for one push and form: badges up to 100 in a handful of locales. 4 MB
 #: when every one of them is as large as can be.
 KEPT_SHAPES: Final = 1024
-#: Templates kept for one push and gateway: the locales that one content can be in.
-KEPT_TEMPLATES: Final = 256
+#: Drafts kept for one push and form: the locales that one content can be in.
+KEPT_DRAFTS: Final = 256
 #: Devices' locale strings kept for one push, each with the texts it was given.
 KEPT_LOCALES: Final = 4096
 
 TOO_LARGE: Final = Refused(reason="PayloadTooLarge")
+
+#: XML 1.0 section 2.2: no other character can be written, not even escaped.
+NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: Header fields kept for one push: an app has a handful of bundle ids.
+KEPT_HEADS: Final = 256
+#: Seconds since 1970 that twelve digits can say; the year 33,658.
+LATEST_EXPIRY: Final = 10**12

@@ -14,19 +14,16 @@ import orjson
 
 from pushsvc.model import Json, Refused, WnsShape
 from pushsvc.shaping import limits
-from pushsvc.shaping.badge import badge_change
-from pushsvc.shaping.content import APPLE_ONLY, STEERING, Choice, Content, Envelope
+from pushsvc.shaping.content import APPLE_ONLY, STEERING, Content, Envelope
+from pushsvc.shaping.splice import Body, Texts, cut, in_json, in_xml
 
 Headers = tuple[tuple[str, str], ...]
 
-#: XML 1.0 section 2.2: no other character can be written, not even escaped.
-_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAG: Final = re.compile(rf"[A-Za-z0-9]{{1,{limits.WNS_TAG_CHARACTERS}}}")
 #: Sounds that a toast may name; file names, as Apple has them, mean nothing to Windows.
 _SOUNDS: Final = ("ms-winsoundevent:", "ms-appx:")
 #: Keys with a place of their own in a toast, or none on Windows; the others are its arguments.
 _NO_ARGUMENT: Final = APPLE_ONLY | STEERING | {"alert", "title", "sound", "uri", "aps"}
-_NOT_RAW: Final = APPLE_ONLY | STEERING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,41 +46,46 @@ _RAW: Final = _Kind(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
-    """A notification in one choice of texts, before it knows its badge."""
+class Draft:
+    """A notification in one choice of texts, before it knows its device."""
 
-    #: for a device whose badge is not known, and for all where there is more than a badge
-    plain: WnsShape | Refused
-    #: the headers of a device's own badge; None where the badge makes no difference
+    headers: Headers
+    body: Body
+    #: for a device whose own badge is known, in place of the others
     badge_headers: Headers | None
 
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """The numbers of the texts to be filled in."""
+        return self.body.needs
 
-def template(content: Content, choice: Choice, envelope: Envelope) -> Template:
-    """Return the notification in these texts."""
-    data = content.localised(choice)
-    texts = _texts(data)
-    change = badge_change(content.beside)
+    def finish(self, _trait: str | None, badge: int | None, texts: Texts) -> WnsShape | Refused:
+        """Return the notification for devices with this badge and these texts."""
+        if badge is not None and self.badge_headers is not None:
+            return WnsShape(self.badge_headers, _badge(badge))
+        body = self.body.fill(badge, texts)
+        return body if isinstance(body, Refused) else WnsShape(self.headers, body)
+
+
+def draft(content: Content, envelope: Envelope) -> Draft | Refused:
+    """Return the notification in the texts of this content; refused when it is too large."""
+    data = content.data
+    texts, change, escape = _texts(data), content.badge, in_json
     if texts:
-        kind, body = _TOAST, _toast(texts, data)
+        kind, body, escape = _TOAST, _toast(texts, data), in_xml
     elif change is not None and change.absolute is not None:
         kind, body = _BADGE, _badge(change.absolute)
     else:
-        kind, body = _RAW, orjson.dumps({key: data[key] for key in data if key not in _NOT_RAW})
-    if len(body) > limits.WNS_PAYLOAD_BYTES:
-        plain: WnsShape | Refused = limits.TOO_LARGE
-    else:
-        plain = WnsShape(headers=_headers(kind, content, envelope), body=body)
-    counted = not texts and change is not None and change.increment is not None
-    return Template(
-        plain=plain, badge_headers=_headers(_BADGE, content, envelope) if counted else None
+        kind, body = _RAW, orjson.dumps(content.custom(APPLE_ONLY))
+    found = cut(body, limit=limits.WNS_PAYLOAD_BYTES, escape=escape)
+    if isinstance(found, Refused):
+        return found
+    counted = not texts and content.counts_badges
+    return Draft(
+        headers=_headers(kind, content, envelope),
+        body=found,
+        badge_headers=_headers(_BADGE, content, envelope) if counted else None,
     )
-
-
-def finish(template: Template, badge: int | None) -> WnsShape | Refused:
-    """Return the notification for the devices with one badge."""
-    if badge is None or template.badge_headers is None:
-        return template.plain
-    return WnsShape(headers=template.badge_headers, body=_badge(badge))
 
 
 def _badge(badge: int) -> bytes:
@@ -92,7 +94,7 @@ def _badge(badge: int) -> bytes:
 
 
 def _legal(text: Any) -> str:
-    return _NOT_XML.sub("", text) if isinstance(text, str) else ""
+    return limits.NOT_XML.sub("", text) if isinstance(text, str) else ""
 
 
 def _texts(data: Json) -> list[str]:

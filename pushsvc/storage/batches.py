@@ -4,14 +4,14 @@ The statements each move up to a thousand devices, so they go to the driver as t
 binary array, rows as the driver's records.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pushsvc.model import BadgeChange, Batch, Device, Json, Lane, Ledger, NewBatch, Recipient
+from pushsvc.model import BadgeChange, Batch, Json, Lane, Ledger, NewBatch, Recipient
 from pushsvc.storage.engine import driver, encode_json
 
 if TYPE_CHECKING:
@@ -182,49 +182,6 @@ async def renew_lease(engine: AsyncEngine, batch: Batch, *, lease_seconds: float
             _RENEW, batch.push_id, batch.seq, batch.leases, lease_seconds
         )
     return said == "UPDATE 1"
-
-
-# Loading: what each message needs to know of its device.
-
-_LOAD: Final = """
-    SELECT id, device_type, device_token, channel_uris, app_identifier, locale_identifier,
-        token_retired_at IS NOT NULL
-    FROM installations WHERE id = ANY($1)
-"""
-
-#: Of the channels of a Windows device, Parse's .NET SDK calls the one for WNS so.
-DEFAULT_CHANNEL = "_Default"
-
-
-async def load_devices(engine: AsyncEngine, batch: Batch) -> list[Device]:
-    """Return the batch's devices that are still there and have a live token, in any order."""
-    if batch.recipients:
-        return [
-            Device(place, r.device_type, r.token, r.app_identifier, r.locale, r.badge)
-            for place, r in enumerate(batch.recipients)
-        ]
-    async with driver(engine) as connection:
-        rows = await connection.fetch(_LOAD, batch.installation_ids)
-    place_of = {number: place for place, number in enumerate(batch.installation_ids)}
-    badge_of = batch.badges.get
-    return [
-        Device(
-            place_of[number],
-            device_type,
-            "" if retired else _address(token, channels),
-            app_identifier,
-            locale,
-            badge_of(number),
-        )
-        for number, device_type, token, channels, app_identifier, locale, retired in rows
-    ]
-
-
-def _address(token: str | None, channels: Mapping[str, str] | None) -> str:
-    """Return where to send; a Windows device is reached by its channel, whatever its token."""
-    if not channels or (token or "").startswith("https:"):
-        return token or ""
-    return channels.get(DEFAULT_CHANNEL) or next(iter(sorted(channels.values())), "")
 
 
 # Closing: ledger, counts, follow-ups and tokens in one transaction, which happens once.

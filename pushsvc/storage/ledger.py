@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import OutcomeClass
-from pushsvc.storage.batches import DEFAULT_CHANNEL
+from pushsvc.storage.devices import DEFAULT_CHANNEL
 from pushsvc.storage.engine import driver
 from pushsvc.storage.tables import pushes
 

@@ -15,7 +15,7 @@ from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Settle
 from pushsvc.delivery.rounds import Rules, Run, drive, send_on
 from pushsvc.delivery.tokens import SharedToken, Token
 from pushsvc.delivery.wire import Answered, Call, HeaderError, Pool, Template
-from pushsvc.model import Answer, ApnsShape, OutcomeClass
+from pushsvc.model import Answer, ApnsHead, ApnsShape, OutcomeClass
 
 #: Apple fixes no length; 32 bytes are usual and live activities have 80 and more.
 TOKEN_HEX_DIGITS: Final = range(2, 201)
@@ -62,7 +62,7 @@ class ApnsGateway:
         self._rules: Rules[ApnsShape] = Rules(
             judge=self._judge,
             renewable=reasons.RENEWABLE,
-            scope=lambda answer, shape: reasons.scope(answer, shape.topic),
+            scope=lambda answer, shape: reasons.scope(answer, shape.head.topic),
         )
 
     async def send(self, messages: Iterator[ApnsMessage], settle: Settle) -> None:
@@ -102,8 +102,8 @@ class ApnsGateway:
     ) -> Iterator[Call]:
         kind: _Kind | None = None
         for index, key, device_token, shape in pulled:
-            if kind is None or shape is not kind.shape:
-                kind = self._kind(shape, token)
+            if kind is None or shape.head is not kind.head:
+                kind = self._kind(shape.head, token)
             if not is_device_token(device_token):
                 run.refuse(index, BAD_DEVICE_TOKEN)
             elif isinstance(kind.template, Answer):
@@ -113,15 +113,15 @@ class ApnsGateway:
                 message_id = kind.id_head + _id_tail(key)
                 yield index, kind.template, path, (message_id, *kind.own), shape.body
 
-    def _kind(self, shape: ApnsShape, token: Token) -> "_Kind":
-        own = tuple(field for field in shape.headers if field[0] in OWN_FIELDS)
-        shared = tuple(field for field in shape.headers if field[0] not in OWN_FIELDS)
+    def _kind(self, head: ApnsHead, token: Token) -> "_Kind":
+        own = tuple(field for field in head.headers if field[0] in OWN_FIELDS)
+        shared = tuple(field for field in head.headers if field[0] not in OWN_FIELDS)
         varying = (b"apns-id", *(name for name, _ in own))
         return _Kind(
-            shape=shape,
+            head=head,
             template=self._template(shared, varying, token),
             own=tuple(value for _, value in own),
-            id_head=_id_head(shape.push_id),
+            id_head=_id_head(head.push_id),
         )
 
     def _template(
@@ -161,10 +161,10 @@ class ApnsGateway:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """What all messages of one shape have in common."""
+    """What all messages of one head have in common."""
 
-    shape: ApnsShape
-    #: or why no message of this shape can be sent
+    head: ApnsHead
+    #: or why no such message can be sent
     template: Template | Answer
     #: the values of the push's own fields
     own: tuple[bytes, ...]

@@ -102,7 +102,7 @@ class StockApnsGateway:
         self._rules: Rules[ApnsShape] = Rules(
             judge=self._judge,
             renewable=reasons.RENEWABLE,
-            scope=lambda answer, shape: reasons.scope(answer, shape.topic),
+            scope=lambda answer, shape: reasons.scope(answer, shape.head.topic),
         )
 
     async def send(self, messages: Iterator[ApnsMessage], settle: Settle) -> None:
@@ -163,10 +163,10 @@ def _request(message: ApnsMessage) -> TracedRequest | Answer:
     if not is_device_token(device_token):
         return BAD_DEVICE_TOKEN
     try:
-        Template(shape.headers)
+        Template(shape.head.headers)
     except HeaderError as error:
         return Answer(OutcomeClass.REQUEST_BAD, str(error))
-    fields = {name: value.decode() for name, value in shape.headers}
+    fields = {name: value.decode() for name, value in shape.head.headers}
     expiration, push_type = fields.get(b"apns-expiration"), fields.get(b"apns-push-type")
     named: Any = {
         "time_to_live": None if expiration is None else _At(expiration),
@@ -177,9 +177,9 @@ def _request(message: ApnsMessage) -> TracedRequest | Answer:
     return TracedRequest(
         device_token,
         orjson.loads(shape.body),
-        notification_id=apns_id(shape.push_id, key).decode(),
+        notification_id=apns_id(shape.head.push_id, key).decode(),
         **named,
-        apns_topic=shape.topic,
+        apns_topic=shape.head.topic,
     )
 
 

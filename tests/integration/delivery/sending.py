@@ -21,7 +21,7 @@ from pushsvc.delivery.tokens import TokenStore
 from pushsvc.delivery.wire import Limits, Origin, Pool, client_context
 from pushsvc.delivery.wns import access_token as wns_token
 from pushsvc.delivery.wns.client import WnsGateway
-from pushsvc.model import Answer, ApnsShape, FcmShape, WnsShape
+from pushsvc.model import Answer, ApnsHead, ApnsShape, FcmShape, WnsShape
 from pushsvc.simulators import Endpoints
 
 #: Longer than any answer takes here; what is never answered is told by a shorter one.
@@ -143,20 +143,22 @@ class Clients:
             await gateway.close()
 
 
-def apns_shape(**changes: Any) -> ApnsShape:
-    """An alert."""
+def apns_shape(*more: tuple[bytes, bytes], push_id: int = 77, body: bytes = BODY) -> ApnsShape:
+    """An alert, with more header fields."""
     headers = (
         (b"apns-push-type", b"alert"),
         (b"apns-priority", b"10"),
         (b"apns-topic", TOPIC.encode()),
     )
-    return replace(ApnsShape(push_id=77, topic=TOPIC, headers=headers, body=BODY), **changes)
+    head = ApnsHead(push_id=push_id, topic=TOPIC, headers=(*headers, *more))
+    return ApnsShape(head, body)
 
 
 def with_topic(shape: ApnsShape, topic: str) -> ApnsShape:
     """The same for another app."""
-    headers = tuple(pair for pair in shape.headers if pair[0] != b"apns-topic")
-    return replace(shape, topic=topic, headers=(*headers, (b"apns-topic", topic.encode())))
+    headers = tuple(pair for pair in shape.head.headers if pair[0] != b"apns-topic")
+    headers = (*headers, (b"apns-topic", topic.encode()))
+    return ApnsShape(replace(shape.head, topic=topic, headers=headers), shape.body)
 
 
 FCM_SHAPE = FcmShape(

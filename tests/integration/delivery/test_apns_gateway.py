@@ -40,8 +40,7 @@ async def test_every_device_gets_its_message_once(clients: Clients, simulators: 
     """Path, fields and body are the shape's, `apns-id` is push and device, one JWT serves all."""
     tokens = [apns_token(number) for number in range(300)]
     fields = ((b"apns-expiration", b"1900000000"), (b"apns-collapse-id", b"score"))
-    shape = apns_shape()
-    shape = replace(shape, headers=shape.headers + fields)
+    shape = apns_shape(*fields)
     answers = await send(clients.apns(), tokens, shape)
 
     assert set(answers.values()) == {ACCEPTED}
@@ -61,9 +60,10 @@ async def test_every_device_gets_its_message_once(clients: Clients, simulators: 
 async def test_shapes_may_alternate(clients: Clients, simulators: Simulators) -> None:
     """Many small pushes go out in one send, each with its own fields and body."""
     shapes = [
-        replace(
-            apns_shape(push_id=number, body=b'{"aps":{"badge":%d}}' % number),
-            headers=(*apns_shape().headers, (b"apns-collapse-id", b"c%d" % number)),
+        apns_shape(
+            (b"apns-collapse-id", b"c%d" % number),
+            push_id=number,
+            body=b'{"aps":{"badge":%d}}' % number,
         )
         for number in range(20)
     ]
@@ -74,8 +74,8 @@ async def test_shapes_may_alternate(clients: Clients, simulators: Simulators) ->
     found = {entry.token: entry for entry in entries(simulators)}
     for _, key, token, shape in messages:
         assert found[token].payload == shape.body
-        assert found[token].collapse_id == f"c{shape.push_id}"
-        assert found[token].message_id == apns_id(shape.push_id, key).decode()
+        assert found[token].collapse_id == f"c{shape.head.push_id}"
+        assert found[token].message_id == apns_id(shape.head.push_id, key).decode()
 
 
 FAULTS = [
@@ -199,7 +199,7 @@ async def test_a_token_that_is_no_token_never_leaves(
 async def test_a_shape_that_cannot_be_written_harms_no_other(clients: Clients) -> None:
     """A field with a line break is refused here; the other pushes of the send go out."""
     shape = apns_shape()
-    broken = replace(shape, headers=(*shape.headers, (b"apns-collapse-id", b"a\r\nb")))
+    broken = apns_shape((b"apns-collapse-id", b"a\r\nb"))
     topic = with_topic(shape, "com.\nexample")
     messages = [(i, i, apns_token(i), (broken, shape, topic)[i % 3]) for i in range(30)]
     settled = await send_messages(clients.apns(), messages)

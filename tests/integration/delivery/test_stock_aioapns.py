@@ -173,7 +173,7 @@ async def test_a_lost_connection_of_aioapns_is_told_honestly(
 async def test_what_aioapns_cannot_send_is_refused(build: Build, simulators: Simulators) -> None:
     """A token that is none, a field with a line break; the others are not concerned."""
     good = apns_shape()
-    bad = apns_shape(headers=(*good.headers, (b"apns-collapse-id", b"a\r\nb")))
+    bad = apns_shape((b"apns-collapse-id", b"a\r\nb"))
     messages = [(0, 0, "no hex", good), (1, 1, apns_token(1), bad), (2, 2, apns_token(2), good)]
     settled = await send_messages(build(GatewayName.APNS, "aioapns"), messages)
 

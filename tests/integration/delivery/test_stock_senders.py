@@ -26,9 +26,9 @@ from pushsvc.delivery.fcm.stock import StockFcmGateway
 from pushsvc.delivery.gateway import Gateway, Message
 from pushsvc.delivery.gateways import Builder
 from pushsvc.delivery.wns.client import WnsGateway
-from pushsvc.model import ACCEPTED, FcmShape, GatewayName, OutcomeClass, Refused, Shape
+from pushsvc.model import ACCEPTED, Device, FcmShape, GatewayName, OutcomeClass, Refused, Shape
 from pushsvc.shaping.apns import PUSH_TYPES
-from pushsvc.shaping.body import Shaper, check_content
+from pushsvc.shaping.body import Envelope, Shaper, check_content
 from pushsvc.simulators import Simulators
 from pushsvc.simulators.ledger import Entry
 from pushsvc.simulators.script import Rule
@@ -71,15 +71,15 @@ def shapes(
         steering = {"collapse_id": collapse_id, "priority": priority, **options}
         content = {"data": one} | {k: v for k, v in steering.items() if v is not None}
         check_content(content)
-        shaper = Shaper(
-            content,
+        envelope = Envelope(
             push_id=number,
             push_object_id=f"push{number}",
             created_at=CREATED,
             expires_at=expires_at,
             now=CREATED + timedelta(minutes=1),
         )
-        shape = shaper.shape(name, app_identifier=TOPIC, locale=None, badge=None)
+        kind = {GatewayName.APNS: "ios", GatewayName.FCM: "android"}[name]
+        shape = Shaper(content, envelope).shape(Device(0, kind, "t", TOPIC, None, None))
         assert not isinstance(shape, Refused)
         yield shape
 
@@ -177,7 +177,9 @@ def test_pyfcm_s_own_payload_is_ours() -> None:
             android_config=message.get("android"),
             **shown,
         )
-        assert orjson.loads(theirs) == {**ours, "validate_only": False}
+        # It writes an empty notification where there is none.
+        with_theirs = {"notification": {}, **message}
+        assert orjson.loads(theirs) == {"message": with_theirs, "validate_only": False}
 
 
 async def recorded(

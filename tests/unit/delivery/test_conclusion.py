@@ -22,7 +22,7 @@ from pushsvc.model import (
 )
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-RULES = Rules(attempt_limit=3, now=NOW, jitter=0.5, gateway_of={"ios": GatewayName.APNS}.get)
+RULES = Rules(attempt_limit=3, now=NOW, jitter=0.5, gateway_of=lambda _: GatewayName.APNS)
 PUSH = Push(
     id=1,
     object_id="push000001",

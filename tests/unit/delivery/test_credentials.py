@@ -17,7 +17,7 @@ from hypothesis import given, strategies as st
 
 from pushsvc.delivery import credentials
 from pushsvc.delivery.credentials import CredentialError, choose
-from pushsvc.model import ApnsShape, Credential, FcmShape, GatewayName, WnsShape
+from pushsvc.model import ApnsHead, ApnsShape, Credential, FcmShape, GatewayName, WnsShape
 
 P256 = ec.generate_private_key(ec.SECP256R1())
 P384 = ec.generate_private_key(ec.SECP384R1())
@@ -192,7 +192,7 @@ def stored(number: int, gateway: GatewayName, **public: Any) -> Credential:
 
 
 def apns(topic: str) -> ApnsShape:
-    return ApnsShape(push_id=1, topic=topic, headers=(), body=b"{}")
+    return ApnsShape(ApnsHead(push_id=1, topic=topic, headers=()), b"{}")
 
 
 ANY = stored(1, GatewayName.APNS, environment="production")

@@ -37,7 +37,7 @@ async def sent(
     found: list[Device],
     gateway: Accepting | None,
     *,
-    shape: Shape | Refused | None = SHAPE,
+    shape: Shape | Refused = SHAPE,
     in_time: Callable[[], bool] = lambda: True,
 ) -> list[OutcomeClass]:
     sheet = dispatch.Sheet(bytes(len(found)))
@@ -53,11 +53,10 @@ async def sent(
 
 
 async def test_what_cannot_be_sent_says_why_and_the_rest_goes() -> None:
-    """No token, no shape, no credential: each has its outcome without a gateway."""
+    """No token, a refused shape, no credential: each has its outcome without a gateway."""
     gateway = Accepting()
 
     assert await sent(devices("a", ""), gateway) == [OutcomeClass.OK, OutcomeClass.TOKEN_DEAD]
-    assert await sent(devices("b"), gateway, shape=None) == [OutcomeClass.REQUEST_BAD]
     assert await sent(devices("c"), gateway, shape=Refused(reason="x")) == [
         OutcomeClass.REQUEST_BAD
     ]

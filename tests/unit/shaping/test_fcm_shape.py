@@ -1,15 +1,15 @@
 """Content becomes the data message that Parse's Android SDK expects, in FCM v1's spelling."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import orjson
 import pytest
 
-from pushsvc.model import FcmShape, GatewayName, Refused
-from pushsvc.shaping.body import Shaper, check_content
-
-NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+from pushsvc.model import FcmShape, Refused
+from pushsvc.shaping.body import check_content
+from tests.unit.shaping.one_device import ANDROID, NOW, shaper_of
 
 
 def shape(
@@ -22,15 +22,8 @@ def shape(
 ) -> FcmShape | Refused:
     content = {"data": data, **beside}
     check_content(content)
-    shaper = Shaper(
-        content,
-        push_id=7,
-        push_object_id="abcdefghij",
-        created_at=created_at,
-        expires_at=expires_at,
-        now=NOW,
-    )
-    made = shaper.shape(GatewayName.FCM, app_identifier=None, locale=locale, badge=3)
+    shaper = shaper_of(content, expires_at, created_at=created_at)
+    made = shaper.shape(replace(ANDROID, locale=locale, badge=3))
     assert isinstance(made, FcmShape | Refused)
     return made
 
@@ -48,12 +41,18 @@ def message(data: dict[str, Any], **rest: Any) -> dict[str, Any]:
 def test_message() -> None:
     """The whole message: id, time and content as strings, high priority, expiry, collapse key."""
     expected = {
-        "data": {
-            "push_id": "abcdefghij",
-            "time": "2026-11-22T10:00:00.000Z",
-            "data": '{"alert":"Grüße","title":"T","uri":"app://x","sound":"s","k":{"b":[1,null]}}',
+        "android": {
+            "priority": "HIGH",
+            "ttl": "3600s",
+            "collapse_key": "score",
+            "data": {
+                "push_id": "abcdefghij",
+                "time": "2026-11-22T10:00:00.000Z",
+                "data": (
+                    '{"alert":"Grüße","title":"T","uri":"app://x","sound":"s","k":{"b":[1,null]}}'
+                ),
+            },
         },
-        "android": {"priority": "HIGH", "ttl": "3600s", "collapse_key": "score"},
     }
     found = message(
         {
@@ -76,7 +75,7 @@ def test_message() -> None:
 
 def test_message_without_options() -> None:
     """No expiry is no ttl (FCM's own is four weeks), no collapse id no collapse key."""
-    assert message({"alert": "Hi"})["android"] == {"priority": "HIGH"}
+    assert message({"alert": "Hi"})["android"].keys() == {"priority", "data"}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,7 @@ def test_time_is_utc() -> None:
     """The time of the push is given as JavaScript writes it, in UTC and with milliseconds."""
     created_at = datetime(2026, 11, 22, 12, 30, 1, 999_999, tzinfo=timezone(timedelta(hours=2)))
     found = message({"alert": "Hi"}, created_at=created_at)
-    assert found["data"]["time"] == "2026-11-22T10:30:01.999Z"
+    assert found["android"]["data"]["time"] == "2026-11-22T10:30:01.999Z"
 
 
 def test_notification() -> None:

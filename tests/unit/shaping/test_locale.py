@@ -1,29 +1,23 @@
 """A device is spoken to in the longest of the content's locales that fits its own."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from pushsvc.model import ApnsShape, GatewayName
-from pushsvc.shaping.body import Shaper, check_content
+from pushsvc.model import ApnsShape
 from pushsvc.shaping.locale import fallbacks, tag_of
+from tests.unit.shaping.one_device import IOS, shaped
 
-NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 TAGS = st.from_regex(
     r"[a-zA-Z]{2,3}([-_][a-zA-Z]{4})?([-_]([a-zA-Z]{2}|[0-9]{3}))?", fullmatch=True
 )
 
 
 def payload(data: dict[str, Any], locale: str | None) -> dict[str, Any]:
-    content = {"data": data}
-    check_content(content)
-    shaper = Shaper(
-        content, push_id=7, push_object_id="x", created_at=NOW, expires_at=None, now=NOW
-    )
-    made = shaper.shape(GatewayName.APNS, app_identifier="a.b", locale=locale, badge=None)
+    made = shaped(replace(IOS, locale=locale), data)
     assert isinstance(made, ApnsShape)
     body: dict[str, Any] = orjson.loads(made.body)
     return body

@@ -1,6 +1,7 @@
 """Laws of shaping: any content that was let in can be shaped, within limits, and is remembered."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -8,11 +9,10 @@ import orjson
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from pushsvc.model import ApnsShape, FcmShape, GatewayName, Refused, Shape, WnsShape
+from pushsvc.model import ApnsShape, Device, FcmShape, Refused, Shape, WnsShape
 from pushsvc.shaping import limits
-from pushsvc.shaping.body import ContentError, Shaper, check_content, gateway_of
-
-NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+from pushsvc.shaping.body import ContentError, check_content
+from tests.unit.shaping.one_device import ANDROID, IOS, NOW, WINDOWS, shaper_of
 
 TEXT = st.text(st.characters(), max_size=20)
 JSON = st.recursive(
@@ -41,30 +41,19 @@ CONTENT = st.fixed_dictionaries(
 )
 
 
-def shaper_of(content: dict[str, Any], expires_at: datetime | None = None) -> Shaper:
-    return Shaper(
-        content,
-        push_id=7,
-        push_object_id="abcdefghij",
-        created_at=NOW,
-        expires_at=expires_at,
-        now=NOW,
-    )
-
-
 def check_apns(shape: Shape) -> None:
     assert isinstance(shape, ApnsShape)
-    assert len(shape.body) <= (5120 if shape.topic.endswith(".voip") else 4096)
+    assert len(shape.body) <= (5120 if shape.head.topic.endswith(".voip") else 4096)
     assert isinstance(orjson.loads(shape.body)["aps"], dict)
-    assert all(b"\n" not in value and b"\r" not in value for _, value in shape.headers)
+    assert all(b"\n" not in value and b"\r" not in value for _, value in shape.head.headers)
 
 
 def check_fcm(shape: Shape) -> None:
     assert isinstance(shape, FcmShape)
     message = orjson.loads(shape.head + b'"t"' + shape.tail)["message"]
-    assert all(isinstance(value, str) for value in message["data"].values())
-    assert sum(len(k) + len(v.encode()) for k, v in message["data"].items()) <= 4096
-    assert isinstance(orjson.loads(message["data"]["data"]), dict)
+    assert all(isinstance(value, str) for value in message["android"]["data"].values())
+    assert sum(len(k) + len(v.encode()) for k, v in message["android"]["data"].items()) <= 4096
+    assert isinstance(orjson.loads(message["android"]["data"]["data"]), dict)
 
 
 def check_wns(shape: Shape) -> None:
@@ -78,9 +67,9 @@ def check_wns(shape: Shape) -> None:
 
 
 CHECKS = {
-    GatewayName.APNS: check_apns,
-    GatewayName.FCM: check_fcm,
-    GatewayName.WNS: check_wns,
+    IOS: check_apns,
+    ANDROID: check_fcm,
+    WINDOWS: check_wns,
 }
 
 
@@ -101,8 +90,8 @@ def test_content_that_is_let_in_can_be_shaped(
         return
     expires_at = None if lifetime is None else NOW + timedelta(seconds=lifetime)
     shaper = shaper_of(content, expires_at)
-    for gateway, check in CHECKS.items():
-        shape = shaper.shape(gateway, app_identifier="com.example", locale=locale, badge=badge)
+    for device, check in CHECKS.items():
+        shape = shaper.shape(replace(device, locale=locale, badge=badge))
         if not isinstance(shape, Refused):
             check(shape)
 
@@ -118,61 +107,46 @@ def test_some_gateway_takes_what_is_let_in(content: dict[str, Any]) -> None:
     except ContentError:
         return
     shaper = shaper_of(content)
-    shapes = [
-        shaper.shape(gateway, app_identifier="com.example", locale=None, badge=None)
-        for gateway in GatewayName
-    ]
+    shapes = [shaper.shape(device) for device in CHECKS]
     assert not all(isinstance(shape, Refused) for shape in shapes)
 
 
-@pytest.mark.parametrize("gateway", GatewayName)
-def test_devices_share_shapes(gateway: GatewayName) -> None:
-    """Locales that make no difference make no new shape."""
-    shape = shaper_of({"data": {"alert": "a", "alert-fr": "b", "badge": "Increment"}}).on(gateway)
-    assert shape("a.b", "en-GB", 3) is shape("a.b", "de", 3)
-    assert shape("a.b", "fr-CA", 3) is shape("a.b", "fr_BE", 3)
-    assert shape("a.b", "fr", 3) is not shape("a.b", "en", 3)
+@pytest.mark.parametrize("device", CHECKS)
+def test_devices_share_messages(device: Device) -> None:
+    """Locales that make no difference make no new message."""
+    shaper = shaper_of({"data": {"alert": "a", "alert-fr": "b", "badge": "Increment"}})
+
+    def shape(locale: str) -> Shape | Refused:
+        return shaper.shape(replace(device, locale=locale, badge=3))
+
+    assert shape("en-GB") is shape("de")
+    assert shape("fr-CA") is shape("fr_BE")
+    assert shape("fr") is not shape("en")
 
 
-@pytest.mark.parametrize("gateway", GatewayName)
-def test_badges_that_are_not_counted_make_no_difference(gateway: GatewayName) -> None:
+@pytest.mark.parametrize("device", CHECKS)
+def test_badges_that_are_not_counted_make_no_difference(device: Device) -> None:
     """Where the content counts no badges, a device's own is not looked at."""
-    shape = shaper_of({"data": {"alert": "a", "badge": 2}}).on(gateway)
-    assert shape("a.b", None, 3) is shape("a.b", None, 4)
+    shaper = shaper_of({"data": {"alert": "a", "badge": 2}})
+    assert shaper.shape(replace(device, badge=3)) is shaper.shape(replace(device, badge=4))
 
 
 def test_memory_is_bounded() -> None:
     """More variants than are kept are forgotten, and shaped again, the same."""
-    shape = shaper_of({"data": {"alert": "a", "badge": "Increment"}}).on(GatewayName.APNS)
-    first = shape("a.b", "en", 0)
+    shaper = shaper_of({"data": {"alert": "a", "badge": "Increment"}})
+    first = shaper.shape(replace(IOS, badge=0))
     for badge in range(1, limits.KEPT_SHAPES + 1):
-        made = shape("a.b", f"en-{badge}", badge)
+        made = shaper.shape(replace(IOS, locale=f"en-{badge}", badge=badge))
         assert isinstance(made, ApnsShape)
         assert f'{{"aps":{{"alert":"a","badge":{badge}}}}}'.encode() == made.body
-    again = shape("a.b", "en", 0)
+    again = shaper.shape(replace(IOS, badge=0))
     assert again is not first
     assert again == first
 
 
-@pytest.mark.parametrize("gateway", GatewayName)
-def test_too_large_a_text_is_refused_in_its_language_only(gateway: GatewayName) -> None:
+@pytest.mark.parametrize("device", CHECKS)
+def test_too_large_a_text_is_refused_in_its_language_only(device: Device) -> None:
     """A text that is too long in one language fails the devices of that language."""
-    shape = shaper_of({"data": {"alert": "a", "alert-fr": "b" * 6000, "badge": "Increment"}}).on(
-        gateway
-    )
-    assert Refused(reason="PayloadTooLarge") == shape("a.b", "fr", 1)
-    assert not isinstance(shape("a.b", "en", 1), Refused)
-
-
-@pytest.mark.parametrize(
-    ("device_type", "gateway"),
-    [
-        *((name, GatewayName.APNS) for name in ("ios", "osx", "macos", "tvos", "watchos")),
-        *((name, GatewayName.FCM) for name in ("android", "fcm")),
-        *((name, GatewayName.WNS) for name in ("winrt", "winphone", "dotnet")),
-        *((name, None) for name in ("web", "expo", "iOS", "")),
-    ],
-)
-def test_gateway_of(device_type: str, gateway: GatewayName | None) -> None:
-    """Parse's device types know their gateway; the others have none."""
-    assert gateway == gateway_of(device_type)
+    shaper = shaper_of({"data": {"alert": "a", "alert-fr": "b" * 6000, "badge": "Increment"}})
+    assert Refused(reason="PayloadTooLarge") == shaper.shape(replace(device, locale="fr"))
+    assert not isinstance(shaper.shape(device), Refused)

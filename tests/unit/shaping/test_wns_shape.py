@@ -1,14 +1,14 @@
 """Content becomes a toast, a badge or raw data for Windows."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from pushsvc.model import GatewayName, Refused, WnsShape
-from pushsvc.shaping.body import Shaper, check_content
+from pushsvc.model import Refused, WnsShape
+from tests.unit.shaping.one_device import NOW, WINDOWS, shaped
 
-NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 XML = ("Content-Type", "text/xml")
 TOAST = '<toast><visual><binding template="ToastGeneric">{}</binding></visual></toast>'
 
@@ -20,17 +20,7 @@ def shape(
     expires_at: datetime | None = None,
     **beside: Any,
 ) -> WnsShape | Refused:
-    content = {"data": data, **beside}
-    check_content(content)
-    shaper = Shaper(
-        content,
-        push_id=7,
-        push_object_id="abcdefghij",
-        created_at=NOW,
-        expires_at=expires_at,
-        now=NOW,
-    )
-    made = shaper.shape(GatewayName.WNS, app_identifier=None, locale=None, badge=badge)
+    made = shaped(replace(WINDOWS, badge=badge), data, expires_at=expires_at, **beside)
     assert isinstance(made, WnsShape | Refused)
     return made
 

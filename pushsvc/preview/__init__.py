@@ -1,0 +1,1 @@
+"""A push seen before it is sent."""

@@ -1,0 +1,154 @@
+"""The keys of `aps`: how `data` spells them, and what each must be.
+
+Apple, "Generating a remote notification" (tables 1 to 3); the spellings in camel case are those of
+Parse's push adapter, and the same rule for the keys that it does not know.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from pushsvc.model import Json
+
+#: what a value must be, and how that is said
+_Kind = tuple[Callable[[Any], bool], str]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_flag(value: Any) -> bool:
+    return value in (0, 1)
+
+
+def _is_sound(value: Any) -> bool:
+    """A file's name, or for a critical alert `{name, critical, volume}`."""
+    if not isinstance(value, dict):
+        return isinstance(value, str)
+    return all(
+        key not in value or is_right(value[key])
+        for key, is_right in (("name", _is_text), ("critical", _is_flag), ("volume", _is_share))
+    )
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
+
+
+_TEXT: Final[_Kind] = (_is_text, "a string")
+_FLAG: Final[_Kind] = (_is_flag, "1 or 0")
+_MOMENT: Final[_Kind] = (_is_number, "a number: seconds since 1970")
+_OBJECT: Final[_Kind] = (lambda value: isinstance(value, dict), "an object")
+_INTERRUPTIONS: Final = ("passive", "active", "time-sensitive", "critical")
+_EVENTS: Final = ("start", "update", "end")
+
+_NOTIFICATION: Final[Mapping[str, _Kind]] = {
+    "sound": (
+        _is_sound,
+        'a string, or an object of "name", "critical" (1 or 0) and "volume" (0 to 1)',
+    ),
+    "content-available": _FLAG,
+    "mutable-content": _FLAG,
+    "category": _TEXT,
+    "thread-id": _TEXT,
+    "target-content-id": _TEXT,
+    "interruption-level": (
+        lambda value: value in _INTERRUPTIONS,
+        f"one of {', '.join(_INTERRUPTIONS)}",
+    ),
+    "relevance-score": (_is_number, "a number"),
+    "filter-criteria": _TEXT,
+}
+#: Of live activities. In `data` they are custom keys unless the push type is that: "event" and
+#: "timestamp" are names that apps have for things of their own.
+_LIVE_ACTIVITY: Final[Mapping[str, _Kind]] = {
+    "event": (lambda value: value in _EVENTS, f"one of {', '.join(_EVENTS)}"),
+    "timestamp": _MOMENT,
+    "content-state": _OBJECT,
+    "stale-date": _MOMENT,
+    "dismissal-date": _MOMENT,
+    "attributes-type": _TEXT,
+    "attributes": _OBJECT,
+}
+_OWN: Final[Mapping[str, _Kind]] = {
+    "alert": (lambda value: isinstance(value, str | dict), "a string or an object"),
+    "badge": (lambda value: isinstance(value, int) and not isinstance(value, bool), "an integer"),
+    **_NOTIFICATION,
+    **_LIVE_ACTIVITY,
+}
+_ALERT: Final[Mapping[str, _Kind]] = {
+    **dict.fromkeys(("title", "subtitle", "body", "launch-image"), _TEXT),
+    **dict.fromkeys(("title-loc-key", "subtitle-loc-key", "loc-key"), _TEXT),
+    **dict.fromkeys(
+        ("title-loc-args", "subtitle-loc-args", "loc-args"), (_is_texts, "an array of strings")
+    ),
+}
+#: Where the adapter's spelling is not the key in camel case.
+_SPELLED: Final[Mapping[str, str]] = {"target-content-id": "targetContentIdentifier"}
+#: Written as 1, and left out where they are 0: Apple knows only the 1.
+_FLAGS: Final = frozenset({"content-available", "mutable-content"})
+
+LIVE_ACTIVITY: Final = "liveactivity"
+
+
+def _camel(key: str) -> str:
+    first, *others = key.split("-")
+    return _SPELLED.get(key) or first + "".join(word.capitalize() for word in others)
+
+
+def _spellings(push_type: str) -> dict[str, str]:
+    keys = (*_NOTIFICATION, *(_LIVE_ACTIVITY if push_type == LIVE_ACTIVITY else ()))
+    return {name: key for key in keys for name in (_camel(key), key)}
+
+
+_ALL_SPELLINGS: Final = _spellings(LIVE_ACTIVITY)
+_USUAL_SPELLINGS: Final = _spellings("alert")
+
+
+def spellings(push_type: str) -> Mapping[str, str]:
+    """Return the keys of `data` that are keys of `aps`, with what they are called there."""
+    return _ALL_SPELLINGS if push_type == LIVE_ACTIVITY else _USUAL_SPELLINGS
+
+
+def read(data: Json, push_type: str) -> dict[str, Any]:
+    """Return the keys of `aps` that stand in `data`, but for alert, badge and `aps` itself."""
+    aps: dict[str, Any] = {}
+    for name, key in spellings(push_type).items():
+        value = data.get(name)
+        if key in _FLAGS:
+            value = 1 if value else None
+        if value is not None:
+            aps[key] = value
+    return aps
+
+
+def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
+    """Yield what Apple would refuse or read over: the place in `data`, and a sentence."""
+    for name, key in spellings(push_type).items():
+        yield from _flaw(f"/data/{name}", data.get(name), _OWN[key])
+    own = data.get("aps") or {}
+    for key, kind in _OWN.items():
+        yield from _flaw(f"/data/aps/{key}", own.get(key), kind)
+    for place, alert in [("/data/aps/alert", own.get("alert")), *_alerts(data)]:
+        for key, kind in _ALERT.items() if isinstance(alert, dict) else ():
+            yield from _flaw(f"{place}/{key}", alert.get(key), kind)
+
+
+def _alerts(data: Json) -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if key == "alert" or key.startswith("alert-"):
+            yield f"/data/{key}", value
+
+
+def _flaw(place: str, value: Any, kind: _Kind) -> Iterator[tuple[str, str]]:
+    is_right, said = kind
+    if value is not None and not is_right(value):
+        yield place, f"{place.rpartition('/')[2]} must be {said}."

@@ -1,0 +1,34 @@
+"""The forms of a message, and what makes each."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from pushsvc.model import Device, Refused, Shape
+from pushsvc.shaping import apns, fcm_android, wns
+from pushsvc.shaping.content import Content, Envelope
+from pushsvc.shaping.forms import Form
+from pushsvc.shaping.splice import Texts
+
+
+class Draft(Protocol):
+    """A message in one choice of texts, before it knows its device."""
+
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """The numbers of the texts to be filled in."""
+
+    def finish(self, trait: str | None, badge: int | None, texts: Texts) -> Shape | Refused:
+        """Return the message for devices with this trait, this badge and these texts."""
+
+
+Drafter = Callable[[Content, Envelope], Draft | Refused]
+DRAFTERS: Final[Mapping[Form, Drafter]] = {
+    Form.APNS: apns.draft,
+    Form.FCM_ANDROID: fcm_android.draft,
+    Form.WNS: wns.draft,
+}
+#: What a message depends on besides texts and badge.
+TRAITS: Final[Mapping[Form, Callable[[Device], str | None]]] = {
+    Form.APNS: lambda device: device.app_identifier,
+    Form.WNS: lambda device: device.device_type,
+}

@@ -1,0 +1,70 @@
+"""Which form a device's message has, and so which gateway it leaves by."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from pushsvc.model import Device, GatewayName, Refused
+
+
+class Form(StrEnum):
+    """The forms that a message can have: FCM has one for each kind of device behind it."""
+
+    APNS = "apns"
+    FCM_ANDROID = "fcm_android"
+    FCM_APPLE = "fcm_apple"
+    FCM_WEB = "fcm_web"
+    WNS = "wns"
+
+
+GATEWAYS: Final[Mapping[Form, GatewayName]] = {
+    Form.APNS: GatewayName.APNS,
+    Form.FCM_ANDROID: GatewayName.FCM,
+    Form.FCM_APPLE: GatewayName.FCM,
+    Form.FCM_WEB: GatewayName.FCM,
+    Form.WNS: GatewayName.WNS,
+}
+
+APPLE: Final = frozenset({"ios", "macos", "osx", "tvos", "watchos"})
+WINDOWS: Final = frozenset({"dotnet", "winphone", "winrt"})
+#: Parse's device types, those of its SDKs of today included -> form.
+_FORMS: Final[Mapping[str, Form]] = {
+    **dict.fromkeys(APPLE, Form.APNS),
+    **dict.fromkeys(WINDOWS, Form.WNS),
+    "android": Form.FCM_ANDROID,
+    "fcm": Form.FCM_ANDROID,
+    "web": Form.FCM_WEB,
+}
+#: What reaches a device whose push type says FCM, by its own type.
+_BY_FCM: Final[Mapping[Form | None, Form]] = {Form.APNS: Form.FCM_APPLE, Form.FCM_WEB: Form.FCM_WEB}
+
+#: FCM's registration tokens have one; it stands in no token of Apple's, which are hexadecimal.
+_FCM_MARK: Final = ":"
+UNKNOWN_DEVICE_TYPE: Final = Refused(reason="UnknownDeviceType")
+#: A browser's own subscription (RFC 8030), which is no token of FCM's.
+WEB_PUSH_SUBSCRIPTION: Final = Refused(reason="WebPushSubscription")
+
+
+def form_of(device: Device) -> Form | Refused:
+    """Return the form of what this device is sent; refused where no gateway reaches it.
+
+    The push type wins over the device type where it names a way to send, as in Parse's push
+    adapter. Apple devices whose token is FCM's are reached through FCM.
+    """
+    form = _FORMS.get(device.device_type)
+    push_type = device.push_type
+    if push_type == "fcm":
+        form = _BY_FCM.get(form, Form.FCM_ANDROID)
+    elif push_type is not None:
+        form = _FORMS.get(push_type, form)
+    if form is Form.APNS and _FCM_MARK in device.token:
+        return Form.FCM_APPLE
+    if form is Form.FCM_WEB and device.token.startswith("{"):
+        return WEB_PUSH_SUBSCRIPTION
+    return UNKNOWN_DEVICE_TYPE if form is None else form
+
+
+def gateway_of(device: Device) -> GatewayName | None:
+    """Return the gateway that reaches this device; None when there is none."""
+    form = form_of(device)
+    return None if isinstance(form, Refused) else GATEWAYS[form]

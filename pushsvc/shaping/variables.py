@@ -1,0 +1,219 @@
+"""Texts with variables, `Hello {{ name | default('you') }}`: compiled once, filled for each device.
+
+The language is that of Jinja's expressions and `{% if %}`, in its sandbox, and less: no loops,
+no calls, no arithmetic and no filter that makes much of little, so that what a text costs is
+bounded by its own length and by that of the values.
+https://jinja.palletsprojects.com/templates/
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes
+from jinja2.runtime import Context
+from jinja2.sandbox import SandboxedEnvironment
+
+from pushsvc.model import Json, Refused
+from pushsvc.shaping.limits import TOO_LARGE
+from pushsvc.shaping.splice import mark
+
+#: A text with one of these is taken for one with variables.
+_SIGNS: Final = ("{{", "{%")
+#: Names, constants, filters and tests in one text. Each may stand for a value as large as the
+#: installation's own limit allows.
+PARTS_LIMIT: Final = 50
+#: Texts kept compiled; 128 KB each at the most, and nearly always less than one.
+KEPT_TEXTS: Final = 1024
+#: All texts of one device together; no gateway takes as much.
+TEXTS_CHARACTERS: Final = 131_072
+
+FILTERS: Final = frozenset(
+    {
+        *("abs", "capitalize", "count", "d", "default", "first", "float", "int", "last"),
+        *("length", "lower", "round", "string", "title", "trim", "truncate", "upper"),
+    }
+)
+_ALLOWED: Final = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.CondExpr),
+    *(nodes.Name, nodes.Const, nodes.Filter, nodes.Getattr, nodes.Getitem, nodes.Test),
+    *(nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Concat, nodes.Neg),
+    nodes.Keyword,
+)
+_COUNTED: Final = (nodes.Name, nodes.Const, nodes.Filter, nodes.Test)
+
+#: Rendered, and failed for another reason than a missing variable: text where a number should be.
+MISSING_VARIABLE: Final = "MissingVariable"
+TEMPLATE_FAILED: Final = Refused(reason="TemplateFailed")
+#: What Jinja keeps for itself.
+_RESERVED: Final = frozenset({"self", "super", "caller", "varargs", "kwargs", "loop"})
+
+
+class VariableError(Exception):
+    """A text with variables that cannot be compiled; the message says why and what to write."""
+
+
+class _Missing(StrictUndefined):
+    """What stands for a variable that a device has no value for; its error says only the name."""
+
+    @property
+    def _undefined_message(self) -> str:
+        return str(self._undefined_name)
+
+
+class _Environment(SandboxedEnvironment):
+    """Jinja's sandbox, with the values of JSON in it and nothing of Python's."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return what a JSON object has under this name, and never what Python gives it."""
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return a member of a JSON object or array."""
+        try:
+            found = obj[argument]
+        except (LookupError, TypeError):
+            found = None
+        return self.undefined(obj=obj, name=argument) if found is None else found
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as people expect to read it: JSON's words, and a date's time."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping) and value.get("__type") == "Date":
+        return value.get("iso", "")
+    if isinstance(value, bool | Mapping | list):
+        return orjson.dumps(value).decode()
+    return value
+
+
+_ENVIRONMENT: Final = _Environment(
+    undefined=_Missing, finalize=_shown, keep_trailing_newline=True, cache_size=0
+)
+
+Render = Callable[[Context], Iterator[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A compiled text, and the variables that it looks at."""
+
+    render: Render
+    names: frozenset[str]
+
+
+def has_variables(text: str) -> bool:
+    """Tell whether a text is one with variables."""
+    return any(sign in text for sign in _SIGNS)
+
+
+@lru_cache(KEPT_TEXTS)
+def compiled(source: str) -> Text:
+    """Compile a text.
+
+    Raises:
+        VariableError: it is not of this language, or too long.
+    """
+    try:
+        tree = _ENVIRONMENT.parse(source)
+        _check(tree)
+        names = frozenset(meta.find_undeclared_variables(tree))
+        template = _ENVIRONMENT.from_string(source)
+    except (TemplateSyntaxError, RecursionError) as error:
+        why = (getattr(error, "message", None) or "nested too deeply").rstrip(".")
+        message = f"A text with variables: {why}. Write {{{{ '{{{{' }}}} where {{{{ is to be read."
+        raise VariableError(message) from error
+    return Text(render=template.root_render_func, names=names)
+
+
+def _check(tree: nodes.Template) -> None:
+    parts = 0
+    for node in tree.find_all(nodes.Node):
+        parts += isinstance(node, _COUNTED)
+        if not isinstance(node, _ALLOWED):
+            word = type(node).__name__.lower()
+            message = f"A text with variables cannot have: {word}. It has variables, filters, if."
+            raise VariableError(message)
+        if isinstance(node, nodes.Filter) and node.name not in FILTERS:
+            message = f"There is no filter {node.name}. There are {', '.join(sorted(FILTERS))}."
+            raise VariableError(message)
+        if isinstance(node, nodes.Name) and node.name in _RESERVED:
+            raise VariableError(f"{node.name} is no variable; installations have no such field.")
+    if parts > PARTS_LIMIT:
+        message = f"A text has {parts} variables, values and filters; {PARTS_LIMIT} are allowed."
+        raise VariableError(message)
+
+
+@dataclass(slots=True)
+class Variables:
+    """The texts with variables of one content."""
+
+    #: values that the push itself gives; they win over the installation's
+    constants: Json
+    _numbers: dict[str, int]
+    _texts: list[Text]
+
+    @classmethod
+    def of(cls, constants: Json) -> "Variables":
+        """Return none so far."""
+        return cls(constants, {}, [])
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The installation's fields that the texts look at."""
+        found = frozenset[str]().union(*(text.names for text in self._texts))
+        return found - self.constants.keys()
+
+    def marked(self, value: Any) -> Any:
+        """Return JSON with a mark in place of every text with variables.
+
+        Raises:
+            VariableError: one cannot be compiled.
+        """
+        if isinstance(value, str):
+            return self._mark(value) if has_variables(value) else value
+        if isinstance(value, Mapping):
+            return {key: self.marked(part) for key, part in value.items()}
+        return [self.marked(part) for part in value] if isinstance(value, list) else value
+
+    def _mark(self, source: str) -> str:
+        number = self._numbers.get(source)
+        if number is None:
+            self._texts.append(compiled(source))
+            number = self._numbers[source] = len(self._texts) - 1
+        return mark(number)
+
+    def render(self, fields: Json | None, needs: Sequence[int]) -> list[str] | Refused:
+        """Return the texts of one device, in their places; those that it does not need are empty.
+
+        Refused where a variable is missing, and has no default: with its name.
+        """
+        values = {**(fields or {}), **self.constants}
+        context = Context(_ENVIRONMENT, values, None, {})
+        texts, room = [""] * len(self._texts), TEXTS_CHARACTERS
+        for number in needs:
+            text = self._texts[number]
+            try:
+                filled = texts[number] = "".join(text.render(context))
+            except UndefinedError as error:
+                return Refused(reason=f"{MISSING_VARIABLE}:{error}")
+            except Exception:  # noqa: BLE001 - whatever a filter raises at a value is the value's fault
+                return _failed(text, values)
+            room -= len(filled)
+            if room < 0:
+                return TOO_LARGE
+        return texts
+
+
+def _failed(text: Text, values: Json) -> Refused:
+    """Return why a text could not be filled: a filter may not say that its value is missing."""
+    missing = sorted(name for name in text.names if name not in values)
+    return Refused(reason=f"{MISSING_VARIABLE}:{missing[0]}") if missing else TEMPLATE_FAILED

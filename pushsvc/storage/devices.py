@@ -1,0 +1,120 @@
+"""Devices: what each message of a batch needs to know of where it goes."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pushsvc.model import Batch, Device, Json, Recipient
+from pushsvc.storage.engine import driver
+from pushsvc.storage.fields import BADGE, COLUMNS
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Driver = asyncpg.Connection[asyncpg.Record]
+
+_LOAD: Final = """
+    SELECT id, device_type, device_token, channel_uris, app_identifier, locale_identifier,
+        push_type, token_retired_at IS NOT NULL
+    FROM installations WHERE id = ANY($1)
+"""
+
+#: Of the channels of a Windows device, Parse's .NET SDK calls the one for WNS so.
+DEFAULT_CHANNEL = "_Default"
+
+_MOMENT: Final = "to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+#: Parse's name of a field that is no custom one -> how it is read.
+_READ: Final[Mapping[str, str]] = {
+    **COLUMNS,
+    "objectId": "object_id",
+    "createdAt": _MOMENT.format(column="created_at"),
+    "updatedAt": _MOMENT.format(column="updated_at"),
+    BADGE: "(SELECT badge FROM badges WHERE installation_id = id)",
+}
+#: Values of custom fields that are longer count as missing: no payload has room for one, and a
+#: batch has a thousand of each.
+VALUE_CHARACTERS: Final = 16_384
+_FIELDS: Final = """
+    SELECT id, ARRAY[{special}], (
+        SELECT jsonb_object_agg(name, custom -> name) FROM unnest($2::text[]) AS name
+        WHERE length((custom -> name)::text) <= $3
+    ) FROM installations WHERE id = ANY($1)
+"""
+
+
+async def load_devices(
+    engine: AsyncEngine, batch: Batch, *, fields: Collection[str] = ()
+) -> list[Device]:
+    """Return the batch's devices that are still there, in any order, with these fields of each.
+
+    A device whose token was retired has none.
+    """
+    if batch.recipients:
+        return [_named(place, recipient) for place, recipient in enumerate(batch.recipients)]
+    ids = batch.installation_ids
+    async with driver(engine) as connection:
+        rows = await connection.fetch(_LOAD, ids)
+        values = await _values(connection, ids, sorted(fields)) if fields else {}
+    place_of = {number: place for place, number in enumerate(ids)}
+    badge_of, values_of = batch.badges.get, values.get
+    return [
+        Device(
+            place_of[number],
+            device_type,
+            "" if retired else _address(token, channels),
+            app_identifier,
+            locale,
+            badge_of(number),
+            push_type,
+            values_of(number),
+        )
+        for (
+            number,
+            device_type,
+            token,
+            channels,
+            app_identifier,
+            locale,
+            push_type,
+            retired,
+        ) in rows
+    ]
+
+
+def _named(place: int, recipient: Recipient) -> Device:
+    """Return the device of an explicit recipient; its fields are those it was named with."""
+    r = recipient
+    fields = {
+        "deviceType": r.device_type,
+        "deviceToken": r.token,
+        "appIdentifier": r.app_identifier,
+        "localeIdentifier": r.locale,
+        BADGE: r.badge,
+    }
+    fields = {name: value for name, value in fields.items() if value is not None}
+    return Device(place, r.device_type, r.token, r.app_identifier, r.locale, r.badge, fields=fields)
+
+
+async def _values(
+    connection: "Driver", ids: Sequence[int], names: Sequence[str]
+) -> dict[int, Json]:
+    special = [name for name in names if name in _READ]
+    custom = [name for name in names if name not in _READ]
+    columns = ", ".join(f"to_jsonb({_READ[name]})" for name in special) or "NULL::jsonb"
+    rows = await connection.fetch(_FIELDS.format(special=columns), ids, custom, VALUE_CHARACTERS)
+    return {
+        number: {
+            name: value
+            for name, value in ((own or {}) | dict(zip(special, read, strict=False))).items()
+            if value is not None
+        }
+        for number, read, own in rows
+    }
+
+
+def _address(token: str | None, channels: Mapping[str, str] | None) -> str:
+    """Return where to send; a Windows device is reached by its channel, whatever its token."""
+    if not channels or (token or "").startswith("https:"):
+        return token or ""
+    return channels.get(DEFAULT_CHANNEL) or next(iter(sorted(channels.values())), "")

@@ -1,0 +1,39 @@
+"""Content, and the message that one device gets of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pushsvc.model import Device, Refused, Shape
+from pushsvc.shaping.body import Envelope, Shaper, check_content
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+#: A device of each form, by its type and what else tells it.
+IOS = Device(0, "ios", "00" * 32, "com.example.app", None, None)
+ANDROID = Device(0, "android", "a:b", None, None, None)
+WINDOWS = Device(0, "winrt", "https://db3.notify.windows.com/?token=a", None, None, None)
+
+
+def shaper_of(
+    content: dict[str, Any], expires_at: datetime | None = None, *, created_at: datetime = NOW
+) -> Shaper:
+    """The shaper of a push that was submitted at NOW."""
+    return Shaper(
+        content,
+        Envelope(
+            push_id=7,
+            push_object_id="abcdefghij",
+            created_at=created_at,
+            expires_at=expires_at,
+            now=NOW,
+        ),
+    )
+
+
+def shaped(
+    device: Device, data: dict[str, Any], *, expires_at: datetime | None = None, **beside: Any
+) -> Shape | Refused:
+    """What this device gets of content that was let in."""
+    content = {"data": data, **beside}
+    check_content(content)
+    return shaper_of(content, expires_at).shape(device)
