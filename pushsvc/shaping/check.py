@@ -4,15 +4,17 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final
 
 import orjson
 
-from pushsvc.model import Json, Refused
-from pushsvc.shaping import android_notification, apns, aps, limits
+from pushsvc.model import GatewayName, Json, Refused
+from pushsvc.shaping import apns, aps, fcm_message, limits
 from pushsvc.shaping.content import LOCALISED, STEERING_ALIASES, Content, Envelope
 from pushsvc.shaping.drafts import DRAFTERS
 from pushsvc.shaping.fault import ContentError
+from pushsvc.shaping.forms import GATEWAYS
 from pushsvc.shaping.splice import RESERVED
 
 #: Name of a key -> what its value must be, null apart, and the sentence that says so.
@@ -21,7 +23,10 @@ _Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
 #: The bounds of the JSON encoder's integers.
 _INT64: Final = -(2**63)
 _UINT64: Final = 2**64 - 1
+#: Beside these `data` may be empty: they say something themselves, to devices that FCM reaches.
+_INSTEAD_OF_DATA: Final = ("notification", "rawPayload")
 _MISSING: Final = 'A push needs "data", an object with at least one key.'
+_BY_FCM: Final = [form for form, name in GATEWAYS.items() if name is GatewayName.FCM]
 _NO_OBJECT: Final = '"data" must be an object.'
 
 
@@ -57,8 +62,6 @@ _ALIAS_RULES: Final[_Rules] = {
     alias: _STEERING_RULES[name] for name, alias in STEERING_ALIASES.items()
 }
 _BESIDE_RULES: Final[_Rules] = {
-    "notification": (lambda value: isinstance(value, dict), "notification is an object."),
-    "rawPayload": (lambda _: False, "rawPayload is not supported."),
     "variables": (lambda value: isinstance(value, dict), "variables is an object: name to value."),
     "truncate": (lambda value: isinstance(value, bool), "truncate is true or false."),
     "validate_only": (lambda value: isinstance(value, bool), "validate_only is true or false."),
@@ -68,12 +71,12 @@ _BESIDE_RULES: Final[_Rules] = {
 def check_content(content: Json, *, data_required: bool = True) -> None:
     """Raise ContentError unless every device can be sent something that this content says.
 
-    A `notification` says something, too; `data_required=False` lets content pass that says
-    nothing. A payload that is too large for one gateway passes, and is refused there; one that is
-    too large for all of them does not.
+    A `notification` or a `rawPayload` says something, too; `data_required=False` lets content
+    pass that says nothing. A payload that is too large for one gateway passes, and is refused
+    there; one that is too large for all of them does not.
     """
     data = content.get("data")
-    if not data and data_required and not content.get("notification"):
+    if not data and data_required and not any(map(content.get, _INSTEAD_OF_DATA)):
         raise ContentError(field="/data", message=_MISSING)
     if not isinstance(data, dict):
         raise ContentError(field="/data", message=_NO_OBJECT)
@@ -84,10 +87,9 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
     _check_rules("/", content, {**_STEERING_RULES, **_BESIDE_RULES})
     _check_rules("/data/", data, {**_STEERING_RULES, **_ALIAS_RULES, **_DATA_RULES})
     whole = Content.of(content)
-    for place, sentence in aps.flaws(data, str(whole.option("push_type"))):
+    flaws = chain(aps.flaws(data, str(whole.option("push_type"))), fcm_message.flaws(content))
+    for place, sentence in flaws:
         raise ContentError(field=place, message=sentence)
-    if told := android_notification.flaw(content.get("notification") or {}):
-        raise ContentError(field="/notification", message=told)
     _check_fits(whole)
 
 
@@ -157,7 +159,8 @@ def _check_fits(whole: Content) -> None:
     smallest = replace(whole, data=data, variants={name: {} for name in LOCALISED})
     epoch = datetime.fromtimestamp(0, UTC)
     envelope = Envelope(push_id=0, push_object_id="", created_at=epoch, expires_at=None, now=epoch)
-    if all(isinstance(draft(smallest, envelope), Refused) for draft in DRAFTERS.values()):
+    forms = DRAFTERS if data or not any(map(whole.beside.get, _INSTEAD_OF_DATA)) else _BY_FCM
+    if all(isinstance(DRAFTERS[form](smallest, envelope), Refused) for form in forms):
         raise ContentError(field="/data", message="The payload is too large for every gateway.")
 
 

@@ -28,6 +28,10 @@ Text = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
 #: Checked by the pipeline, whose texts name the unit.
 Time = Annotated[Any, Field(json_schema_extra={"type": ["string", "number", "null"]})]
 Shaping = Annotated[Any, Field(json_schema_extra={"description": "Shapes the message."})]
+#: Checked by the pipeline, too, whose texts name the field of FCM's that is wrong.
+FcmBlock = Annotated[Any, Field(json_schema_extra={"type": ["object", "null"]})]
+#: Beside one of these a push may leave out `data`.
+INSTEAD_OF_DATA: Final = ("notification", "rawPayload")
 
 
 def _known_type(value: str) -> str:
@@ -108,7 +112,11 @@ class NewPush(Strict):
         None, description="A Parse query over installations; {} is everyone."
     )
     devices: list[Device] | None = Field(None, description="These devices and no others.")
-    data: dict[str, Any] = Field(description="What to send: `alert`, `badge`, `sound`, ...")
+    data: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What to send: `alert`, `badge`, `sound`, ... Required, "
+        "unless there is a `notification` or a `rawPayload`.",
+    )
     push_time: Time = Field(
         None, description="When: ISO 8601 with a zone, or epoch seconds; now if left out."
     )
@@ -120,8 +128,14 @@ class NewPush(Strict):
     on_unknown: Literal["resend", "drop"] = Field(
         "resend", description="What to do with a message that was written and never answered."
     )
-    notification: Shaping = None
-    rawPayload: Shaping = None  # noqa: N815 - Parse's name
+    notification: FcmBlock = Field(
+        None, description="FCM's AndroidNotification, for Android devices."
+    )
+    android: FcmBlock = Field(None, description="FCM's AndroidConfig: it wins over the rest.")
+    webpush: FcmBlock = Field(None, description="FCM's WebpushConfig, for browsers, likewise.")
+    rawPayload: FcmBlock = Field(  # noqa: N815 - Parse's name
+        None, description="FCM's Message, for all that FCM reaches, in place of everything."
+    )
     collapse_id: Shaping = None
     push_type: Shaping = None
 
@@ -154,6 +168,8 @@ def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
         )
     if push.channels is not None:
         check_channels(push.channels)
+    if "data" not in body and not any(map(body.get, INSTEAD_OF_DATA)):
+        raise InvalidRequestError([_fault(("data",), "missing", "")])
     return push
 
 
