@@ -113,9 +113,11 @@ class Record:
             where = within(place, key)
             if kind is None:
                 yield where, self._unknown(place, key)
+            elif part is None:
+                continue
             elif name in given:
                 yield where, f"{dotted(where)} and {given[name]} are the same field of FCM's."
-            elif part is not None:
+            else:
                 given[name] = key
                 yield from kind.flaws(where, part)
         for name in self.required:
