@@ -17,6 +17,13 @@ SHAPING_KEYS: Final = (
     *("notification", "rawPayload", "android", "webpush"),
     *("collapse_id", "push_type", "priority"),
 )
+#: Where a push says what a tap opens; a rawPayload may say it in places of its own.
+_URI_PLACES: Final = (
+    ("data", "uri"),
+    ("webpush", "fcmOptions", "link"),
+    ("webpush", "fcm_options", "link"),
+    ("rawPayload",),
+)
 TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.
 LEGACY_TYPE_KEYS: Final = ("type", "deviceType")
@@ -108,11 +115,20 @@ def _check_as_in_the_guide(caller: Caller, body: Json) -> None:
             raise InvalidPushError(message, field=f"/{key}")
     if "channels" in body and not isinstance(body["channels"], dict):
         check_channels(body["channels"])
-    data = _data(body)
-    has_uri = isinstance(data, dict) and data.get("uri") is not None
-    if has_uri and _is_let_in_as_client(caller):
-        message = "A push from a client cannot have a uri. Send it with the master key."
-        raise InvalidPushError(message, field="/data/uri")
+    if _is_let_in_as_client(caller):
+        _check_as_of_a_client(body)
+
+
+def _check_as_of_a_client(body: Json) -> None:
+    """Raise InvalidPushError for what decides where a tap leads, by any of its names."""
+    for place in _URI_PLACES:
+        found: Any = body
+        for key in place:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is not None:
+            name = "a rawPayload" if place == ("rawPayload",) else f"a {place[-1]}"
+            message = f"A push from a client cannot have {name}. Send it with the master key."
+            raise InvalidPushError(message, field=f"/{'/'.join(place)}")
 
 
 # ---------------------------------------------------------------- to whom, and when
