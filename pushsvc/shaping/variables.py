@@ -27,6 +27,9 @@ _SIGNS: Final = ("{{", "{%")
 PARTS_LIMIT: Final = 50
 #: Texts kept compiled; 128 KB each at the most, and nearly always less than one.
 KEPT_TEXTS: Final = 1024
+#: Texts with variables in one content: five in each of sixty locales. Each takes most of a
+#: millisecond to compile, while the API's other callers wait.
+TEXTS_LIMIT: Final = 300
 #: All texts of one device together; no gateway takes as much.
 TEXTS_CHARACTERS: Final = 131_072
 
@@ -176,7 +179,7 @@ class Variables:
         """Return JSON with a mark in place of every text with variables.
 
         Raises:
-            VariableError: one cannot be compiled.
+            VariableError: one cannot be compiled, or there are too many.
         """
         if isinstance(value, str):
             return self._mark(value) if has_variables(value) else value
@@ -187,6 +190,8 @@ class Variables:
     def _mark(self, source: str) -> str:
         number = self._numbers.get(source)
         if number is None:
+            if len(self._texts) == TEXTS_LIMIT:
+                raise VariableError(f"More than {TEXTS_LIMIT} different texts have variables.")
             self._texts.append(compiled(source))
             number = self._numbers[source] = len(self._texts) - 1
         return mark(number)

@@ -1,11 +1,17 @@
 """A push's content laid over its template's, and what a template's texts look at."""
 
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, strategies as st
 
+from pushsvc.model import ApnsShape
+from pushsvc.shaping.body import ContentError, check_content
 from pushsvc.shaping.template import merged, variables_used
+from pushsvc.shaping.variables import TEXTS_LIMIT
+from tests.unit.shaping.one_device import IOS, shaped
 
 SAVED: dict[str, Any] = {
     "data": {"alert": "Hello {{ name }}", "sound": "chime", "aps": {"a": 1, "b": 2}},
@@ -60,3 +66,26 @@ def test_a_template_s_variables_are_all_that_its_texts_look_at() -> None:
     }
 
     assert variables_used(content) == {"a", "b", "d", "e"}
+
+
+@pytest.mark.parametrize(("fields", "shown"), [({"a": "own"}, "own"), ({}, "b")])
+def test_a_variable_that_is_null_is_not_given(fields: dict[str, Any], shown: str) -> None:
+    """The installation's field counts, and without one the default of the text."""
+    device = replace(IOS, fields=fields)
+
+    shape = shaped(device, {"alert": "{{ a | default('b') }}"}, variables={"a": None})
+
+    assert isinstance(shape, ApnsShape)
+    assert orjson.loads(shape.body)["aps"]["alert"] == shown
+
+
+@pytest.mark.parametrize(("texts", "is_taken"), [(TEXTS_LIMIT, True), (TEXTS_LIMIT + 1, False)])
+def test_texts_with_variables_are_bounded(*, texts: int, is_taken: bool) -> None:
+    """Each takes its time; one that comes twice counts once."""
+    content = {"data": {"alert": "x", "own": [f"{{{{a}}}}{n}" for n in range(texts)] + ["{{a}}0"]}}
+
+    if is_taken:
+        check_content(content)
+    else:
+        with pytest.raises(ContentError, match="More than 300 different texts"):
+            check_content(content)
