@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.model import ApnsShape
-from pushsvc.shaping.body import ContentError, check_content
 from pushsvc.shaping.template import merged, variables_used
-from pushsvc.shaping.variables import TEXTS_LIMIT
 from tests.unit.shaping.one_device import IOS, shaped
 
 SAVED: dict[str, Any] = {
@@ -77,15 +75,3 @@ def test_a_variable_that_is_null_is_not_given(fields: dict[str, Any], shown: str
 
     assert isinstance(shape, ApnsShape)
     assert orjson.loads(shape.body)["aps"]["alert"] == shown
-
-
-@pytest.mark.parametrize(("texts", "is_taken"), [(TEXTS_LIMIT, True), (TEXTS_LIMIT + 1, False)])
-def test_texts_with_variables_are_bounded(*, texts: int, is_taken: bool) -> None:
-    """Each takes its time; one that comes twice counts once."""
-    content = {"data": {"alert": "x", "own": [f"{{{{a}}}}{n}" for n in range(texts)] + ["{{a}}0"]}}
-
-    if is_taken:
-        check_content(content)
-    else:
-        with pytest.raises(ContentError, match="More than 300 different texts"):
-            check_content(content)
