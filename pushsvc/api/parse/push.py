@@ -15,14 +15,7 @@ STATUS_ID: Final = "X-Parse-Push-Status-Id"
 #: Keys that shape the message, beside `data`.
 SHAPING_KEYS: Final = (
     *("notification", "rawPayload", "android", "webpush"),
-    *("collapse_id", "push_type", "priority"),
-)
-#: Where a push says what a tap opens; a rawPayload may say it in places of its own.
-_URI_PLACES: Final = (
-    ("data", "uri"),
-    ("webpush", "fcmOptions", "link"),
-    ("webpush", "fcm_options", "link"),
-    ("rawPayload",),
+    *("collapse_id", "push_type", "priority", "template", "variables"),
 )
 TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.
@@ -45,6 +38,7 @@ async def create(call: Call) -> Reply:
         source=Source.PARSE,
         audience=_audience(body),
         audience_id=_audience_id(body),
+        from_client=_is_let_in_as_client(caller),
         # Null is missing, and what is missing is refused by the content's own rule.
         content={"data": _data(body), **{k: body[k] for k in SHAPING_KEYS if k in body}},
         idempotency_key=call.request_id and f"parse:{call.request_id}",
@@ -52,7 +46,7 @@ async def create(call: Call) -> Reply:
         **{key: _given(body, key) for key in TIME_KEYS},
     )
     check_form(submission)
-    _check_as_in_the_guide(caller, body)
+    _check_as_in_the_guide(body)
     stored = await pipeline.submit_push(call.resources, caller.app, submission)
     return Reply(body={"result": True}, headers={STATUS_ID: stored.push.object_id})
 
@@ -104,7 +98,7 @@ def _data(body: Json) -> Any:
     return {} if data is None else data
 
 
-def _check_as_in_the_guide(caller: Caller, body: Json) -> None:
+def _check_as_in_the_guide(body: Json) -> None:
     for key in LEGACY_TYPE_KEYS:
         if key in body and "where" in body:
             message = f'"{key}" and a "where" query can not be set at the same time.'
@@ -115,20 +109,6 @@ def _check_as_in_the_guide(caller: Caller, body: Json) -> None:
             raise InvalidPushError(message, field=f"/{key}")
     if "channels" in body and not isinstance(body["channels"], dict):
         check_channels(body["channels"])
-    if _is_let_in_as_client(caller):
-        _check_as_of_a_client(body)
-
-
-def _check_as_of_a_client(body: Json) -> None:
-    """Raise InvalidPushError for what decides where a tap leads, by any of its names."""
-    for place in _URI_PLACES:
-        found: Any = body
-        for key in place:
-            found = found.get(key) if isinstance(found, dict) else None
-        if found is not None:
-            name = "a rawPayload" if place == ("rawPayload",) else f"a {place[-1]}"
-            message = f"A push from a client cannot have {name}. Send it with the master key."
-            raise InvalidPushError(message, field=f"/{'/'.join(place)}")
 
 
 # ---------------------------------------------------------------- to whom, and when
