@@ -56,7 +56,7 @@ def unmarked(value: Any, texts: Texts) -> Any:
 
 
 def nested(text: str) -> str:
-    """Return JSON text with marks so that it can be a string in other JSON."""
+    """Return JSON text with marks so that it can be a string in other JSON, or in XML."""
     return text.replace(_CLOSE, _NESTED)
 
 
@@ -95,7 +95,7 @@ class Body:
                 written, counted = write(badge, texts)
                 room -= counted
                 filled += written, part
-        except orjson.JSONEncodeError:
+        except (orjson.JSONEncodeError, UnicodeEncodeError):
             return BAD_TEXT
         return TOO_LARGE if room < 0 else b"".join(filled)
 
@@ -145,8 +145,9 @@ def _text(index: int, escape: Escape, *, is_nested: bool) -> _Write:
         return written, len(written)
 
     def write_nested(_badge: int | None, texts: Texts) -> tuple[bytes, int]:
-        # A string in JSON in a string of JSON; the gateway counts what the inner one has.
-        inner = escape(texts[index])
-        return orjson.dumps(inner.decode())[1:-1], len(inner)
+        # FCM counts what the string with JSON in it has, WNS what is written.
+        inner = in_json(texts[index])
+        written = escape(inner.decode())
+        return written, len(inner if escape is in_json else written)
 
     return write_nested if is_nested else write

@@ -124,6 +124,7 @@ class NewPush(Strict):
     rawPayload: Shaping = None  # noqa: N815 - Parse's name
     collapse_id: Shaping = None
     push_type: Shaping = None
+    wns: Shaping = None
 
 
 def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:

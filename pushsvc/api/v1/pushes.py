@@ -29,7 +29,10 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 REPLAYED: Final = "Idempotent-Replayed"
 LANES: Final = {"urgent": Lane.URGENT, "normal": Lane.BULK, None: None}
-CONTENT_KEYS: Final = ("data", "notification", "rawPayload", "collapse_id", "push_type")
+CONTENT_KEYS: Final = (
+    *("data", "notification", "rawPayload", "collapse_id", "push_type"),
+    "wns",
+)
 DEFAULT_PAGE: Final = 20
 MAX_PAGE: Final = 100
 
