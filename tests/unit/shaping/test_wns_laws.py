@@ -67,7 +67,7 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
     max_leaves=6,
 )
-_SHOWN = st.fixed_dictionaries({}) | st.fixed_dictionaries(
+_SHOWN: st.SearchStrategy[dict[str, str]] = st.fixed_dictionaries({}) | st.fixed_dictionaries(
     {"title": st.sampled_from(["T", "{{ name }}"])}
 )
 _MORE = st.fixed_dictionaries(
