@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from pushsvc.model import Device, Refused, WnsShape
+from pushsvc.preview.request import request_of
 from pushsvc.shaping.body import check_content
 from tests.unit.shaping.one_device import NOW, WINDOWS, shaped, shaper_of
 
@@ -120,6 +121,12 @@ def test_raw(block: dict[str, Any], body: str, policy: str) -> None:
         ("X-WNS-Type", "wns/raw"),
         ("X-WNS-Cache-Policy", policy),
     )
+
+
+@pytest.mark.parametrize(("raw", "seen"), [({"x": 1}, {"x": 1}), ("a=<b>", "a=<b>"), ("{", "{")])
+def test_raw_data_is_seen_before_it_is_sent(raw: Any, seen: Any) -> None:
+    """As JSON where it is JSON, and else as it stands."""
+    assert request_of(WINDOWS, shape({"k": 1}, {"raw": raw})).body == seen
 
 
 @pytest.mark.parametrize(
