@@ -49,6 +49,8 @@ _ALLOWED: Final = (
 _COUNTED: Final = (nodes.Name, nodes.Const, nodes.Filter, nodes.Test)
 
 #: Rendered, and failed for another reason than a missing variable: text where a number should be.
+#: Of a variable that a device lacks, so many characters are kept in the ledger.
+NAME_CHARACTERS: Final = 100
 MISSING_VARIABLE: Final = "MissingVariable"
 TEMPLATE_FAILED: Final = Refused(reason="TemplateFailed")
 #: What Jinja keeps for itself.
@@ -174,8 +176,8 @@ class Variables:
 
     @classmethod
     def of(cls, constants: Json) -> "Variables":
-        """Return none so far."""
-        return cls(constants, {}, [])
+        """Return none so far. A constant that is null is as one that is not there."""
+        return cls({name: value for name, value in constants.items() if value is not None}, {}, [])
 
     def __bool__(self) -> bool:
         return bool(self._texts)
@@ -190,7 +192,7 @@ class Variables:
         """Return JSON with a mark in place of every text with variables.
 
         Raises:
-            VariableError: one cannot be compiled.
+            VariableError: one cannot be compiled, or there are too many.
         """
         if isinstance(value, str):
             return self._mark(value) if has_variables(value) else value
@@ -228,7 +230,7 @@ class Variables:
             try:
                 filled = texts[number] = "".join(text.render(context))
             except UndefinedError as error:
-                return Refused(reason=f"{MISSING_VARIABLE}:{error}")
+                return _missing(str(error))
             except Exception:  # noqa: BLE001 - whatever a filter raises at a value is the value's fault
                 return _failed(text, values)
             room -= len(filled)
@@ -240,4 +242,8 @@ class Variables:
 def _failed(text: Text, values: Json) -> Refused:
     """Return why a text could not be filled: a filter may not say that its value is missing."""
     missing = sorted(name for name in text.names if name not in values)
-    return Refused(reason=f"{MISSING_VARIABLE}:{missing[0]}") if missing else TEMPLATE_FAILED
+    return _missing(missing[0]) if missing else TEMPLATE_FAILED
+
+
+def _missing(name: str) -> Refused:
+    return Refused(reason=f"{MISSING_VARIABLE}:{name[:NAME_CHARACTERS]}")
