@@ -9,12 +9,11 @@ from typing import Any, Final
 
 import orjson
 
-from pushsvc.model import GatewayName, Json, Refused
-from pushsvc.shaping import apns, aps, fcm_message, limits
+from pushsvc.model import Json, Refused
+from pushsvc.shaping import apns, aps, fcm_message, limits, wns_block
 from pushsvc.shaping.content import LOCALISED, STEERING_ALIASES, Content, Envelope
-from pushsvc.shaping.drafts import DRAFTERS
+from pushsvc.shaping.drafts import BLOCKS, DRAFTERS
 from pushsvc.shaping.fault import ContentError
-from pushsvc.shaping.forms import GATEWAYS
 from pushsvc.shaping.splice import RESERVED
 from pushsvc.shaping.truncate import without_text
 
@@ -27,7 +26,6 @@ _UINT64: Final = 2**64 - 1
 #: Beside these `data` may be empty: they say something themselves, to devices that FCM reaches.
 _INSTEAD_OF_DATA: Final = ("notification", "rawPayload")
 _MISSING: Final = 'A push needs "data", an object with at least one key.'
-_BY_FCM: Final = [form for form, name in GATEWAYS.items() if name is GatewayName.FCM]
 _NO_OBJECT: Final = '"data" must be an object.'
 
 
@@ -63,6 +61,7 @@ _ALIAS_RULES: Final[_Rules] = {
     alias: _STEERING_RULES[name] for name, alias in STEERING_ALIASES.items()
 }
 _BESIDE_RULES: Final[_Rules] = {
+    "wns": (lambda value: isinstance(value, dict), "wns is an object."),
     "variables": (lambda value: isinstance(value, dict), "variables is an object: name to value."),
     "truncate": (lambda value: isinstance(value, bool), "truncate is true or false."),
     "validate_only": (lambda value: isinstance(value, bool), "validate_only is true or false."),
@@ -88,7 +87,11 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
     _check_rules("/", content, {**_STEERING_RULES, **_BESIDE_RULES})
     _check_rules("/data/", data, {**_STEERING_RULES, **_ALIAS_RULES, **_DATA_RULES})
     whole = Content.of(content)
-    flaws = chain(aps.flaws(data, str(whole.option("push_type"))), fcm_message.flaws(content))
+    flaws = chain(
+        aps.flaws(data, str(whole.option("push_type"))),
+        fcm_message.flaws(content),
+        wns_block.flaws(whole),
+    )
     for place, sentence in flaws:
         raise ContentError(field=place, message=sentence)
     _check_fits(whole)
@@ -160,8 +163,8 @@ def _check_fits(whole: Content) -> None:
         smallest = without_text(smallest)
     epoch = datetime.fromtimestamp(0, UTC)
     envelope = Envelope(push_id=0, push_object_id="", created_at=epoch, expires_at=None, now=epoch)
-    forms = DRAFTERS if data or not any(map(whole.beside.get, _INSTEAD_OF_DATA)) else _BY_FCM
-    if all(isinstance(DRAFTERS[form](smallest, envelope), Refused) for form in forms):
+    told = [form for form in DRAFTERS if whole.says(BLOCKS[form])]
+    if all(isinstance(DRAFTERS[form](smallest, envelope), Refused) for form in told):
         raise ContentError(field="/data", message="The payload is too large for every gateway.")
 
 

@@ -14,7 +14,7 @@ from pushsvc.storage.apps import KeyKind
 STATUS_ID: Final = "X-Parse-Push-Status-Id"
 #: Keys that shape the message, beside `data`.
 SHAPING_KEYS: Final = (
-    *("notification", "rawPayload", "android", "webpush"),
+    *("notification", "rawPayload", "android", "webpush", "wns"),
     *("collapse_id", "push_type", "priority", "template", "variables"),
 )
 TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")

@@ -79,6 +79,7 @@ PUSH = {
     "rawPayload": {"data": {"k": "v"}},
     "android": {"ttl": 60},
     "webpush": {"data": {"k": "v"}},
+    "wns": {"type": "toast"},
     "collapse_id": "one",
     "push_type": "alert",
     "priority": 10,
@@ -120,6 +121,10 @@ FCM_BLOCKS = {
     "webpush": ("headers", "data", "notification", "fcmOptions", "unknown"),
     "rawPayload": ("android", "apns", "data", "notification", "webpush", "fcmOptions", "token"),
 }
+WNS = (
+    *("type", "image", "audio", "launch", "badge", "raw", "tag", "group", "ttl", "cache"),
+    *("priority", "suppress_popup", "unknown"),
+)
 FIND = {
     "where": {},
     "limit": 10,
