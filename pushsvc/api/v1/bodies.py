@@ -199,7 +199,8 @@ def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
     if isinstance(devices, list) and len(devices) > devices_limit:
         text = f"{len(devices)} devices are too many: a push may name {devices_limit}."
         raise InvalidRequestError([Fault("/devices", "too_many", text)])
-    push = _read(NewPush if any(map(body.get, INSTEAD_OF_DATA)) else NewPlainPush, body)
+    may_lack_data = any(body.get(name) is not None for name in INSTEAD_OF_DATA)
+    push = _read(NewPush if may_lack_data else NewPlainPush, body)
     given = [name for name in AUDIENCES if getattr(push, name) is not None]
     if len(given) != 1:
         names = f"{' and '.join(given)} exclude each other" if given else "there is none"

@@ -117,7 +117,7 @@ async def test_the_priority_names_the_lane(api: Api, priority: str | None, lane:
         ({"where": {}}, ["/data"], ["missing_key"]),
         ({"where": {}, "data": 1}, ["/data"], ["invalid_value"]),
         ({"where": {}, "data": {}}, ["/data"], ["invalid_push"]),
-        ({"where": {}, "rawPayload": {}}, ["/data"], ["missing_key"]),
+        ({"where": {}, "rawPayload": {}}, ["/data"], ["invalid_push"]),
         ({"where": {}, "rawPayload": {"to": "x"}}, ["/rawPayload/to"], ["invalid_push"]),
         ({"where": {}, "android": {"ttl": "1"}, **DATA}, ["/android/ttl"], ["invalid_push"]),
         ({"chanels": [], **DATA}, ["/chanels"], ["unknown_key"]),
