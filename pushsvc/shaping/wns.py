@@ -34,7 +34,7 @@ _SOUNDS: Final = ("ms-winsoundevent:", "ms-appx:")
 _NO_ARGUMENT: Final = APPLE_ONLY | STEERING | {"alert", "title", "sound", "uri", "aps"}
 
 #: The caller's own raw text with variables has come out empty.
-EMPTY: Final = Refused(reason="EmptyPayload")
+EMPTY: Final = Refused(reason="PayloadEmpty")
 #: A badge was asked for that counts, and the device has no badge.
 MISSING_BADGE: Final = Refused(reason="MissingBadge")
 

@@ -16,7 +16,7 @@ from pushsvc.simulators.wns.checks import AFTER_CREDENTIAL, BEFORE_CREDENTIAL, f
 from tests.unit.shaping.one_device import NOW, WINDOWS, shaper_of
 
 #: What a device of Windows may be refused for once the push is let in.
-TYPED = {"PayloadTooLarge", "MissingBadge", "EmptyPayload"}
+TYPED = {"PayloadTooLarge", "MissingBadge", "PayloadEmpty"}
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,7 @@ def test_variables_in_raw_data() -> None:
 def test_raw_data_is_never_empty() -> None:
     """WNS refuses an empty payload; a text that comes out so is refused before."""
     content = {"data": {"k": 1}, "wns": {"raw": "{{ name }}"}}
-    assert filled(content, name="") == Refused(reason="EmptyPayload")
+    assert filled(content, name="") == Refused(reason="PayloadEmpty")
 
 
 def test_a_tile_repeats_its_texts_and_counts_them_all() -> None:
