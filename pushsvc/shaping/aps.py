@@ -130,6 +130,17 @@ def read(data: Json, push_type: str) -> dict[str, Any]:
     return aps
 
 
+def with_numbers(aps: Json) -> dict[str, Any]:
+    """Return `aps` with Apple's 1 and 0 where callers write true and false."""
+    written = dict(aps)
+    for key in _FLAGS & aps.keys():
+        written[key] = int(aps[key])
+    sound = aps.get("sound")
+    if isinstance(sound, dict) and isinstance(sound.get("critical"), bool):
+        written["sound"] = {**sound, "critical": int(sound["critical"])}
+    return written
+
+
 def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
     """Yield what Apple would refuse or read over: the place in `data`, and a sentence."""
     for name, key in spellings(push_type).items():
