@@ -1,4 +1,4 @@
-"""Pushes at random, in every spelling that Parse's push adapter knows, and some that it does not."""
+"""Pushes at random, in every spelling that Parse's push adapter knows, and in some others."""
 
 import random
 from collections.abc import Iterator
@@ -185,8 +185,10 @@ _BESIDE: Final[dict[str, tuple[float, list[Any]]]] = {
     "collapse_id": (0.2, ["beside"]),
     "push_type": (
         0.3,
-        ["alert", "background", "voip", "location", "complication", "fileprovider", "pushtotalk"]
-        + ["liveactivity", "widgets", "controls"],
+        [
+            *("alert", "background", "voip", "location", "complication", "fileprovider"),
+            *("pushtotalk", "liveactivity", "widgets", "controls"),
+        ],
     ),
     "notification": (0.25, _NOTIFICATIONS + (_MORE_NOTIFICATIONS if _WHOLE_FCM else [])),
     **({"rawPayload": (0.05, _RAW)} if _WHOLE_FCM else {}),

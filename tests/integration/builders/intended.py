@@ -47,6 +47,12 @@ def _is_wrong(place: str) -> Callable[[Case], bool]:
     return lambda case: case.wrong == place
 
 
+def _says_nothing(case: Case) -> bool:
+    texts = (do.best_variant(case, name) for name in ("alert", "title"))
+    is_variant = (key.startswith(("alert-", "title-")) for key in case.data)
+    return all(is_variant) and not any(texts) and bool(case.body.get("notification"))
+
+
 def _has_no_topic(case: Case) -> bool:
     own = case.data.get("topic")
     return case.app_identifier is None and not (isinstance(own, str) and "." in own)
@@ -86,9 +92,9 @@ MADE_OTHERWISE: Final = (
         name="null is nothing",
         forms=_ALL,
         why=(
-            "A null alert is sent as null, or breaks the builder when a title follows; so do a null "
-            "sound, `aps` and notification. Apple and Firebase know no nulls there; here it is as if "
-            "the key were not there."
+            "A null alert is sent as null, or breaks the builder when a title follows; so do a "
+            "null sound, `aps` and notification. Apple and Firebase know no nulls there; here it "
+            "is as if the key were not there."
         ),
         when=_always,
         given=do.without_nulls,
@@ -114,9 +120,9 @@ MADE_OTHERWISE: Final = (
         name="true is 1",
         forms=_APNS,
         why=(
-            "content-available, mutable-content and a sound's critical count only as numbers, and in "
-            "an own `aps` are sent as true; here true is 1, as firebase-admin has it, and Apple gets "
-            "the number that its page asks for."
+            "content-available, mutable-content and a sound's critical count only as numbers, and "
+            "in an own `aps` are sent as true; here true is 1, as firebase-admin has it, and Apple "
+            "gets the number that its page asks for."
         ),
         when=_has(*do.FLAGS, "sound", "aps"),
         given=do.flags_as_numbers,
@@ -135,9 +141,9 @@ MADE_OTHERWISE: Final = (
         name="Apple's own spelling",
         forms=_APPLE,
         why=(
-            "`thread-id`, `relevance-score` and others as Apple spells them, and spellings in camel "
-            "case that the adapter lacks, become custom keys; here they are keys of `aps`, which is "
-            "what Apple's page calls them."
+            "`thread-id`, `relevance-score` and others as Apple spells them, and spellings in "
+            "camel case that the adapter lacks, become custom keys; here they are keys of `aps`, "
+            "as Apple's page has them."
         ),
         when=_has(*do.UNKNOWN),
         made=do.own_spelling,
@@ -146,8 +152,9 @@ MADE_OTHERWISE: Final = (
         name="live activities",
         forms=_APPLE,
         why=(
-            "With the push type liveactivity its keys (event, content-state ...) become custom keys; "
-            "here they are keys of `aps`, and timestamp, which Apple requires, is the push's own."
+            "With the push type liveactivity its keys (event, content-state ...) become custom "
+            "keys; here they are keys of `aps`, and timestamp, which Apple requires, is the push's "
+            "own."
         ),
         when=lambda case: case.push_type == "liveactivity",
         made=do.live_activity,
@@ -187,8 +194,8 @@ MADE_OTHERWISE: Final = (
         name="no expiry within data",
         forms=_APPLE,
         why=(
-            "expiration_time within `data` counts for Apple devices only, and through APNs stays in "
-            "the payload; Parse's guide has it beside `data`, and here it counts only there."
+            "expiration_time within `data` counts for Apple devices only, and through APNs stays "
+            "in the payload; Parse's guide has it beside `data`, and here it counts only there."
         ),
         when=_has("expiration_time"),
         given=do.no_expiry_in_data,
@@ -197,8 +204,8 @@ MADE_OTHERWISE: Final = (
         name="what steers is not delivered",
         forms=frozenset({Form.APNS, Form.FCM_ANDROID}),
         why=(
-            "collapse_id, push_type and expiration_interval within `data` are also sent to the app, "
-            "to Android devices collapseId and pushType, too; here they only steer."
+            "collapse_id, push_type and expiration_interval within `data` are also sent to the "
+            "app, to Android devices collapseId and pushType, too; here they only steer."
         ),
         when=_has(*do.COPIES, "collapseId", "pushType"),
         given=do.steering_apart,
@@ -347,11 +354,21 @@ REFUSED: Final = (
         name="no topic",
         forms=_APNS,
         why=(
-            "A device whose installation has no appIdentifier is sent to without apns-topic, or with "
-            "`undefined.voip`; here it fails with MissingTopic, before Apple says so."
+            "A device whose installation has no appIdentifier is sent to without apns-topic, or "
+            "with `undefined.voip`; here it fails with MissingTopic, before Apple says so."
         ),
         when=_has_no_topic,
         refused="MissingTopic",
+    ),
+    Difference(
+        name="nothing to say",
+        forms=_APPLE,
+        why=(
+            "An empty payload, where `data` has no text for the device and beside it stands what "
+            "is for others; here the device fails with PayloadEmpty."
+        ),
+        when=_says_nothing,
+        refused="PayloadEmpty",
     ),
     Difference(
         name="too large",
