@@ -131,10 +131,9 @@ def read(data: Json, push_type: str) -> dict[str, Any]:
 
 
 def with_numbers(aps: Json) -> dict[str, Any]:
-    """Return `aps` with Apple's 1 and 0 where callers write true and false."""
-    written = dict(aps)
-    for key in _FLAGS & aps.keys():
-        written[key] = int(aps[key])
+    """Return `aps` with Apple's 1 where callers write true, and without flags that say no."""
+    written = {key: value for key, value in aps.items() if value or key not in _FLAGS}
+    written |= dict.fromkeys(_FLAGS & written.keys(), 1)
     sound = aps.get("sound")
     if isinstance(sound, dict) and isinstance(sound.get("critical"), bool):
         written["sound"] = {**sound, "critical": int(sound["critical"])}

@@ -177,7 +177,8 @@ _RAW: Final[list[Any]] = [
     },
     {"webpush": {"headers": {"TTL": "60"}, "notification": {"title": "web"}}},
 ]
-_WHOLE_FCM: Final = Form.FCM_APPLE in FORMS
+#: Tells whether rawPayload and all of `notification` are held against the adapter's, too.
+WHOLE_FCM: Final = Form.FCM_APPLE in FORMS
 
 #: Key beside `data` -> how often it is there, and its values.
 _BESIDE: Final[dict[str, tuple[float, list[Any]]]] = {
@@ -190,8 +191,8 @@ _BESIDE: Final[dict[str, tuple[float, list[Any]]]] = {
             *("pushtotalk", "liveactivity", "widgets", "controls"),
         ],
     ),
-    "notification": (0.25, _NOTIFICATIONS + (_MORE_NOTIFICATIONS if _WHOLE_FCM else [])),
-    **({"rawPayload": (0.05, _RAW)} if _WHOLE_FCM else {}),
+    "notification": (0.25, _NOTIFICATIONS + (_MORE_NOTIFICATIONS if WHOLE_FCM else [])),
+    **({"rawPayload": (0.05, _RAW)} if WHOLE_FCM else {}),
 }
 
 #: Place -> values that no gateway would take there, or would read over.
@@ -200,13 +201,19 @@ _WRONG: Final[dict[str, list[Any]]] = {
     "/data/alert/body": [5],
     "/data/title": [5, {"a": 1}],
     "/data/badge": ["5", "many", 1.5, True, {"__op": "Delete"}],
-    "/data/sound": [5, ["x"], {"name": 5}, {"name": "x", "volume": 2}, {"critical": "yes"}],
+    "/data/sound": [
+        5,
+        ["x"],
+        {"name": 5},
+        {"name": "x", "volume": 2},
+        {"name": "x", "critical": "yes"},
+    ],
     "/data/content-available": ["1", 2],
     "/data/mutable-content": ["1", 2],
     "/data/category": [5],
     "/data/threadId": [5],
     "/data/interruptionLevel": ["loud", 5],
-    "/data/aps": ["x", [1]],
+    "/data/aps": ["x", [1], {"badge": "5"}],
     "/data/priority": [7, "high", 0, 5.5],
     "/data/pushType": ["Alert", "mdm", 5],
     "/data/collapse_id": ["x" * 65, 5],
@@ -225,13 +232,17 @@ def generated(count: int) -> Iterator[Case]:
 
 
 def _case(chance: random.Random, number: int) -> Case:
-    body = {"data": _some(chance, _DATA), **_some(chance, _BESIDE)}
-    if not body["data"]:
+    data = _some(chance, _DATA)
+    if chance.random() < 0.05:
+        # Nothing for those whose language it is not.
+        data = {key: value for key, value in data.items() if key.startswith(("alert-", "title-"))}
+    body = {"data": data, **_some(chance, _BESIDE)}
+    if not data:
         body["data"] = {"x": 0}
-    wrong = chance.choice(list(_WRONG)) if chance.random() < 0.1 else None
+    wrong = chance.choice(list(_WRONG)) if chance.random() < 0.12 else None
     if wrong is not None:
         _put(body, wrong, chance.choice(_WRONG[wrong]))
-    lives = chance.choice([None, None, -10, 0, 100, 100.6, 5_000_000])
+    lives = chance.choice([*[None] * 5, -10, 0, 100, 100.6, 5_000_000])
     return Case(
         number=number,
         body=body,

@@ -162,8 +162,8 @@ def merged_aps(_case: Case, _form: Form, body: Body) -> None:
 def flags_as_numbers(_case: Case, _form: Form, body: Body) -> None:
     for place in (body["data"], body["data"].get("aps") or {}):
         for key in FLAGS:
-            if isinstance(place.get(key), bool):
-                place[key] = int(place[key])
+            if place.pop(key, None):
+                place[key] = 1
         sound = place.get("sound")
         if isinstance(sound, dict) and "critical" in sound:
             place["sound"] = {**sound, "critical": int(sound["critical"])}
@@ -174,6 +174,33 @@ def sound_as_given(case: Case, form: Form, request: Request) -> None:
     aps = payload(form, request).setdefault("aps", {})
     if sound.keys() != {"name", "critical", "volume"} and "sound" not in aps:
         aps["sound"] = sound
+
+
+def critical_as_given(case: Case, form: Form, request: Request) -> None:
+    aps = payload(form, request)["aps"]
+    own = (case.data.get("aps") or {}).get("sound")
+    sound = case.data.get("sound") if own is None else own
+    if isinstance(sound, dict) and sound.get("critical") in (0, False):
+        aps["sound"] = {**sound, "critical": 0}
+
+
+def no_empty_sound_or_badge(_case: Case, _form: Form, body: Body) -> None:
+    for key in ("sound", "badge"):
+        if body["data"].get(key) == "":
+            del body["data"][key]
+
+
+def empty_sound(case: Case, form: Form, request: Request) -> None:
+    if case.data.get("sound") == "":
+        payload(form, request)["aps"].setdefault("sound", "")
+
+
+def short_alert(case: Case, form: Form, request: Request) -> None:
+    """An alert that is nothing but a body, and was a string."""
+    aps, own = payload(form, request)["aps"], case.data.get("aps") or {}
+    is_short = isinstance(best_variant(case, "alert"), str) and own.get("alert") is None
+    if is_short and aps.get("alert", {}).keys() == {"body"}:
+        aps["alert"] = aps["alert"]["body"]
 
 
 def own_spelling(case: Case, form: Form, request: Request) -> None:
@@ -231,10 +258,20 @@ def priority_as_number(_case: Case, _form: Form, body: Body) -> None:
             place["priority"] = int(place["priority"])
 
 
-def priority_as_text(_case: Case, _form: Form, body: Body) -> None:
+def headers_as_text(_case: Case, _form: Form, body: Body) -> None:
+    body.pop("expiration_time", None)
     for place in (body, body["data"]):
         if isinstance(place.get("priority"), int):
             place["priority"] = str(place["priority"])
+
+
+def expiry_as_text(case: Case, form: Form, request: Request) -> None:
+    if case.expires_at is not None:
+        headers(form, request)["apns-expiration"] = str(int(case.expires_at.timestamp()))
+
+
+def with_priority(_case: Case, form: Form, request: Request) -> None:
+    headers(form, request).setdefault("apns-priority", "10")
 
 
 def whole_seconds(_case: Case, _form: Form, body: Body) -> None:
@@ -250,11 +287,11 @@ def steering_apart(_case: Case, form: Form, body: Body) -> None:
     data = body["data"]
     for key in COPIES:
         value = data.pop(key, None)
-        if form is not Form.FCM_ANDROID and value and not body.get(key):
+        if value and not body.get(key):
             body[key] = value
-    if form is Form.FCM_ANDROID:
-        for key in ("collapseId", "pushType"):
-            data.pop(key, None)
+    if form is not Form.APNS:
+        for name, key in (("collapseId", "collapse_id"), ("pushType", "push_type")):
+            body[key] = data.pop(name, None) or body.get(key)
 
 
 def _is_bundle_id(topic: Any) -> bool:
@@ -312,14 +349,23 @@ def exact_number(case: Case, form: Form, request: Request) -> None:
 
 
 def upper_case(_case: Case, _form: Form, request: Request) -> None:
-    android(request)["priority"] = android(request)["priority"].upper()
+    block = request["body"]["message"].get("android", {})
+    if "priority" in block:
+        block["priority"] = block["priority"].upper()
+
+
+def in_snake_case(_case: Case, _form: Form, request: Request) -> None:
+    message = request["body"]["message"]
+    if "fcmOptions" in message:
+        options = message.pop("fcmOptions")
+        message["fcm_options"] = {"analytics_label": options["analyticsLabel"]}
 
 
 def whole_ttl(_case: Case, _form: Form, request: Request) -> None:
     """Milliseconds of the adapter are seconds of ours."""
     block = android(request)
     if "ttl" in block:
-        block["ttl"] = f"{round(float(block['ttl'].removesuffix('s')) * 1000)}s"
+        block["ttl"] = f"{float(round(float(block['ttl'].removesuffix('s')) * 1000))}s"
 
 
 def push_id_and_time(_case: Case, _form: Form, request: Request) -> None:

@@ -34,3 +34,5 @@ class Difference:
     made: Callable[[Case, Form, Request], None] = _same
     #: where, or for what reason, we refuse instead
     refused: str | None = None
+    #: holds for a rawPayload, too, which is a whole message of the caller's own
+    raw: bool = False

@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from pushsvc.shaping.body import Form
 from tests.integration.builders import changes as do
-from tests.integration.builders.cases import Case
+from tests.integration.builders.cases import WHOLE_FCM, Case
 from tests.integration.builders.differences import Difference
 
 _ALL: Final = frozenset({Form.APNS, Form.FCM_ANDROID, Form.FCM_APPLE})
 _APPLE: Final = frozenset({Form.APNS, Form.FCM_APPLE})
 _APNS: Final = frozenset({Form.APNS})
+_FCM_APPLE: Final = frozenset({Form.FCM_APPLE})
 _ANDROID: Final = frozenset({Form.FCM_ANDROID})
+_FCM: Final = _FCM_APPLE | _ANDROID
 
 
 def _always(_case: Case) -> bool:
@@ -49,8 +51,9 @@ def _is_wrong(place: str) -> Callable[[Case], bool]:
 
 def _says_nothing(case: Case) -> bool:
     texts = (do.best_variant(case, name) for name in ("alert", "title"))
-    is_variant = (key.startswith(("alert-", "title-")) for key in case.data)
-    return all(is_variant) and not any(texts) and bool(case.body.get("notification"))
+    variants = [key for key in case.data if key.startswith(("alert-", "title-"))]
+    is_empty = variants == list(case.data) and not any(texts) and not _has(*do.LOOK_ALIKES)(case)
+    return is_empty and bool(case.body.get("notification") or case.body.get("rawPayload"))
 
 
 def _has_no_topic(case: Case) -> bool:
@@ -86,6 +89,7 @@ MADE_OTHERWISE: Final = (
         forms=_ALL,
         why="Parse's push has no variables; here `{{ name }}` is the installation's.",
         when=_has_variables,
+        raw=True,
         made=do.with_variables,
     ),
     Difference(
@@ -138,6 +142,31 @@ MADE_OTHERWISE: Final = (
         made=do.sound_as_given,
     ),
     Difference(
+        name="no alarm stays no alarm",
+        forms=_FCM_APPLE,
+        why="firebase-admin takes a critical of 0 out; here it stands as it was written.",
+        when=_has("sound", "aps"),
+        made=do.critical_as_given,
+    ),
+    Difference(
+        name="empty sound and badge",
+        forms=_FCM_APPLE,
+        why=(
+            "An empty sound makes firebase-admin refuse the message, and an empty badge is sent; "
+            "here the one is sent, as through APNs, and the other is none."
+        ),
+        when=_has("sound", "badge"),
+        given=do.no_empty_sound_or_badge,
+        made=do.empty_sound,
+    ),
+    Difference(
+        name="alert as it is",
+        forms=_FCM_APPLE,
+        why="A string becomes an object of `body`; here it stays one, as through APNs.",
+        when=lambda case: isinstance(do.best_variant(case, "alert"), str),
+        made=do.short_alert,
+    ),
+    Difference(
         name="Apple's own spelling",
         forms=_APPLE,
         why=(
@@ -184,6 +213,24 @@ MADE_OTHERWISE: Final = (
         given=do.priority_as_number,
     ),
     Difference(
+        name="headers are strings",
+        forms=_FCM_APPLE,
+        why=(
+            "A priority that is a number, and any expiry, make firebase-admin refuse the message "
+            "for all devices; here headers are strings."
+        ),
+        when=lambda case: case.expires_at is not None or bool(_asks(case, "priority")),
+        given=do.headers_as_text,
+        made=do.expiry_as_text,
+    ),
+    Difference(
+        name="priority is said",
+        forms=_FCM_APPLE,
+        why="No apns-priority unless one is asked for; here 10, which is Apple's default.",
+        when=_always,
+        made=do.with_priority,
+    ),
+    Difference(
         name="expiry in whole seconds",
         forms=_APNS,
         why="Rounded, up to half a second late; here never later than was asked.",
@@ -202,10 +249,10 @@ MADE_OTHERWISE: Final = (
     ),
     Difference(
         name="what steers is not delivered",
-        forms=frozenset({Form.APNS, Form.FCM_ANDROID}),
+        forms=_ALL,
         why=(
             "collapse_id, push_type and expiration_interval within `data` are also sent to the "
-            "app, to Android devices collapseId and pushType, too; here they only steer."
+            "app; through FCM collapseId and pushType, too, and steer nothing; here all only steer."
         ),
         when=_has(*do.COPIES, "collapseId", "pushType"),
         given=do.steering_apart,
@@ -289,10 +336,22 @@ MADE_OTHERWISE: Final = (
     ),
     Difference(
         name="HIGH",
-        forms=_ANDROID,
+        forms=_FCM,
         why="`high`, which FCM happens to take; here HIGH, as its reference spells it.",
         when=_always,
         made=do.upper_case,
+        raw=True,
+    ),
+    Difference(
+        name="snake_case",
+        forms=_FCM if WHOLE_FCM else _FCM_APPLE,
+        why=(
+            "`fcmOptions` of a rawPayload stays as it is, which FCM takes, too; here it is "
+            "`fcm_options`, as its reference spells it."
+        ),
+        when=lambda case: "fcmOptions" in (case.body.get("rawPayload") or {}),
+        made=do.in_snake_case,
+        raw=True,
     ),
     Difference(
         name="ttl in seconds",
@@ -384,6 +443,7 @@ REFUSED: Final = (
             why=f"{does} Here the push is refused with 115 and this place.",
             when=_is_wrong(place),
             refused=place,
+            raw=True,
         )
         for place, does in _WRONG.items()
     ),
