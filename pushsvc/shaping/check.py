@@ -79,6 +79,7 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
     if not isinstance(data, dict):
         raise ContentError(field="/data", message=_NO_OBJECT)
     for key, value in content.items():
+        _check_json("", key)
         _check_json(f"/{key}", value)
     if len(orjson.dumps(content)) > limits.CONTENT_BYTES:
         raise ContentError(field="/data", message="The push is larger than 128 KB.")
