@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "credential": "Add, list and revoke what APNs, FCM and WNS want to see.",
     "installation": "Import installations.",
     "send": "Send a push.",
+    "shape": "Show what a gateway would be sent of a push, without any server.",
     "push": "List pushes and see what came of them.",
     "demo": "One push to 10,000 devices against strict simulators of the gateways.",
     "simulate": "Run the simulators of the gateways on their own.",

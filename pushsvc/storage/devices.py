@@ -62,7 +62,7 @@ async def load_devices(
         Device(
             place_of[number],
             device_type,
-            "" if retired else _address(token, channels),
+            "" if retired else address(token, channels),
             app_identifier,
             locale,
             badge_of(number),
@@ -113,7 +113,7 @@ async def _values(
     }
 
 
-def _address(token: str | None, channels: Mapping[str, str] | None) -> str:
+def address(token: str | None, channels: Mapping[str, str] | None) -> str:
     """Return where to send; a Windows device is reached by its channel, whatever its token."""
     if not channels or (token or "").startswith("https:"):
         return token or ""

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.cli import root
-from pushsvc.cli.installation import LINE_BYTES, lines_of, parse_line
+from pushsvc.cli.files import LINE_BYTES, lines_of
+from pushsvc.cli.installation import parse_line
 
 GOOD = b'{"deviceType": "ios", "deviceToken": "aa"}'
 
