@@ -1,0 +1,57 @@
+"""Shows how our code differs from golden files; `--update NAME` takes what it makes, for review.
+
+python -m tests.unit.shaping.golden                      every difference
+python -m tests.unit.shaping.golden --update apns/sound  the difference, written into the file
+"""
+
+import argparse
+import difflib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from tests.unit.shaping.golden.files import DIRECTORY, Golden, all_goldens, made_of, read
+
+
+def text_of(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def difference(golden: Golden) -> list[str]:
+    """The lines of a diff from the file to what our code makes; none where they agree."""
+    made = made_of(golden)
+    if made == golden.expected:
+        return []
+    texts = (text_of(golden.expected).splitlines(), text_of(made).splitlines())
+    return list(difflib.unified_diff(*texts, golden.name, "our code", lineterm=""))
+
+
+def update(golden: Golden) -> None:
+    """Write what our code makes into the file."""
+    told = json.loads(golden.path.read_text(encoding="utf-8"))
+    golden.path.write_text(text_of({**told, "expected": made_of(golden)}) + "\n", encoding="utf-8")
+
+
+def chosen(name: str | None) -> Iterator[Golden]:
+    yield from all_goldens() if name is None else [read(DIRECTORY / f"{name}.json")]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--update", metavar="NAME", help="as apns/sound")
+    name = parser.parse_args().update
+    status = 0
+    for golden in chosen(name):
+        lines = difference(golden)
+        if lines:
+            status = 1
+            sys.stdout.write("\n".join([*lines, ""]))
+        if lines and name is not None:
+            update(golden)
+            status = 0
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
