@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.shaping.golden.files import Golden, all_goldens, made_of
+from tests.unit.shaping.golden.files import Golden, all_goldens, made_of, text_of
 
 GOLDENS = all_goldens()
 
@@ -10,7 +10,7 @@ GOLDENS = all_goldens()
 @pytest.mark.parametrize("golden", GOLDENS, ids=lambda golden: golden.name)
 def test_golden(golden: Golden) -> None:
     """What our code makes is what was written down by hand, with where that is said."""
-    assert made_of(golden) == golden.expected
+    assert text_of(made_of(golden)) == text_of(golden.expected)
 
 
 @pytest.mark.parametrize("golden", GOLDENS, ids=lambda golden: golden.name)

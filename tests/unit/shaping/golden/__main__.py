@@ -9,28 +9,21 @@ import difflib
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
 
-from tests.unit.shaping.golden.files import DIRECTORY, Golden, all_goldens, made_of, read
-
-
-def text_of(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+from tests.unit.shaping.golden.files import DIRECTORY, Golden, all_goldens, made_of, read, text_of
 
 
 def difference(golden: Golden) -> list[str]:
     """The lines of a diff from the file to what our code makes; none where they agree."""
-    made = made_of(golden)
-    if made == golden.expected:
-        return []
-    texts = (text_of(golden.expected).splitlines(), text_of(made).splitlines())
+    texts = (text_of(golden.expected).splitlines(), text_of(made_of(golden)).splitlines())
     return list(difflib.unified_diff(*texts, golden.name, "our code", lineterm=""))
 
 
 def update(golden: Golden) -> None:
     """Write what our code makes into the file."""
     told = json.loads(golden.path.read_text(encoding="utf-8"))
-    golden.path.write_text(text_of({**told, "expected": made_of(golden)}) + "\n", encoding="utf-8")
+    written = json.dumps({**told, "expected": made_of(golden)}, indent=2, ensure_ascii=False)
+    golden.path.write_text(f"{written}\n", encoding="utf-8")
 
 
 def chosen(name: str | None) -> Iterator[Golden]:

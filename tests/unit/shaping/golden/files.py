@@ -78,3 +78,11 @@ def made_of(golden: Golden) -> dict[str, Any]:
         return {"refused": made.refused}
     request = asdict(made)
     return {key: request[key] for key in COMPARED}
+
+
+def text_of(value: Any) -> str:
+    """JSON in which only what differs to a gateway differs: 1 and true and 1.0 do, order does not.
+
+    The order of keys within `expected` is free; texts are compared as they are.
+    """
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
