@@ -1,12 +1,15 @@
 """One installation and one push in Parse's form: what is checked, what is made up."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from pushsvc.api.parse.push import SHAPING_KEYS
 from pushsvc.errors import CallerError
+from pushsvc.planning.schedule import TIME_KEYS
 from pushsvc.preview import offline
 from pushsvc.preview.offline import OfflinePush, Unsent
 from pushsvc.preview.request import GatewayRequest
@@ -166,3 +169,42 @@ def test_sizes_are_told() -> None:
     """Bytes as the gateway counts them, and how many it takes."""
     made = request(IOS, {"data": {"alert": "é"}})
     assert (made.size_bytes, made.limit_bytes) == (22, 4096)
+
+
+TEXT = st.text(max_size=8) | st.sampled_from(["{{ a }}", "{{ badge }}", "ios", "winrt", "\ud800"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+TYPES = st.sampled_from(["ios", "android", "winrt", "winphone", "web", "embedded", "fcm"])
+TOKENS = st.sampled_from(["ab" * 32, "a:b", "https://a.notify.windows.com/?token=a", "{}"]) | TEXT
+#: Right in most fields; `WRONG` spoils one of them.
+INSTALLATION = st.fixed_dictionaries(
+    {"deviceType": TYPES, "deviceToken": TOKENS},
+    optional={
+        "appIdentifier": st.just("com.example.app"),
+        "channelUris": st.dictionaries(st.just("_Default"), TOKENS),
+        "localeIdentifier": st.sampled_from(["fr", "fr-CA"]),
+        "pushType": TYPES,
+        "badge": st.integers(-(2**31), 2**31 - 1),
+        "a": JSON,
+    },
+)
+FIELDS = ["deviceType", "appIdentifier", "channelUris", "pushType", "badge", "createdAt", "b"]
+WRONG = st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=1)
+KEYS = ["alert", "title", "badge", "sound", "aps", "alert-fr", "topic", "expiry", "image", "b"]
+DATA = st.dictionaries(st.sampled_from(KEYS), TEXT | st.just("Increment"), max_size=4)
+BESIDE = [*offline.SHAPING_KEYS, *TIME_KEYS, "template", "channels"]
+BODY = st.dictionaries(st.sampled_from(BESIDE), JSON, max_size=1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(installation=INSTALLATION, wrong=WRONG, data=DATA | JSON, beside=BODY)
+def test_nothing_but_its_own_errors_comes_of_any_input(
+    *, installation: dict[str, Any], wrong: dict[str, Any], data: Any, beside: dict[str, Any]
+) -> None:
+    """A request, a reason, or an error that the API would answer."""
+    with suppress(CallerError):
+        made = OfflinePush({"data": data, **beside}, now=NOW).request({**installation, **wrong})
+        assert isinstance(made, GatewayRequest | Unsent)
