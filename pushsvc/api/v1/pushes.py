@@ -1,6 +1,5 @@
 """`/v1/pushes`: send, list, look."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,12 +14,12 @@ from pushsvc.api.audience import fingerprint
 from pushsvc.api.body import read_object
 from pushsvc.api.replies import json_response, moment
 from pushsvc.api.v1 import cursor as cursors
-from pushsvc.api.v1.bodies import NewPush, parse_new_push
+from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter
+from pushsvc.api.v1.bodies import NewPush, content_of, parse_new_push
 from pushsvc.api.v1.openapi import reply_docs, request_docs
 from pushsvc.api.v1.views import OpensPage, PushPage, PushView, shown
 from pushsvc.errors import Fault, InvalidRequestError, NotFoundError
 from pushsvc.model import App, Lane, OnUnknown, Push, Source, Submission
-from pushsvc.resources import Resources
 from pushsvc.storage import pushes
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.opens import hours_of, opens_of
@@ -29,9 +28,6 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 REPLAYED: Final = "Idempotent-Replayed"
 LANES: Final = {"urgent": Lane.URGENT, "normal": Lane.BULK, None: None}
-CONTENT_KEYS: Final = ("data", "notification", "rawPayload", "collapse_id", "push_type")
-DEFAULT_PAGE: Final = 20
-MAX_PAGE: Final = 100
 
 _OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]{10}")
 
@@ -47,7 +43,7 @@ router = APIRouter(prefix="/v1/pushes", tags=["pushes"])
 )
 async def create(request: Request) -> Response:
     """Store a push for delivery. 202: it is durable, and its way can be followed at `Location`."""
-    resources, app = await _enter(request, Scope.SEND)
+    resources, app = await enter(request, Scope.SEND)
     key = _idempotency_key(request)
     body = await read_object(request)
     asked = parse_new_push(body, devices_limit=resources.settings.explicit_devices_limit)
@@ -70,8 +66,8 @@ async def find(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """Return the app's pushes of the last days, newest first, and what came of them so far."""
-    resources, app = await _enter(request, Scope.READ)
-    _check_names(request, ("limit", "cursor"))
+    resources, app = await enter(request, Scope.READ)
+    check_parameters(request, ("limit", "cursor"))
     before = None if cursor is None else cursors.read(cursor)
     async with resources.engine.connect() as connection:
         found = await pushes.list_pushes(
@@ -90,8 +86,8 @@ async def find(
 @router.get("/{push_id}", summary="Look at a push", responses=reply_docs(200, PushView))
 async def get(request: Request, push_id: str) -> Response:
     """Return a push, with live counts: they are what the ledger says at this moment."""
-    resources, app = await _enter(request, Scope.READ)
-    _check_names(request, ())
+    resources, app = await enter(request, Scope.READ)
+    check_parameters(request, ())
     async with resources.engine.connect() as connection:
         (row,) = await _rows(connection, [await _push(connection, app, push_id)])
     return json_response(row)
@@ -106,8 +102,8 @@ async def find_opens(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """Return the hours in which a push was opened, oldest first, with their opens."""
-    resources, app = await _enter(request, Scope.READ)
-    _check_names(request, ("limit", "cursor"))
+    resources, app = await enter(request, Scope.READ)
+    check_parameters(request, ("limit", "cursor"))
     after = None if cursor is None else _hour(cursors.read(cursor))
     async with resources.engine.connect() as connection:
         push = await _push(connection, app, push_id)
@@ -145,17 +141,11 @@ async def _rows(connection: AsyncConnection, some: Sequence[Push]) -> list[dict[
     return [shown(push, counts[push.id], opens=opened[push.id]) for push in some]
 
 
-async def _enter(request: Request, scope: Scope) -> tuple[Resources, App]:
-    state = request.app.state
-    app = await state.doorkeeper.api_caller(request.headers.get("Authorization"), scope)
-    return state.resources, app
-
-
 def _submission(asked: NewPush, *, key: str | None, fingerprint_: bytes) -> Submission:
     return Submission(
         source=Source.V1,
         audience=_audience(asked),
-        content=_given(asked, CONTENT_KEYS),
+        content=content_of(asked),
         push_time=asked.push_time,
         expiration_time=asked.expiration_time,
         expiration_interval=asked.expiration_interval,
@@ -169,12 +159,9 @@ def _submission(asked: NewPush, *, key: str | None, fingerprint_: bytes) -> Subm
 def _audience(asked: NewPush) -> dict[str, Any]:
     if asked.devices is not None:
         return {"devices": [device.model_dump(exclude_none=True) for device in asked.devices]}
-    return _given(asked, ("channels", "where"))
-
-
-def _given(asked: NewPush, names: Sequence[str]) -> dict[str, Any]:
-    values = {name: getattr(asked, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    if asked.where is not None:
+        return {"where": asked.where}
+    return {"channels": asked.channels}
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -185,16 +172,3 @@ def _idempotency_key(request: Request) -> str | None:
         text = f"{IDEMPOTENCY_KEY} has 1 to {IDEMPOTENCY_KEY_CHARACTERS} characters."
         raise InvalidRequestError([Fault("", "invalid_idempotency_key", text)])
     return f"v1:{key}"
-
-
-def _check_names(request: Request, known: tuple[str, ...]) -> None:
-    """Raise InvalidRequestError for query parameters that nobody reads."""
-    faults: list[Fault] = []
-    for name in request.query_params:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f' Did you mean "{near[0]}"?' if near else ""
-            text = f'Unknown parameter "{name[:100]}".{hint}'
-            faults.append(Fault(f"?{name[:100]}", "unknown_parameter", text))
-    if faults:
-        raise InvalidRequestError(faults)
