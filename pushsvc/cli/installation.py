@@ -12,7 +12,7 @@ from rich.progress import Progress
 from pushsvc.cli import output, session
 from pushsvc.cli.display import byte_progress, result
 from pushsvc.cli.failures import MISTAKE, CommandError
-from pushsvc.cli.files import LINE_BYTES, Line, lines_of, opened
+from pushsvc.cli.lines import LINE_BYTES, Line, lines_of, opened
 from pushsvc.cli.options import AppName, Json
 from pushsvc.errors import CallerError
 from pushsvc.model import App

@@ -8,7 +8,7 @@ from typing import IO, Any, Final
 import orjson
 
 from pushsvc.cli.failures import MISTAKE, CommandError
-from pushsvc.cli.files import LINE_BYTES, lines_of, opened
+from pushsvc.cli.lines import LINE_BYTES, lines_of, opened
 from pushsvc.model import Json
 
 #: Of a file that must be read as a whole; of JSON lines only one at a time is in memory.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pushsvc.cli import json_files, root
-from pushsvc.cli.files import LINE_BYTES
+from pushsvc.cli.lines import LINE_BYTES
 
 IOS = {"deviceType": "ios", "deviceToken": "ab" * 32, "appIdentifier": "com.example.app"}
 ANDROID = {"deviceType": "android", "deviceToken": "a:b"}

@@ -1,4 +1,4 @@
-"""Files that commands read: JSON line by line, or as a whole."""
+"""Files that are read line by line, whatever is in them."""
 
 import codecs
 import contextlib
