@@ -137,6 +137,10 @@ class Answer:
 ACCEPTED: Final = Answer(OutcomeClass.OK, "")
 
 
+#: Parse's device types that WNS reaches.
+WINDOWS_DEVICE_TYPES: Final = frozenset({"dotnet", "winphone", "winrt"})
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """Where one message goes and what its shape depends on; `index` is its place in the batch."""

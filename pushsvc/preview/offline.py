@@ -27,7 +27,7 @@ from pushsvc.shaping.body import (
     check_content,
     gateway_of,
 )
-from pushsvc.storage.devices import VALUE_CHARACTERS, address
+from pushsvc.storage.devices import VALUE_CHARACTERS, address_of
 from pushsvc.storage.fields import (
     BADGE,
     BADGE_RANGE,
@@ -168,7 +168,12 @@ def _device(installation: Json, change: BadgeChange | None) -> Device:
     return Device(
         0,
         fields["deviceType"],
-        address(fields.get("deviceToken"), fields.get("channelUris")),
+        address_of(
+            fields["deviceType"],
+            fields.get("pushType"),
+            token=fields.get("deviceToken"),
+            channels=fields.get("channelUris"),
+        ),
         fields.get("appIdentifier"),
         fields.get("localeIdentifier"),
         fields[BADGE],

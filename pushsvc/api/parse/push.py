@@ -15,8 +15,8 @@ from pushsvc.storage.apps import KeyKind
 STATUS_ID: Final = "X-Parse-Push-Status-Id"
 #: Keys that shape the message, beside `data`.
 SHAPING_KEYS: Final = (
-    *("notification", "rawPayload", "collapse_id", "push_type", "priority"),
-    *("template", "variables"),
+    *("notification", "rawPayload", "android", "webpush", "wns"),
+    *("collapse_id", "push_type", "priority", "template", "variables"),
 )
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.
 LEGACY_TYPE_KEYS: Final = ("type", "deviceType")
