@@ -17,6 +17,8 @@ FARTHEST: Final = timedelta(weeks=2)
 LONGEST: Final = timedelta(days=3_653)
 #: Clocks differ: a time this little ago is now.
 PAST_TOLERANCE: Final = timedelta(seconds=60)
+#: Seconds since 1970 that are more than this (the year 5138) are milliseconds.
+MILLISECONDS_FROM: Final = 10**11
 #: Of a caller's own value in an error's message.
 SHOWN_CHARACTERS: Final = 100
 #: A time with its zone: Z or an offset with a colon (Parse's rule for an absolute time).
@@ -41,6 +43,8 @@ class Times:
 
     #: None: now
     due_at: datetime | None
+    #: where the expiry is said: "/" or "/data/"
+    place: str
     expires_at: datetime | None
     interval: float | None
 
@@ -71,19 +75,35 @@ def read_times(submission: Submission) -> Times:
     Raises:
         ScheduleError: 115, naming the field that is malformed.
     """
-    expires_at = _given("/expiration_time", submission.expiration_time)
-    interval = submission.expiration_interval
+    place, moment, interval = _expiry(submission)
+    expires_at = _given(f"{place}expiration_time", moment)
     if interval is not None and not _is_positive(interval):
         message = "expiration_interval must be a number greater than 0"
-        raise ScheduleError("/expiration_interval", message, parse_code=115)
+        raise ScheduleError(f"{place}expiration_interval", message, parse_code=115)
     if expires_at is not None and interval is not None:
         message = "Both expiration_time and expiration_interval cannot be set"
-        raise ScheduleError("/expiration_interval", message, parse_code=115)
+        raise ScheduleError(f"{place}expiration_interval", message, parse_code=115)
     return Times(
         due_at=_given("/push_time", submission.push_time),
+        place=place,
         expires_at=expires_at,
         interval=interval if isinstance(interval, int | float) else None,
     )
+
+
+def _expiry(submission: Submission) -> tuple[str, object, object]:
+    """Return where the expiry stands, the moment and the interval: in `data` if not beside it.
+
+    In `data` Parse Server's adapters look for milliseconds, into which the server has made seconds.
+    """
+    moment, interval = submission.expiration_time, submission.expiration_interval
+    data = submission.content.get("data")
+    if moment is not None or interval is not None or not isinstance(data, dict):
+        return "/", moment, interval
+    moment = data.get("expiration_time")
+    if isinstance(moment, int | float) and moment >= MILLISECONDS_FROM:
+        moment /= 1000
+    return "/data/", moment, data.get("expiration_interval")
 
 
 def resolve(submission: Submission, *, now: datetime) -> Schedule:
@@ -100,10 +120,12 @@ def resolve(submission: Submission, *, now: datetime) -> Schedule:
         due_at = _in_window(times.due_at, submission.push_time, now=now)
     expires_at = None
     if times.interval is not None:
-        expires_at = _after(due_at, times.interval)
+        expires_at = _after(due_at, times.interval, place=times.place)
     elif times.expires_at is not None:
-        _check_expiry(times.expires_at, submission.expiration_time, due_at=due_at, now=now)
         expires_at = times.expires_at
+        if told := _flaw_of_expiry(expires_at, due_at=due_at, now=now):
+            message = f"expiration_time {_expiry(submission)[1]} {told}"
+            raise ScheduleError(f"{times.place}expiration_time", message, parse_code=138)
     return Schedule(
         due_at=due_at,
         expires_at=expires_at,
@@ -144,22 +166,19 @@ def _in_window(due_at: datetime, value: object, *, now: datetime) -> datetime:
     return due_at
 
 
-def _check_expiry(expires_at: datetime, value: object, *, due_at: datetime, now: datetime) -> None:
+def _flaw_of_expiry(expires_at: datetime, *, due_at: datetime, now: datetime) -> str | None:
     if expires_at <= now:
-        message = f"expiration_time {value} lies in the past."
-        raise ScheduleError("/expiration_time", message, parse_code=138)
-    if expires_at <= due_at:
-        message = f"expiration_time {value} must lie after the time of the push."
-        raise ScheduleError("/expiration_time", message, parse_code=138)
+        return "lies in the past."
+    return "must lie after the time of the push." if expires_at <= due_at else None
 
 
-def _after(due_at: datetime, interval: float) -> datetime:
+def _after(due_at: datetime, interval: float, *, place: str) -> datetime:
     if interval > LONGEST.total_seconds():
         message = (
             f"expiration_interval {interval} is more than ten years: it counts in seconds from "
             "push_time. Send a moment as expiration_time."
         )
-        raise ScheduleError("/expiration_interval", message, parse_code=138)
+        raise ScheduleError(f"{place}expiration_interval", message, parse_code=138)
     return due_at + timedelta(seconds=interval)
 
 

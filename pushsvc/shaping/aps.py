@@ -64,7 +64,7 @@ _NOTIFICATION: Final[Mapping[str, _Kind]] = {
         lambda value: value in _INTERRUPTIONS,
         f"one of {', '.join(_INTERRUPTIONS)}",
     ),
-    "relevance-score": (_is_number, "a number"),
+    "relevance-score": (_is_share, "a number from 0 to 1"),
     "filter-criteria": _TEXT,
 }
 #: Of live activities. In `data` they are custom keys unless the push type is that: "event" and
@@ -83,6 +83,11 @@ _OWN: Final[Mapping[str, _Kind]] = {
     "badge": (lambda value: isinstance(value, int) and not isinstance(value, bool), "an integer"),
     **_NOTIFICATION,
     **_LIVE_ACTIVITY,
+}
+#: Live activities are put in order by any numbers.
+_OF_LIVE_ACTIVITIES: Final[Mapping[str, _Kind]] = {
+    **_OWN,
+    "relevance-score": (_is_number, "a number"),
 }
 _ALERT: Final[Mapping[str, _Kind]] = {
     **dict.fromkeys(("title", "subtitle", "body", "launch-image"), _TEXT),
@@ -142,10 +147,11 @@ def with_numbers(aps: Json) -> dict[str, Any]:
 
 def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
     """Yield what Apple would refuse or read over: the place in `data`, and a sentence."""
+    kinds = _OF_LIVE_ACTIVITIES if push_type == LIVE_ACTIVITY else _OWN
     for name, key in spellings(push_type).items():
-        yield from _flaw(f"/data/{name}", data.get(name), _OWN[key])
+        yield from _flaw(f"/data/{name}", data.get(name), kinds[key])
     own = data.get("aps") or {}
-    for key, kind in _OWN.items():
+    for key, kind in kinds.items():
         yield from _flaw(f"/data/aps/{key}", own.get(key), kind)
     for place, alert in [("/data/aps/alert", own.get("alert")), *_alerts(data)]:
         for key, kind in _ALERT.items() if isinstance(alert, dict) else ():

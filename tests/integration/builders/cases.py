@@ -43,6 +43,16 @@ class Case:
         return found
 
     @property
+    def expiry(self) -> datetime | None:
+        """Until when it may be sent: as it is said beside `data`, else within."""
+        moment, interval = self.data.get("expiration_time"), self.data.get("expiration_interval")
+        if self.expires_at is not None:
+            return self.expires_at
+        if moment is not None:
+            return datetime.fromtimestamp(moment / 1000, UTC)
+        return None if interval is None else NOW + timedelta(seconds=interval)
+
+    @property
     def push_type(self) -> str:
         """The push type that is asked for, wherever that is said."""
         data, body = self.data, self.body

@@ -44,7 +44,7 @@ LIVE: Final = {
 }
 FLAGS: Final = ("content-available", "mutable-content")
 BROADCAST: Final = ("id", "requestId", "channelId")
-COPIES: Final = ("collapse_id", "push_type", "expiration_interval")
+COPIES: Final = ("collapse_id", "push_type")
 TOPICS: Final = {"widgets": ".push-type.widgets", "controls": ".push-type.controls"}
 
 
@@ -266,8 +266,8 @@ def headers_as_text(_case: Case, _form: Form, body: Body) -> None:
 
 
 def expiry_as_text(case: Case, form: Form, request: Request) -> None:
-    if case.expires_at is not None:
-        headers(form, request)["apns-expiration"] = str(int(case.expires_at.timestamp()))
+    if case.expiry is not None:
+        headers(form, request)["apns-expiration"] = str(int(case.expiry.timestamp()))
 
 
 def with_priority(_case: Case, form: Form, request: Request) -> None:
@@ -279,8 +279,11 @@ def whole_seconds(_case: Case, _form: Form, body: Body) -> None:
         body["expiration_time"] = body["expiration_time"] // 1000 * 1000
 
 
-def no_expiry_in_data(_case: Case, _form: Form, body: Body) -> None:
-    body["data"].pop("expiration_time", None)
+def expiry_beside_data(case: Case, _form: Form, body: Body) -> None:
+    for key in ("expiration_time", "expiration_interval"):
+        body["data"].pop(key, None)
+    if case.expiry is not None:
+        body["expiration_time"] = round(case.expiry.timestamp() * 1000)
 
 
 def steering_apart(_case: Case, form: Form, body: Body) -> None:

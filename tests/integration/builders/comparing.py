@@ -63,7 +63,7 @@ def ours(pair: Pair) -> Request | str:
         push_id=PUSH_ID,
         push_object_id=PUSH_OBJECT_ID,
         created_at=CREATED,
-        expires_at=case.expires_at,
+        expires_at=case.expiry,
         now=NOW,
     )
     try:
@@ -213,7 +213,7 @@ def _report(one: Told, what: str) -> str:
     return (
         f"case {case.number}, {one.pair.form}: {what}\n"
         f"input: {json.dumps(case.body)}\n"
-        f"locale {case.locale}, expires {case.expires_at}, app {case.app_identifier}\n"
+        f"locale {case.locale}, expires {case.expiry}, app {case.app_identifier}\n"
         f"rows: {rows}\nours: {canonical(one.ours)}\ntheirs, with these rows: "
         f"{canonical(one.theirs)}"
     )

@@ -213,13 +213,24 @@ MADE_OTHERWISE: Final = (
         given=do.priority_as_number,
     ),
     Difference(
+        name="expiry within data",
+        forms=_ALL,
+        why=(
+            "expiration_time within `data` counts for Apple devices only, and through APNs stays "
+            "in the payload; expiration_interval there is a custom key. Here both say when the "
+            "push ends, for every gateway, unless it is said beside `data`."
+        ),
+        when=lambda case: bool({"expiration_time", "expiration_interval"} & case.data.keys()),
+        given=do.expiry_beside_data,
+    ),
+    Difference(
         name="headers are strings",
         forms=_FCM_APPLE,
         why=(
             "A priority that is a number, and any expiry, make firebase-admin refuse the message "
             "for all devices; here headers are strings."
         ),
-        when=lambda case: case.expires_at is not None or bool(_asks(case, "priority")),
+        when=lambda case: case.expiry is not None or bool(_asks(case, "priority")),
         given=do.headers_as_text,
         made=do.expiry_as_text,
     ),
@@ -234,24 +245,14 @@ MADE_OTHERWISE: Final = (
         name="expiry in whole seconds",
         forms=_APNS,
         why="Rounded, up to half a second late; here never later than was asked.",
-        when=lambda case: case.expires_at is not None,
+        when=lambda case: case.expiry is not None,
         given=do.whole_seconds,
-    ),
-    Difference(
-        name="no expiry within data",
-        forms=_APPLE,
-        why=(
-            "expiration_time within `data` counts for Apple devices only, and through APNs stays "
-            "in the payload; Parse's guide has it beside `data`, and here it counts only there."
-        ),
-        when=_has("expiration_time"),
-        given=do.no_expiry_in_data,
     ),
     Difference(
         name="what steers is not delivered",
         forms=_ALL,
         why=(
-            "collapse_id, push_type and expiration_interval within `data` are also sent to the "
+            "collapse_id and push_type within `data` are also sent to the "
             "app; through FCM collapseId and pushType, too, and steer nothing; here all only steer."
         ),
         when=_has(*do.COPIES, "collapseId", "pushType"),
@@ -360,7 +361,7 @@ MADE_OTHERWISE: Final = (
             "firebase-admin takes milliseconds and is given seconds: messages live a thousandth of "
             "the time; here as long as was asked."
         ),
-        when=lambda case: case.expires_at is not None,
+        when=lambda case: case.expiry is not None,
         made=do.whole_ttl,
     ),
     Difference(
