@@ -245,6 +245,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
         lease_seconds=settings.lease_seconds,
         expires_at=push.expires_at,
         badge=body.badge_change(push.content),
+        validate_only=push.validate_only,
     )
     if batch is None:
         return
@@ -267,6 +268,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 gateway_of=gateways.choose,
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
+                validate_only=push.validate_only,
             )
     finally:
         sheet.settle_rest(dispatch.NOT_SENT)

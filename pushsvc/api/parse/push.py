@@ -13,7 +13,10 @@ from pushsvc.storage.apps import KeyKind
 
 STATUS_ID: Final = "X-Parse-Push-Status-Id"
 #: Keys that shape the message, beside `data`.
-SHAPING_KEYS: Final = ("notification", "rawPayload", "collapse_id", "push_type", "priority")
+SHAPING_KEYS: Final = (
+    *("notification", "rawPayload", "collapse_id", "push_type", "priority"),
+    "validate_only",
+)
 TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.
 LEGACY_TYPE_KEYS: Final = ("type", "deviceType")

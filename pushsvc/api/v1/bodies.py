@@ -124,6 +124,9 @@ class NewPush(Strict):
     rawPayload: Shaping = None  # noqa: N815 - Parse's name
     collapse_id: Shaping = None
     push_type: Shaping = None
+    validate_only: bool | None = Field(
+        None, description="Only look at it: FCM is asked, nothing is delivered, no badge changes."
+    )
 
 
 def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:

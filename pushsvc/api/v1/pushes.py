@@ -16,11 +16,12 @@ from pushsvc.api.body import read_object
 from pushsvc.api.replies import json_response, moment
 from pushsvc.api.v1 import cursor as cursors
 from pushsvc.api.v1.bodies import NewPush, parse_new_push
+from pushsvc.api.v1.entrance import enter
 from pushsvc.api.v1.openapi import reply_docs, request_docs
+from pushsvc.api.v1.submissions import submission_of
 from pushsvc.api.v1.views import OpensPage, PushPage, PushView, shown
 from pushsvc.errors import Fault, InvalidRequestError, NotFoundError
-from pushsvc.model import App, Lane, OnUnknown, Push, Source, Submission
-from pushsvc.resources import Resources
+from pushsvc.model import App, Push
 from pushsvc.storage import pushes
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.opens import hours_of, opens_of
@@ -28,8 +29,6 @@ from pushsvc.storage.opens import hours_of, opens_of
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 REPLAYED: Final = "Idempotent-Replayed"
-LANES: Final = {"urgent": Lane.URGENT, "normal": Lane.BULK, None: None}
-CONTENT_KEYS: Final = ("data", "notification", "rawPayload", "collapse_id", "push_type")
 DEFAULT_PAGE: Final = 20
 MAX_PAGE: Final = 100
 
@@ -47,11 +46,11 @@ router = APIRouter(prefix="/v1/pushes", tags=["pushes"])
 )
 async def create(request: Request) -> Response:
     """Store a push for delivery. 202: it is durable, and its way can be followed at `Location`."""
-    resources, app = await _enter(request, Scope.SEND)
+    resources, app = await enter(request, Scope.SEND)
     key = _idempotency_key(request)
     body = await read_object(request)
     asked = parse_new_push(body, devices_limit=resources.settings.explicit_devices_limit)
-    submission = _submission(asked, key=key, fingerprint_=fingerprint(body))
+    submission = submission_of(asked, key=key, request_hash=fingerprint(body))
     stored = await pipeline.submit_push(resources, app, submission)
     headers = {"Location": f"/v1/pushes/{stored.push.object_id}"}
     if not stored.replayed:
@@ -70,7 +69,7 @@ async def find(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """Return the app's pushes of the last days, newest first, and what came of them so far."""
-    resources, app = await _enter(request, Scope.READ)
+    resources, app = await enter(request, Scope.READ)
     _check_names(request, ("limit", "cursor"))
     before = None if cursor is None else cursors.read(cursor)
     async with resources.engine.connect() as connection:
@@ -90,7 +89,7 @@ async def find(
 @router.get("/{push_id}", summary="Look at a push", responses=reply_docs(200, PushView))
 async def get(request: Request, push_id: str) -> Response:
     """Return a push, with live counts: they are what the ledger says at this moment."""
-    resources, app = await _enter(request, Scope.READ)
+    resources, app = await enter(request, Scope.READ)
     _check_names(request, ())
     async with resources.engine.connect() as connection:
         (row,) = await _rows(connection, [await _push(connection, app, push_id)])
@@ -106,7 +105,7 @@ async def find_opens(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """Return the hours in which a push was opened, oldest first, with their opens."""
-    resources, app = await _enter(request, Scope.READ)
+    resources, app = await enter(request, Scope.READ)
     _check_names(request, ("limit", "cursor"))
     after = None if cursor is None else _hour(cursors.read(cursor))
     async with resources.engine.connect() as connection:
@@ -143,38 +142,6 @@ async def _rows(connection: AsyncConnection, some: Sequence[Push]) -> list[dict[
     counts = await pushes.counts_of_all(connection, some)
     opened = await opens_of(connection, [push.id for push in some])
     return [shown(push, counts[push.id], opens=opened[push.id]) for push in some]
-
-
-async def _enter(request: Request, scope: Scope) -> tuple[Resources, App]:
-    state = request.app.state
-    app = await state.doorkeeper.api_caller(request.headers.get("Authorization"), scope)
-    return state.resources, app
-
-
-def _submission(asked: NewPush, *, key: str | None, fingerprint_: bytes) -> Submission:
-    return Submission(
-        source=Source.V1,
-        audience=_audience(asked),
-        content=_given(asked, CONTENT_KEYS),
-        push_time=asked.push_time,
-        expiration_time=asked.expiration_time,
-        expiration_interval=asked.expiration_interval,
-        lane=LANES[asked.priority],
-        on_unknown=OnUnknown(asked.on_unknown),
-        idempotency_key=key,
-        request_hash=fingerprint_,
-    )
-
-
-def _audience(asked: NewPush) -> dict[str, Any]:
-    if asked.devices is not None:
-        return {"devices": [device.model_dump(exclude_none=True) for device in asked.devices]}
-    return _given(asked, ("channels", "where"))
-
-
-def _given(asked: NewPush, names: Sequence[str]) -> dict[str, Any]:
-    values = {name: getattr(asked, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _idempotency_key(request: Request) -> str | None:
