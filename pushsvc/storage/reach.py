@@ -1,0 +1,89 @@
+"""The devices of an audience in groups: those of one group get the same, or nothing for one reason.
+
+An audience of a million devices is a few hundred groups. Whatever a client may write into its
+installation is cut to what makes a difference.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Select,
+    Text,
+    any_,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+
+from pushsvc.storage.tables import installations as i
+
+#: Characters of a locale, and of a push type, that shaping looks at.
+LOCALE_CHARACTERS: Final = 35
+#: A bundle id has 255; what is longer is none.
+APP_CHARACTERS: Final = 256
+
+#: Kinds of tokens. A channel of Windows is told by its origin, `https://db5.notify.windows.com`.
+NO_TOKEN: Final = ""
+HEX: Final = "hex"
+#: has a colon, as FCM's registration tokens have
+COLON: Final = ":"
+#: a browser's own subscription, which is JSON
+BRACE: Final = "{"
+OTHER: Final = "other"
+
+#: As `storage.devices` chooses it, by its DEFAULT_CHANNEL.
+_ADDRESS: Final[ColumnElement[str]] = literal_column(
+    """CASE WHEN coalesce(installations.channel_uris, '{}') = '{}'
+        OR installations.device_token LIKE 'https:%' THEN coalesce(installations.device_token, '')
+    ELSE coalesce(nullif(installations.channel_uris ->> '_Default', ''),
+        (SELECT min(value COLLATE "C") FROM jsonb_each_text(installations.channel_uris)), '')
+    END""",
+    Text(),
+)
+_ORIGIN: Final = r"^https?://[^/?#]{0,255}"
+_KIND: Final = case(
+    (_ADDRESS == "", NO_TOKEN),
+    (_ADDRESS.regexp_match(_ORIGIN), func.substring(_ADDRESS, _ORIGIN)),
+    (_ADDRESS.regexp_match("^[0-9A-Fa-f]+$"), HEX),
+    (_ADDRESS.like("%:%"), COLON),
+    (_ADDRESS.like("{%"), BRACE),
+    else_=OTHER,
+)
+COLUMNS: Final[Sequence[ColumnElement[Any]]] = (
+    i.c.id,
+    i.c.device_type,
+    func.left(i.c.push_type, LOCALE_CHARACTERS).label("push_type"),
+    func.left(i.c.locale_identifier, LOCALE_CHARACTERS).label("locale"),
+    func.left(i.c.app_identifier, APP_CHARACTERS).label("app_identifier"),
+    _KIND.label("kind"),
+    i.c.token_retired_at.is_not(None).label("retired"),
+)
+
+
+def grouped(devices: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return the groups of the devices found by a statement, the largest first.
+
+    It finds COLUMNS, and `is_double`. A group has also its size `n`, and the `id` of one device.
+    """
+    found = devices.subquery()
+    same = [column for column in found.c if column.name != "id"]
+    number = func.count().label("n")
+    return (
+        select(*same, number, func.min(found.c.id).label("id"))
+        .group_by(*same)
+        .order_by(number.desc())
+    )
+
+
+def of_ids(ids: Sequence[int], duplicates: Sequence[int]) -> Select[*tuple[Any, ...]]:
+    """Return the statement that finds COLUMNS of these installations, of which some are doubles."""
+    is_double = i.c.id == any_(literal(duplicates, ARRAY(BigInteger)))
+    wanted = i.c.id == any_(literal(ids, ARRAY(BigInteger)))
+    return select(*COLUMNS, is_double.cast(Boolean).label("is_double")).where(wanted)
