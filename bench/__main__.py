@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import broadcast, ingest, targeting
+from bench import broadcast, ingest, shaping, targeting
 
 
 class Case(StrEnum):
@@ -19,6 +19,7 @@ class Case(StrEnum):
 
     BROADCAST = "broadcast"
     INGEST = "ingest"
+    SHAPING = "shaping"
     TARGETING = "targeting"
 
 
@@ -26,10 +27,16 @@ class Case(StrEnum):
 DEVICES = {
     Case.BROADCAST: broadcast.DEVICES,
     Case.INGEST: ingest.DEVICES,
+    Case.SHAPING: shaping.DEVICES,
     Case.TARGETING: targeting.DEVICES,
 }
 #: Case -> the figure that says whether everything came out as it should.
-PROOFS = {Case.BROADCAST: "ledger_match", Case.INGEST: "rows_match", Case.TARGETING: "indexed"}
+PROOFS = {
+    Case.BROADCAST: "ledger_match",
+    Case.INGEST: "rows_match",
+    Case.SHAPING: "same_messages",
+    Case.TARGETING: "indexed",
+}
 
 
 def main(
@@ -42,7 +49,7 @@ def main(
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
-    """Measure the service: a push to a sink that accepts everything, saves, finding audiences."""
+    """Measure the service: a push to a sink that accepts everything, saves, shaping, audiences."""
     number = devices or DEVICES[case]
     with Progress(console=Console(stderr=True)) as progress:
         figures = uvloop.run(measured(case, number, processes=processes, progress=progress))
@@ -59,6 +66,8 @@ async def measured(
     """Run a case; return its figures."""
     if case is Case.INGEST:
         return await ingest.run(devices, progress=progress)
+    if case is Case.SHAPING:
+        return shaping.run(devices, progress=progress)
     if case is Case.TARGETING:
         return await targeting.run(devices, progress=progress)
     return (await broadcast.run(devices, processes=processes, progress=progress)).as_json()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import orjson
 
@@ -14,11 +14,11 @@ from pushsvc.shaping import limits
 from pushsvc.shaping.badge import badge_change
 from pushsvc.shaping.check import check_content
 from pushsvc.shaping.content import Choice, Content, Envelope
-from pushsvc.shaping.drafts import DRAFTERS, TRAITS, Draft
+from pushsvc.shaping.drafts import BADGED, BLOCKS, DRAFTERS, TRAITS, Draft
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.forms import Form, form_of, gateway_of
-from pushsvc.shaping.splice import Texts
-from pushsvc.shaping.truncate import shortened
+from pushsvc.shaping.splice import Texts, numbers_in
+from pushsvc.shaping.truncate import shortened, without_text
 
 __all__ = [
     "ContentError",
@@ -32,6 +32,11 @@ __all__ = [
     "push_hash",
 ]
 
+#: The push has something to say, but to other devices than this one. Apple's word.
+PAYLOAD_EMPTY: Final = Refused(reason="PayloadEmpty")
+
+#: texts, trait and badge
+_Key = tuple[Choice, str | None, int | None]
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 
@@ -82,6 +87,7 @@ class Shaper:
     def __init__(self, content: Json, envelope: Envelope) -> None:
         self.content = Content.of(content)
         self._envelope = replace(envelope, validate_only=bool(content.get("validate_only")))
+        self._truncates = bool(content.get("truncate"))
         self._choices: _Memo[str | None, Choice] = _Memo(self.content.choose, limits.KEPT_LOCALES)
         made = {form: self._of_form(form) for form in DRAFTERS}
         self._forms = {form: shape for form, (shape, _) in made.items()}
@@ -111,7 +117,7 @@ class Shaper:
         "Increment"; its fields only where the texts have variables.
         """
         form = form_of(device)
-        return form if isinstance(form, Refused) else self._forms[form](device)
+        return self._forms[form](device) if isinstance(form, Form) else form
 
     def outline(self, device: Device) -> Shape | Refused:
         """Return what `shape` does, but with every text with variables empty.
@@ -124,17 +130,15 @@ class Shaper:
     def _of_form(self, form: Form) -> tuple[_Shape, _Shape]:
         """Return what shapes and what outlines the messages of this form."""
         choices, trait_of = self._choices, TRAITS.get(form, _no_trait)
-        counts, variables = self.content.counts_badges, self.content.variables
-        blank = variables.blank
+        counts = form in BADGED and self.content.counts_badges
+        blank = self.content.variables.blank
         drafts = _Memo(partial(self._draft, form), limits.KEPT_DRAFTS)
 
-        def finish(
-            key: tuple[Choice, str | None, int | None], texts: Texts = blank
-        ) -> Shape | Refused:
+        def finish(key: _Key, texts: Texts = blank) -> Shape | Refused:
             choice, trait, badge = key
             draft = drafts[choice]
             made = draft if isinstance(draft, Refused) else draft.finish(trait, badge, texts)
-            if made == limits.TOO_LARGE and self.content.beside.get("truncate"):
+            if made is limits.TOO_LARGE and self._truncates:
                 return self._shortened(form, key, texts)
             return made
 
@@ -144,23 +148,42 @@ class Shaper:
             badge = device.badge if counts else None
             return finished[choices[device.locale], trait_of(device), badge]
 
+        def needed(choice: Choice) -> tuple[int, ...]:
+            return self._needs(form, choice, drafts[choice])
+
+        needs = _Memo(needed, limits.KEPT_DRAFTS)
+        render = self.content.variables.render
+
         def fill(device: Device) -> Shape | Refused:
             choice = choices[device.locale]
-            draft = drafts[choice]
-            needs = () if isinstance(draft, Refused) else draft.needs
-            texts = variables.render(device.fields, needs)
+            texts = render(device.fields, needs[choice])
             if isinstance(texts, Refused):
                 return texts
             return finish((choice, trait_of(device), device.badge if counts else None), texts)
 
-        return (fill if variables else shape), shape
+        return (fill if self.content.variables else shape), shape
 
     def _draft(self, form: Form, choice: Choice) -> Draft | Refused:
+        if not self.content.says(BLOCKS[form]):
+            return PAYLOAD_EMPTY
         return DRAFTERS[form](self.content.localised(choice), self._envelope)
 
-    def _shortened(
-        self, form: Form, key: tuple[Choice, str | None, int | None], texts: Texts
-    ) -> Shape | Refused:
+    def _needs(self, form: Form, choice: Choice, draft: Draft | Refused) -> tuple[int, ...]:
+        """Return which texts with variables to fill: those that stand in the message.
+
+        One that is too large as it is may fit when its alert is shortened, and needs the others.
+        """
+        if not isinstance(draft, Refused):
+            return draft.needs
+        if draft is not limits.TOO_LARGE or not self._truncates:
+            return ()
+        whole = self.content.localised(choice)
+        bare = DRAFTERS[form](without_text(whole), self._envelope)
+        if isinstance(bare, Refused):
+            return ()
+        return (*bare.needs, *numbers_in(whole.data.get("alert")))
+
+    def _shortened(self, form: Form, key: _Key, texts: Texts) -> Shape | Refused:
         choice, trait, badge = key
 
         def attempt(content: Content) -> Shape | Refused:

@@ -14,6 +14,7 @@ from pushsvc.shaping.content import LOCALISED, STEERING_ALIASES, Content, Envelo
 from pushsvc.shaping.drafts import DRAFTERS
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.splice import RESERVED
+from pushsvc.shaping.truncate import without_text
 
 #: Name of a key -> what its value must be, null apart, and the sentence that says so.
 _Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
@@ -150,11 +151,11 @@ def _check_fits(whole: Content) -> None:
         name: min((whole.data.get(name), *whole.variants[name].values()), key=_length)
         for name in LOCALISED
     }
-    if whole.beside.get("truncate") and isinstance(shortest["alert"], str):
-        shortest["alert"] = ""
     data = {**whole.data, **shortest}
     data = {key: value for key, value in data.items() if value is not None}
     smallest = replace(whole, data=data, variants={name: {} for name in LOCALISED})
+    if whole.beside.get("truncate"):
+        smallest = without_text(smallest)
     epoch = datetime.fromtimestamp(0, UTC)
     envelope = Envelope(push_id=0, push_object_id="", created_at=epoch, expires_at=None, now=epoch)
     if all(isinstance(draft(smallest, envelope), Refused) for draft in DRAFTERS.values()):

@@ -109,6 +109,11 @@ class Content:
         """Tell whether each device's message has the device's own badge."""
         return self.badge is not None and self.badge.increment is not None
 
+    def says(self, blocks: Collection[str]) -> bool:
+        """Tell whether there is something in it for a form with these keys of its own."""
+        has = [key for key in FILLED_IN if self.beside.get(key)]
+        return bool(self.data) or not has or any(key in blocks for key in has)
+
     def option(self, name: str) -> Any:
         """Return a key of STEERING: by its other name, else as it stands beside `data`, or within.
 

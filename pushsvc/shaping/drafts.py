@@ -27,6 +27,16 @@ DRAFTERS: Final[Mapping[Form, Drafter]] = {
     Form.FCM_ANDROID: fcm_android.draft,
     Form.WNS: wns.draft,
 }
+#: The forms that can hold a device's own badge.
+BADGED: Final = frozenset({Form.APNS, Form.FCM_APPLE, Form.WNS})
+#: Keys beside `data` that are for one form.
+BLOCKS: Final[Mapping[Form, frozenset[str]]] = {
+    Form.APNS: frozenset(),
+    Form.FCM_ANDROID: frozenset({"notification", "android", "rawPayload"}),
+    Form.FCM_APPLE: frozenset({"rawPayload"}),
+    Form.FCM_WEB: frozenset({"webpush", "rawPayload"}),
+    Form.WNS: frozenset({"wns"}),
+}
 #: What a message depends on besides texts and badge.
 TRAITS: Final[Mapping[Form, Callable[[Device], str | None]]] = {
     Form.APNS: lambda device: device.app_identifier,

@@ -8,6 +8,7 @@ escapes; so a body can be cut at them whatever it was built of.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Final
 from xml.sax.saxutils import escape as escape_xml
 
@@ -35,13 +36,26 @@ _ATTRIBUTE: Final = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 
 Texts = Sequence[str]
 Escape = Callable[[str], bytes]
-#: what goes into a hole, and how many of its bytes count
-_Write = Callable[[int | None, Texts], tuple[bytes, int]]
+
+
+class _Kind(IntEnum):
+    """What goes into a hole."""
+
+    BADGE = 0
+    TEXT = 1
+    #: a text in JSON that is itself a string, in other JSON or in XML
+    NESTED = 2
 
 
 def mark(index: int) -> str:
     """Return the mark of a text with variables."""
     return f"{_OPEN}{index}{_CLOSE}"
+
+
+def numbers_in(value: Any) -> set[int]:
+    """Return the numbers of the texts with variables that JSON holds."""
+    text = orjson.dumps(value)
+    return {int(hole["text"]) for hole in _HOLE.finditer(text) if hole["text"]}
 
 
 def unmarked(value: Any, texts: Texts) -> Any:
@@ -56,7 +70,7 @@ def unmarked(value: Any, texts: Texts) -> Any:
 
 
 def nested(text: str) -> str:
-    """Return JSON text with marks so that it can be a string in other JSON."""
+    """Return JSON text with marks so that it can be a string in other JSON, or in XML."""
     return text.replace(_CLOSE, _NESTED)
 
 
@@ -77,27 +91,41 @@ def fixed_bytes(body: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body's parts, and the holes between them."""
+    """A body cut at its holes."""
 
-    parts: tuple[bytes, ...]
-    holes: tuple[_Write, ...]
+    head: bytes
+    #: what goes in, the number of a text or what stands before a badge, and what follows
+    holes: tuple[tuple[_Kind, Any, bytes], ...]
+    escape: Escape
     #: which texts it needs, by their numbers
     needs: tuple[int, ...]
-    #: bytes that may be filled in
-    room: int
+    #: how large it may be
+    most_bytes: int
+    #: of JSON in a string, whether the gateway counts it before it was escaped
+    counts_inner: bool
 
     def fill(self, badge: int | None, texts: Texts) -> bytes | Refused:
         """Return the body of one device; refused when it is too large or cannot be written."""
-        parts, room = self.parts, self.room
-        filled = [parts[0]]
+        filled, most = [self.head], self.most_bytes
         try:
-            for write, part in zip(self.holes, parts[1:], strict=True):
-                written, counted = write(badge, texts)
-                room -= counted
-                filled += written, part
+            for kind, what, part in self.holes:
+                if kind is _Kind.BADGE:
+                    if badge is not None:
+                        filled.append(b"%b%d" % (what, badge))
+                else:
+                    if kind is _Kind.NESTED:
+                        inner = in_json(texts[what])
+                        written = self.escape(inner.decode())
+                        if self.counts_inner:
+                            most += len(written) - len(inner)
+                    else:
+                        written = self.escape(texts[what])
+                    filled.append(written)
+                filled.append(part)
         except orjson.JSONEncodeError:
             return BAD_TEXT
-        return TOO_LARGE if room < 0 else b"".join(filled)
+        body = b"".join(filled)
+        return body if len(body) <= most else TOO_LARGE
 
 
 def cut(
@@ -111,42 +139,26 @@ def cut(
         counted: bytes that count without the holes; all that stand in the body where None.
         escape: how texts are written in it.
     """
-    parts, holes, needs, end = [], [], dict[int, None](), 0
-    for hole in _HOLE.finditer(body):
-        parts.append(body[end : hole.start()])
-        end = hole.end()
-        holes.append(_writer(hole, escape))
-        if hole["text"] is not None:
-            needs[int(hole["text"])] = None
-    parts.append(body[end:])
-    room = limit - (sum(map(len, parts)) if counted is None else counted)
-    if room < 0:
+    found = list(_HOLE.finditer(body))
+    ends = [hole.start() for hole in found] + [len(body)]
+    holes = tuple(
+        (*_filling(hole), body[hole.end() : end]) for hole, end in zip(found, ends[1:], strict=True)
+    )
+    fixed = fixed_bytes(body)
+    uncounted = 0 if counted is None else fixed - counted
+    if fixed > limit + uncounted:
         return TOO_LARGE
-    return Body(tuple(parts), tuple(holes), tuple(needs), room)
+    return Body(
+        head=body[: ends[0]],
+        holes=holes,
+        escape=escape,
+        needs=tuple({what: None for kind, what, _ in holes if kind is not _Kind.BADGE}),
+        most_bytes=limit + uncounted,
+        counts_inner=counted is not None,
+    )
 
 
-def _writer(hole: re.Match[bytes], escape: Escape) -> _Write:
-    if hole["text"] is not None:
-        return _text(int(hole["text"]), escape, is_nested=bool(hole["nested"]))
-    return _badge(hole["key"] or b"")
-
-
-def _badge(key: bytes) -> _Write:
-    def write(badge: int | None, _texts: Texts) -> tuple[bytes, int]:
-        written = b"" if badge is None else b"%b%d" % (key, badge)
-        return written, len(written)
-
-    return write
-
-
-def _text(index: int, escape: Escape, *, is_nested: bool) -> _Write:
-    def write(_badge: int | None, texts: Texts) -> tuple[bytes, int]:
-        written = escape(texts[index])
-        return written, len(written)
-
-    def write_nested(_badge: int | None, texts: Texts) -> tuple[bytes, int]:
-        # A string in JSON in a string of JSON; the gateway counts what the inner one has.
-        inner = escape(texts[index])
-        return orjson.dumps(inner.decode())[1:-1], len(inner)
-
-    return write_nested if is_nested else write
+def _filling(hole: re.Match[bytes]) -> tuple[_Kind, Any]:
+    if hole["text"] is None:
+        return _Kind.BADGE, hole["key"] or b""
+    return _Kind.NESTED if hole["nested"] else _Kind.TEXT, int(hole["text"])

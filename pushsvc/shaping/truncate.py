@@ -28,11 +28,17 @@ def shortened(content: Content, attempt: Callable[[Content], Shape | Refused]) -
     while low <= high:
         middle = (low + high) // 2
         made = attempt(_with_text(content, _cut(text, middle) + ELLIPSIS))
-        if made == TOO_LARGE:
+        if made is TOO_LARGE:
             high = middle - 1
         else:
             best, low = made, middle + 1
     return best
+
+
+def without_text(content: Content) -> Content:
+    """Return the content with nothing of the text that may be shortened."""
+    text = _alert_text(content.data.get("alert"))
+    return content if text is None else _with_text(content, "")
 
 
 def _alert_text(alert: Any) -> str | None:

@@ -15,7 +15,7 @@ import orjson
 from pushsvc.model import Json, Refused, WnsShape
 from pushsvc.shaping import limits
 from pushsvc.shaping.content import APPLE_ONLY, STEERING, Content, Envelope
-from pushsvc.shaping.splice import Body, Texts, cut, in_json, in_xml
+from pushsvc.shaping.splice import Body, Texts, cut, in_json, in_xml, nested
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -124,7 +124,7 @@ def _launch(data: Json) -> str:
     if uri := _legal(data.get("uri")):
         return uri
     arguments = {key: data[key] for key in data if key not in _NO_ARGUMENT}
-    return _legal(orjson.dumps(arguments).decode()) if arguments else ""
+    return _legal(nested(orjson.dumps(arguments).decode())) if arguments else ""
 
 
 def _headers(kind: _Kind, content: Content, envelope: Envelope) -> Headers:

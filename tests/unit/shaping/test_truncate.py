@@ -1,0 +1,108 @@
+"""`truncate` shortens the alert until the message fits, at the end of a character."""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from pushsvc.model import ApnsShape, Device, FcmShape, Refused, WnsShape
+from pushsvc.shaping.body import ContentError, check_content
+from tests.unit.shaping.one_device import ANDROID, IOS, WINDOWS, shaped, shaper_of
+
+TOO_LARGE = Refused(reason="PayloadTooLarge")
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+
+def aps_alert(made: object) -> Any:
+    assert isinstance(made, ApnsShape)
+    assert len(made.body) <= 4096
+    return orjson.loads(made.body)["aps"]["alert"]
+
+
+def test_as_much_as_fits() -> None:
+    """The longest beginning that fits, with an ellipsis; one byte more would be too many."""
+    made = shaped(IOS, {"alert": "a" * 5000, "k": 1}, truncate=True)
+    assert aps_alert(made) == "a" * (4096 - len('{"aps":{"alert":"…"},"k":1}'.encode())) + "…"
+    assert isinstance(made, ApnsShape)
+    assert len(made.body) == 4096
+
+
+def test_what_fits_is_left_alone() -> None:
+    """Without need nothing is shortened."""
+    assert aps_alert(shaped(IOS, {"alert": "a" * 4000}, truncate=True)) == "a" * 4000
+
+
+def test_without_it_the_device_is_refused() -> None:
+    """Nobody's text is cut who did not ask for it."""
+    data = {"alert": "a" * 5000, "alert-fr": "a"}
+    assert shaped(IOS, data) == TOO_LARGE
+    assert shaped(IOS, data, truncate=False) == TOO_LARGE
+
+
+def test_the_body_of_an_alert_object_is_shortened() -> None:
+    """Title and the rest stay."""
+    found = aps_alert(
+        shaped(IOS, {"alert": {"title": "T", "body": "b" * 9000, "loc-key": "K"}}, truncate=True)
+    )
+    assert (found["title"], found["loc-key"], found["body"][-2:]) == ("T", "K", "b…")
+
+
+def test_the_text_in_the_device_s_language_is_shortened() -> None:
+    """Each choice of texts is cut where it must be."""
+    data = {"alert": "a", "alert-fr": "f" * 5000, "badge": "Increment"}
+    device = replace(IOS, locale="fr-CA", badge=2**31 - 1)
+    assert aps_alert(shaped(device, data, truncate=True)).startswith("fff")
+    assert aps_alert(shaped(replace(device, locale="en"), data, truncate=True)) == "a"
+
+
+def test_texts_with_variables_are_shortened_when_they_are_filled() -> None:
+    """For each device; also where the text would be too large whatever is filled in."""
+    device = replace(IOS, fields={"v": "b" * 5000, "w": "W"})
+    assert aps_alert(shaped(device, {"alert": "a{{ v }}"}, truncate=True)).startswith("abbb")
+    found = aps_alert(shaped(device, {"alert": "{{ w }}" + "a" * 5000}, truncate=True))
+    assert found.startswith("Waaa")
+    other = {"alert": "a" * 5000, "k": "{{ w }}"}
+    made = shaped(device, other, truncate=True)
+    assert isinstance(made, ApnsShape)
+    assert orjson.loads(made.body)["k"] == "W"
+
+
+def test_what_is_too_large_without_the_alert_stays_refused() -> None:
+    """Only the alert is shortened; what else is too large is not."""
+    data = {"alert": "a" * 100, "k": "k" * 4500}
+    assert shaped(IOS, data, truncate=True) == TOO_LARGE
+    with pytest.raises(ContentError, match="too large"):
+        check_content({"data": {"alert": "a" * 100, "k": "k" * 6000}, "truncate": True})
+
+
+def test_a_text_too_large_for_all_is_let_in_when_it_may_be_shortened() -> None:
+    """115 is for what no gateway could be sent at all."""
+    with pytest.raises(ContentError, match="too large"):
+        check_content({"data": {"alert": "a" * 9000}})
+    check_content({"data": {"alert": "a" * 9000}, "truncate": True})
+    check_content({"data": {"alert": {"body": "a" * 9000}}, "truncate": True})
+
+
+@pytest.mark.parametrize("unit", ["e\u0301", "\U0001f44d\U0001f3fd", "☀\ufe0f", FAMILY])
+def test_what_people_see_as_one_character_is_not_cut(unit: str) -> None:
+    """Accents, skin tones, variants and families stay whole."""
+    found = aps_alert(shaped(IOS, {"alert": unit * 3000}, truncate=True))
+    assert found.removesuffix("…").replace(unit, "") == ""
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    text=st.text(st.characters(), min_size=1, max_size=30),
+    times=st.integers(1, 3000),
+    device=st.sampled_from([IOS, ANDROID, WINDOWS]),
+)
+def test_whatever_the_text_it_fits(*, text: str, times: int, device: Device) -> None:
+    """Of any text some beginning is sent, in every form."""
+    content = {"data": {"alert": text * times, "k": "v"}, "truncate": True}
+    try:
+        check_content(content)
+    except ContentError:
+        return
+    assert isinstance(shaper_of(content).shape(device), ApnsShape | FcmShape | WnsShape)

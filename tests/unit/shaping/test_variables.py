@@ -1,0 +1,229 @@
+"""Texts with variables: what they may say, and what each device gets of them."""
+
+from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import orjson
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from pushsvc.model import ApnsShape, FcmShape, Refused, WnsShape
+from pushsvc.shaping.body import ContentError, check_content
+from pushsvc.shaping.variables import PARTS_LIMIT
+from tests.unit.shaping.one_device import ANDROID, IOS, WINDOWS, shaped, shaper_of
+
+FIELDS = {
+    "name": "Ann",
+    "points": 7.0,
+    "share": 0.5,
+    "vip": True,
+    "tags": ["a", "b"],
+    "address": {"city": "Oslo"},
+    "born": {"__type": "Date", "iso": "2000-01-01T00:00:00.000Z"},
+}
+
+
+#: No signs of Jinja's; and line ends as Jinja writes them.
+BESIDE = st.characters(exclude_characters="{}#%\r")
+
+
+def alert(text: str, fields: dict[str, Any] | None = None, **beside: Any) -> str | Refused:
+    """The alert that a device with these fields gets."""
+    device = replace(IOS, fields=FIELDS if fields is None else fields)
+    made = shaped(device, {"alert": text}, **beside)
+    if isinstance(made, Refused):
+        return made
+    assert isinstance(made, ApnsShape)
+    found: str = orjson.loads(made.body)["aps"]["alert"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("Hello {{ name }}!", "Hello Ann!"),
+        ("{{name}} {{name}}", "Ann Ann"),
+        ("{{ name | upper }}", "ANN"),
+        ("{{ nick | default('you') }}", "you"),
+        ("{{ nick | default(name) | lower }}", "ann"),
+        ("{{ points }} {{ share }}", "7 0.5"),
+        ("{{ vip }}", "true"),
+        ("{{ tags }} {{ tags | length }} {{ tags | first }}", '["a","b"] 2 a'),
+        ("{{ address.city }} {{ address['city'] }}", "Oslo Oslo"),
+        ("{{ born }}", "2000-01-01T00:00:00.000Z"),
+        ("{% if vip %}Dear {{ name }}{% else %}Hi{% endif %}", "Dear Ann"),
+        ("{{ 'yes' if points > 5 else 'no' }}", "yes"),
+        ("{{ name is defined }} {{ nick is defined }}", "true false"),
+        ("{{ name ~ '!' }}", "Ann!"),
+        ("{{ '{{' }} name }}", "{{ name }}"),
+        ("{% raw %}{{ name }}{% endraw %}", "{{ name }}"),
+        ("100 % {of} it", "100 % {of} it"),
+        ("{{ name | truncate(2, True, '', 0) }}", "An"),
+    ],
+)
+def test_filled(text: str, filled: str) -> None:
+    """Values are shown as people read them; what is no variable stays as it is."""
+    assert alert(text) == filled
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Hello {{ nick }}", "nick"),
+        ("{{ name }} {{ nick | upper }}", "nick"),
+        ("{{ nick | round }}", "nick"),
+        ("{{ address.street }}", "street"),
+        ("{{ nick.first }}", "nick"),
+        ("{% if nick %}a{% endif %}", "nick"),
+    ],
+)
+def test_a_missing_variable_is_named(text: str, name: str) -> None:
+    """The device is refused with the name of what it lacks."""
+    assert alert(text) == Refused(reason=f"MissingVariable:{name}")
+
+
+def test_a_value_of_the_wrong_kind_fails_its_device() -> None:
+    """A filter that cannot work on a device's value refuses that device."""
+    assert alert("{{ name | round }}") == Refused(reason="TemplateFailed")
+    assert alert("{{ name | round }}", {"name": 1.2}) == "1"
+
+
+def test_the_push_s_own_variables_win() -> None:
+    """A client writes its own installation; what the sender says is what the sender meant."""
+    assert alert("{{ name }} {{ code }}", variables={"name": "Bob", "code": 17}) == "Bob 17"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{{ name", "unexpected end of template"),
+        ("{{ name }} {{", "unexpected"),
+        ("{{ range(9) }}", "cannot have: call"),
+        ("{% for tag in tags %}a{% endfor %}", "cannot have: for"),
+        ("{% set a = 1 %}", "cannot have: assign"),
+        ("{% include 'x' %}", "cannot have: include"),
+        ("{{ 'a' * 1000000000 }}", "cannot have: mul"),
+        ("{{ 9 ** 999999999 }}", "cannot have: pow"),
+        ("{{ tags | join(',') }}", "There is no filter join"),
+        ("{{ name | attr('__class__') }}", "There is no filter attr"),
+        ("{{ '%099999999d' | format(1) }}", "There is no filter format"),
+        ("{{ name is foo }}", "No test named 'foo'"),
+        ("{{ self }}", "self is no variable"),
+        ("{{ name[1:2] }}", "cannot have: slice"),
+        ("{{ " + "(" * 400 + "1" + ")" * 400 + " }}", "nested too deeply"),
+        ("{{ name }}" * (PARTS_LIMIT + 1), f"{PARTS_LIMIT} are allowed"),
+    ],
+)
+def test_what_cannot_be_compiled_is_told_at_submit(text: str, told: str) -> None:
+    """No loops, no calls, no arithmetic; the error names the field and says what is wrong."""
+    with pytest.raises(ContentError, match=r"A text|no filter|no variable") as caught:
+        check_content({"data": {"alert": "a", "k": {"deep": [text]}}})
+    assert caught.value.field == "/data/k"
+    assert told in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["{{ name.__class__ }}", "{{ name['__class__'].__mro__ }}"])
+def test_nothing_of_python_s_can_be_reached(text: str) -> None:
+    """Members are those of JSON objects; attributes of Python's objects are no members."""
+    assert alert(text) == Refused(reason="MissingVariable:__class__")
+
+
+def test_texts_anywhere_are_filled_and_keys_are_not() -> None:
+    """Deep links and custom data may hold variables; steering keys are taken as they are."""
+    data = {
+        "alert": {"title": "{{ name }}", "loc-args": ["{{ points }}"]},
+        "uri": "app://{{ address.city }}",
+        "k": [{"{{ name }}": "{{ name }}"}],
+        "collapse_id": "{{ name }}",
+    }
+    made = shaped(replace(IOS, fields=FIELDS), data)
+    assert isinstance(made, ApnsShape)
+    assert orjson.loads(made.body) == {
+        "aps": {"alert": {"title": "Ann", "loc-args": ["7"]}},
+        "uri": "app://Oslo",
+        "k": [{"{{ name }}": "Ann"}],
+    }
+    assert (b"apns-collapse-id", b"{{ name }}") in made.head.headers
+
+
+def test_only_what_a_device_gets_must_be_filled() -> None:
+    """A variable of another language, or of a key that this gateway has no use for, is no lack."""
+    data = {"alert": "Hi {{ name }}", "alert-fr": "Salut {{ nom }}", "sound": "{{ sound }}"}
+    device = replace(WINDOWS, fields=FIELDS, locale="en")
+    assert isinstance(shaped(device, data), WnsShape)
+    refused = Refused(reason="MissingVariable:nom")
+    assert shaped(replace(device, locale="fr-CA"), data) == refused
+
+
+def test_the_names_that_are_asked_for() -> None:
+    """The fields to load are those the texts look at, less those the push gives itself."""
+    content = {
+        "data": {"alert": "{{ a }} {{ b.c | default(d) }}", "alert-fr": "{{ e }}"},
+        "variables": {"e": 1},
+    }
+    assert shaper_of(content).fields == {"a", "b", "d"}
+    assert shaper_of({"data": {"alert": "a"}}).fields == frozenset()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    value=st.text(st.characters(exclude_characters="\r"), max_size=40),
+    around=st.tuples(
+        st.text(BESIDE, max_size=9),
+        st.text(BESIDE, max_size=9),
+    ),
+)
+def test_any_value_is_written_as_it_is(*, value: str, around: tuple[str, str]) -> None:
+    """What is spliced in is what JSON and XML would hold if the text had been written at once."""
+    before, after = "A" + around[0], around[1]
+    content = {"data": {"alert": f"{before}{{{{ v }}}}{after}", "k": "{{ v }}"}}
+    plain = {"data": {"alert": before + value + after, "k": value}}
+    try:
+        check_content(content)
+        check_content(plain)
+    except ContentError:
+        return
+    shaper, other = shaper_of(content), shaper_of(plain)
+    for device in (IOS, ANDROID, WINDOWS):
+        made, expected = shaper.shape(replace(device, fields={"v": value})), other.shape(device)
+        if isinstance(made, WnsShape) and isinstance(expected, WnsShape):
+            assert said(made) == said(expected)
+        else:
+            assert made == expected
+
+
+def said(shape: WnsShape) -> list[tuple[str | None, dict[str, str]]]:
+    """Texts and attributes; how a quote is escaped makes no difference."""
+    return [(element.text, element.attrib) for element in ET.fromstring(shape.body).iter()]
+
+
+def test_half_a_character_is_refused() -> None:
+    """A value that no UTF-8 can hold fails its device, and raises nothing."""
+    data = {"alert": "{{ v }}"}
+    for device in (IOS, ANDROID):
+        assert shaped(replace(device, fields={"v": "\ud800"}), data) == Refused(reason="BadText")
+    assert isinstance(shaped(replace(WINDOWS, fields={"v": "a\ud800"}), data), WnsShape)
+
+
+def test_a_text_that_becomes_too_large_fails_its_device() -> None:
+    """The size is known when the text is filled; the next device is none the worse."""
+    shaper = shaper_of({"data": {"alert": "{{ v }}"}})
+    for device in (IOS, ANDROID, WINDOWS):
+        large = shaper.shape(replace(device, fields={"v": "é" * 3000}))
+        assert large == Refused(reason="PayloadTooLarge")
+        assert not isinstance(shaper.shape(replace(device, fields={"v": "é"})), Refused)
+
+
+def test_android_data_counts_as_it_is_sent() -> None:
+    """The limit is that of the string in `data`, and does not count how JSON escapes it anew."""
+    room = 4096 - sum(
+        map(len, ("push_id", "abcdefghij", "time", "2026-11-22T10:00:00.000Z", "data"))
+    )
+    room -= len('{"alert":""}')
+    shaper = shaper_of({"data": {"alert": "{{ v }}"}})
+    fits = shaper.shape(replace(ANDROID, fields={"v": '"' * (room // 2)}))
+    assert isinstance(fits, FcmShape)
+    assert shaper.shape(replace(ANDROID, fields={"v": '"' * (room // 2 + 1)})) == Refused(
+        reason="PayloadTooLarge"
+    )
