@@ -12,12 +12,13 @@ from pushsvc.errors import (
     InvalidPushError,
     InvalidPushTimeError,
     InvalidQueryError,
+    InvalidTemplateError,
 )
 from pushsvc.model import App, Json, Schedule, Submission
 from pushsvc.planning import schedule
 from pushsvc.resources import Resources
-from pushsvc.shaping import body
-from pushsvc.storage import audiences
+from pushsvc.shaping import body, template
+from pushsvc.storage import audiences, templates
 from pushsvc.targeting import audience
 from pushsvc.targeting.values import WhereError
 from pushsvc.targeting.where import audience_condition
@@ -41,12 +42,14 @@ def check_form(submission: Submission) -> None:
 async def admitted(
     resources: Resources, app: App, submission: Submission
 ) -> tuple[Submission, Schedule]:
-    """Return the submission with its audience in full, and when it is due.
+    """Return the submission with its content and audience in full, and when it is due.
 
     Raises:
         CallerError: what is wrong with it, and in which field.
     """
     check_form(submission)
+    submission = await with_template(resources, app, submission)
+    _check_uri(submission)
     with _told():
         required = resources.settings.push_data_required
         body.check_content(submission.content, data_required=required)
@@ -57,6 +60,64 @@ async def admitted(
         await check_audience(resources, submission.audience)
     with _told():
         return submission, schedule.resolve(submission, now=resources.clock.now())
+
+
+async def with_template(resources: Resources, app: App, submission: Submission) -> Submission:
+    """Return the submission with the content of the template that it names, if it names one.
+
+    Raises:
+        InvalidPushError: there is no such template.
+    """
+    name = submission.content.get("template")
+    if name is None:
+        return submission
+    found = None
+    if isinstance(name, str):
+        async with resources.engine.connect() as connection:
+            found = await templates.find_template(connection, app_id=app.id, name=name)
+    if found is None:
+        message = (
+            f"There is no template {str(name)[:100]}. GET /v1/templates lists those there are."
+        )
+        raise InvalidPushError(message, field="/template")
+    return replace(submission, content=template.merged(found.content, submission.content))
+
+
+async def put_template(
+    resources: Resources, app: App, *, name: str, content: Json
+) -> tuple[templates.Template, bool]:
+    """Check a template and store it; tell whether there was none of that name.
+
+    Raises:
+        CallerError: what is wrong with it, and in which field.
+    """
+    if not templates.is_name(name):
+        message = (
+            "A template's name has 1 to 64 characters: letters A to Z, digits, _, - and .; and is "
+            "neither . nor .., which no URL can name."
+        )
+        raise InvalidTemplateError(message, field="")
+    try:
+        body.check_content(content)
+        used = template.variables_used(content)
+    except body.ContentError as error:
+        raise InvalidTemplateError(error.message, field=error.field) from error
+    async with resources.engine.begin() as connection:
+        return await templates.put_template(
+            connection, app_id=app.id, name=name, content=content, variables_used=used
+        )
+
+
+def _check_uri(submission: Submission) -> None:
+    """Refuse what Parse's guide refuses, wherever the content has it from.
+
+    Raises:
+        InvalidPushError: 115.
+    """
+    data = submission.content.get("data")
+    if submission.from_client and isinstance(data, dict) and data.get("uri") is not None:
+        message = "A push from a client cannot have a uri. Send it with the master key."
+        raise InvalidPushError(message, field="/data/uri")
 
 
 async def check_audience(resources: Resources, wanted: Json) -> None:

@@ -204,6 +204,21 @@ class InvalidAudienceError(CallerError):
     parse_code = 111
 
 
+class InvalidTemplateError(CallerError):
+    """The template misses something or has a value it cannot have."""
+
+    code = "invalid_template"
+    parse_code = 115
+
+
+class TooManyTemplatesError(CallerError):
+    """The app has as many templates as it can have."""
+
+    code = "too_many_templates"
+    status = 409
+    parse_code = None
+
+
 class InvalidEventError(CallerError):
     """The event has a value it cannot have."""
 

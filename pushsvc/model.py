@@ -211,6 +211,8 @@ class Submission:
     expiration_interval: object = None
     #: a saved audience, which this push uses
     audience_id: str | None = None
+    #: the app lets clients push, and this one does: the content may not have all that others may
+    from_client: bool = False
     #: None: by the size of the audience
     lane: Lane | None = None
     on_unknown: OnUnknown = OnUnknown.RESEND

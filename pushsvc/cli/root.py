@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "key": "Create, list and revoke the keys of an app.",
     "credential": "Add, list and revoke what APNs, FCM and WNS want to see.",
     "installation": "Import installations.",
+    "template": "Store, list, show and delete templates, which pushes can name.",
     "send": "Send a push.",
     "push": "List pushes and see what came of them.",
     "demo": "One push to 10,000 devices against strict simulators of the gateways.",

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from pushsvc import pipeline
 from pushsvc.api.v1 import views
-from pushsvc.api.v1.bodies import AUDIENCES, parse_new_push
+from pushsvc.api.v1.bodies import AUDIENCES, content_of, parse_new_push
 from pushsvc.cli import session, watching
 from pushsvc.cli.display import cell, result
 from pushsvc.cli.failures import MISTAKE, CommandError
@@ -41,6 +41,13 @@ def send(
     data: Annotated[
         str | None, typer.Option(help="A JSON object with more keys, custom ones too.")
     ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="A stored template, for what is not said here.")
+    ] = None,
+    var: Annotated[
+        list[str] | None,
+        typer.Option(help="A variable of the texts, NAME=VALUE, in JSON or as text; repeatable."),
+    ] = None,
     at: Annotated[
         str | None, typer.Option(help="When, in ISO 8601 with a zone: 2026-12-24T18:00:00Z.")
     ] = None,
@@ -60,6 +67,8 @@ def send(
     body = {
         **_audience(channel, where, device),
         "data": _object("--data", data) | {k: v for k, v in short.items() if v is not None},
+        "template": template,
+        "variables": _variables(var) or None,
         "push_time": at,
         "expiration_interval": expires_in,
         "priority": "urgent" if urgent else None,
@@ -98,7 +107,7 @@ def _submission(body: Mapping[str, Any], *, devices_limit: int) -> Submission:
     return Submission(
         source=Source.V1,
         audience={name: body[name] for name in AUDIENCES if name in body},
-        content={"data": asked.data},
+        content=content_of(asked),
         push_time=asked.push_time,
         expiration_interval=asked.expiration_interval,
         lane=Lane.URGENT if asked.priority else None,
@@ -142,6 +151,30 @@ def _object(option: str, text: str | None) -> dict[str, Any]:
         message = f'{option}: must be a JSON object, such as {{"key": "value"}}.'
         raise CommandError(message, code="usage", status=MISTAKE, field=option)
     return value
+
+
+def _variables(given: list[str] | None) -> dict[str, Any]:
+    """Read variables: a value is JSON, or text where it is none.
+
+    Raises:
+        CommandError: there is no name, or no value.
+    """
+    read: dict[str, Any] = {}
+    for one in given or ():
+        name, sign, value = one.partition("=")
+        if not name or not sign:
+            message = f"--var: {one!r} is not NAME=VALUE."
+            raise CommandError(message, code="usage", status=MISTAKE, field="--var")
+        try:
+            read[name] = json.loads(value, parse_constant=_no_json)
+        except (ValueError, RecursionError):
+            read[name] = value
+    return read
+
+
+def _no_json(constant: str) -> NoReturn:
+    """Refuse what Python takes for a number: NaN, Infinity."""
+    raise ValueError(constant)
 
 
 def _badge(text: str | None) -> int | str | None:

@@ -160,8 +160,8 @@ class Variables:
 
     @classmethod
     def of(cls, constants: Json) -> "Variables":
-        """Return none so far."""
-        return cls(constants, {}, [])
+        """Return none so far. A constant that is null is as one that is not there."""
+        return cls({name: value for name, value in constants.items() if value is not None}, {}, [])
 
     def __bool__(self) -> bool:
         return bool(self._texts)

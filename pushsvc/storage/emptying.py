@@ -14,15 +14,16 @@ from pushsvc.storage.tables import (
     objects,
     pushes,
     relations,
+    templates,
 )
 
 #: What has rows of an app, but for what goes with a push or an installation.
-_TABLES: Final = (pushes, installations, objects, relations, audiences, class_fields)
+_TABLES: Final = (pushes, installations, objects, relations, audiences, templates, class_fields)
 _OPEN: Final = (PushState.WAITING, PushState.PLANNING, PushState.SENDING)
 
 
 async def empty_app(engine: AsyncEngine, app_id: int) -> None:
-    """Delete the app's pushes, installations, objects, relations, audiences and types of fields.
+    """Delete all that belongs to the app, but its keys, credentials and settings.
 
     Step by step, each in a transaction of its own, and safe to repeat where one fails. Pushes on
     their way are ended first, so that no plan writes more batches; then their batches go, in the

@@ -1,7 +1,5 @@
 """The tables. Postgres is the record of everything; `migrations/` builds exactly this."""
 
-from datetime import datetime
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -19,10 +17,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from pushsvc.storage.columns import EMPTY_OBJECT, app_id, moment, places
 
 metadata = MetaData(
     naming_convention={
@@ -33,32 +32,8 @@ metadata = MetaData(
     }
 )
 
-EMPTY_OBJECT = text("'{}'::jsonb")
-
-
-def _moment(name: str, *, now: bool = False) -> Column[datetime]:
-    default = func.now() if now else None
-    return Column(name, DateTime(timezone=True), nullable=not now, server_default=default)
-
-
-def _app_id() -> Column[int]:
-    return Column("app_id", BigInteger, ForeignKey("apps.id", ondelete="CASCADE"), nullable=False)
-
-
 #: A device that a push may go to: it has a token or channel URIs that no gateway called dead.
 _REACHABLE = "(device_token IS NOT NULL OR channel_uris IS NOT NULL) AND token_retired_at IS NULL"
-
-
-def _places(*columns: str, also: tuple[str, ...] = ()) -> Index:
-    """Return the index of where a class's rows are, for those that are somewhere."""
-    return Index(
-        None,
-        *columns,
-        "latitude",
-        "longitude",
-        postgresql_include=also,
-        postgresql_where=text("latitude IS NOT NULL"),
-    )
 
 
 apps = Table(
@@ -69,14 +44,14 @@ apps = Table(
     Column("application_id", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False, unique=True),
     Column("settings", JSONB, nullable=False, server_default=EMPTY_OBJECT),
-    _moment("created_at", now=True),
+    moment("created_at", now=True),
 )
 
 api_keys = Table(
     "api_keys",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _app_id(),
+    app_id(),
     # master, rest, javascript, client, windows (Parse), or api (a scoped key of /v1)
     Column("kind", Text, nullable=False),
     # of an api key: send, read, admin
@@ -85,8 +60,8 @@ api_keys = Table(
     Column("key_hash", LargeBinary, nullable=False),
     # the first characters, so that people can tell their keys apart
     Column("hint", Text, nullable=False),
-    _moment("created_at", now=True),
-    _moment("revoked_at"),
+    moment("created_at", now=True),
+    moment("revoked_at"),
     Index(None, "app_id"),
     Index(None, "key_hash"),
 )
@@ -95,14 +70,14 @@ credentials = Table(
     "credentials",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _app_id(),
+    app_id(),
     Column("gateway", Text, nullable=False),
     # APNs: key_id, team_id, topics, environment; FCM: project_id; WNS: package_sid, tenant
     Column("public", JSONB, nullable=False),
     # AES-256-GCM: nonce, then ciphertext and tag
     Column("secret", LargeBinary, nullable=False),
-    _moment("created_at", now=True),
-    _moment("revoked_at"),
+    moment("created_at", now=True),
+    moment("revoked_at"),
     Index(None, "app_id", "gateway"),
 )
 
@@ -111,7 +86,7 @@ installations = Table(
     metadata,
     # The order in which audiences are streamed: by key, never by offset.
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _app_id(),
+    app_id(),
     Column("object_id", Text, nullable=False),
     Column("installation_id", Text),
     Column("device_token", Text),
@@ -137,11 +112,11 @@ installations = Table(
     Column("token_shared", Boolean, nullable=False, server_default=text("false")),
     # When the device last registered its token or channel URIs: what a gateway said of a token
     # before then is no evidence against it.
-    _moment("token_set_at", now=True),
+    moment("token_set_at", now=True),
     # When the gateway told us that the token is dead; the row stays, its token is not sent to.
-    _moment("token_retired_at"),
-    _moment("created_at", now=True),
-    _moment("updated_at", now=True),
+    moment("token_retired_at"),
+    moment("created_at", now=True),
+    moment("updated_at", now=True),
     UniqueConstraint("app_id", "object_id"),
     Index(
         "installations_app_id_installation_id_key",
@@ -175,7 +150,7 @@ installations = Table(
         postgresql_include=("id", "token_shared"),
         postgresql_where=text(f"latitude IS NOT NULL AND {_REACHABLE}"),
     ),
-    _places("app_id"),
+    places("app_id"),
 )
 
 # Which objects the custom fields of installations point to, kept by triggers on `installations`.
@@ -206,7 +181,7 @@ objects = Table(
     "objects",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _app_id(),
+    app_id(),
     Column("class_name", Text, nullable=False),
     Column("object_id", Text, nullable=False),
     # every field but objectId, createdAt and updatedAt, Parse-encoded; the ACL is one of them
@@ -214,8 +189,8 @@ objects = Table(
     # as in `installations`
     Column("latitude", Double),
     Column("longitude", Double),
-    _moment("created_at", now=True),
-    _moment("updated_at", now=True),
+    moment("created_at", now=True),
+    moment("updated_at", now=True),
     UniqueConstraint("app_id", "class_name", "object_id"),
     Index(None, "app_id", "class_name", "id"),
     Index(
@@ -225,7 +200,7 @@ objects = Table(
         postgresql_ops={"fields": "jsonb_path_ops"},
     ),
     # With what pointers to them are looked up by.
-    _places("app_id", "class_name", also=("object_id",)),
+    places("app_id", "class_name", also=("object_id",)),
 )
 
 # The type that a custom field of a class got with its first value; it keeps it.
@@ -266,17 +241,33 @@ audiences = Table(
     "audiences",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _app_id(),
+    app_id(),
     Column("object_id", Text, nullable=False),
     Column("name", Text, nullable=False),
     # a where-clause as JSON text, as it was sent
     Column("query", Text, nullable=False),
-    _moment("last_used"),
+    moment("last_used"),
     Column("times_used", BigInteger, nullable=False, server_default=text("0")),
-    _moment("created_at", now=True),
-    _moment("updated_at", now=True),
+    moment("created_at", now=True),
+    moment("updated_at", now=True),
     UniqueConstraint("app_id", "object_id"),
     Index(None, "app_id", "id"),
+)
+
+# Content under a name, which pushes take over when they are submitted.
+templates = Table(
+    "templates",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    app_id(),
+    # by code point: it is listed in that order, and matched in its case
+    Column("name", Text(collation="C"), nullable=False),
+    Column("content", JSONB, nullable=False),
+    # the variables that its texts look at, found when it was stored
+    Column("variables_used", ARRAY(Text), nullable=False),
+    moment("created_at", now=True),
+    moment("updated_at", now=True),
+    UniqueConstraint("app_id", "name"),
 )
 
 # Narrow and with room on each page, so that an increment is a HOT update that touches no index.
@@ -300,7 +291,7 @@ pushes = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     # the public id, of _PushStatus and of /v1
     Column("object_id", Text, nullable=False, unique=True),
-    _app_id(),
+    app_id(),
     Column("source", Text, nullable=False),
     Column("audience", JSONB, nullable=False),
     Column("content", JSONB, nullable=False),
@@ -309,7 +300,7 @@ pushes = Table(
     Column("payload", Text),
     Column("query", Text),
     Column("due_at", DateTime(timezone=True), nullable=False),
-    _moment("expires_at"),
+    moment("expires_at"),
     # as asked for; shown in _PushStatus
     Column("push_time", Text, nullable=False),
     Column("expiration_interval", BigInteger),
@@ -322,7 +313,7 @@ pushes = Table(
     # MD5 of the alert, as Parse has it
     Column("push_hash", Text, nullable=False),
     # planning: its lease, how often it was leased, and the last installation already in a batch
-    _moment("lease_until"),
+    moment("lease_until"),
     Column("leases", Integer, nullable=False, server_default=text("0")),
     Column("planned_through", BigInteger, nullable=False, server_default=text("0")),
     Column("batches_planned", Integer, nullable=False, server_default=text("0")),
@@ -330,9 +321,9 @@ pushes = Table(
     # device type -> class -> devices; written once, when the push is closed
     Column("counts", JSONB),
     Column("error", Text),
-    _moment("created_at", now=True),
-    _moment("started_at"),
-    _moment("finished_at"),
+    moment("created_at", now=True),
+    moment("started_at"),
+    moment("finished_at"),
     Index(
         "pushes_app_id_idempotency_key_key",
         "app_id",
@@ -364,8 +355,8 @@ batches = Table(
     Column("state", SmallInteger, nullable=False, server_default=text("0")),
     # 1 for what the plan wrote; a retry is a new row with the next number
     Column("attempt", SmallInteger, nullable=False, server_default=text("1")),
-    _moment("not_before", now=True),
-    _moment("lease_until"),
+    moment("not_before", now=True),
+    moment("lease_until"),
     Column("leases", Integer, nullable=False, server_default=text("0")),
     Column("badges_applied", Boolean, nullable=False, server_default=text("false")),
     # The ledger: one byte for each device, the OutcomeClass, in the order of the ids. The plan
@@ -375,8 +366,8 @@ batches = Table(
     Column("counts", JSONB),
     # reason -> places of the devices in the batch, only for what was not sent
     Column("exceptions", JSONB),
-    _moment("created_at", now=True),
-    _moment("finished_at"),
+    moment("created_at", now=True),
+    moment("finished_at"),
     ForeignKeyConstraint(["push_id"], ["pushes.id"], ondelete="CASCADE"),
     Index("batches_open", "lane", "not_before", postgresql_where=text("state = 0")),
     Index("batches_leased", "lease_until", postgresql_where=text("state = 1")),

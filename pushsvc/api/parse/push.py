@@ -15,7 +15,7 @@ STATUS_ID: Final = "X-Parse-Push-Status-Id"
 #: Keys that shape the message, beside `data`.
 SHAPING_KEYS: Final = (
     *("notification", "rawPayload", "collapse_id", "push_type", "priority"),
-    "validate_only",
+    *("template", "variables", "validate_only"),
 )
 TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.
@@ -38,6 +38,7 @@ async def create(call: Call) -> Reply:
         source=Source.PARSE,
         audience=_audience(body),
         audience_id=_audience_id(body),
+        from_client=_is_let_in_as_client(caller),
         # Null is missing, and what is missing is refused by the content's own rule.
         content={"data": _data(body), **{k: body[k] for k in SHAPING_KEYS if k in body}},
         idempotency_key=call.request_id and f"parse:{call.request_id}",
@@ -45,7 +46,7 @@ async def create(call: Call) -> Reply:
         **{key: _given(body, key) for key in TIME_KEYS},
     )
     check_form(submission)
-    _check_as_in_the_guide(caller, body)
+    _check_as_in_the_guide(body)
     stored = await pipeline.submit_push(call.resources, caller.app, submission)
     return Reply(body={"result": True}, headers={STATUS_ID: stored.push.object_id})
 
@@ -97,7 +98,7 @@ def _data(body: Json) -> Any:
     return {} if data is None else data
 
 
-def _check_as_in_the_guide(caller: Caller, body: Json) -> None:
+def _check_as_in_the_guide(body: Json) -> None:
     for key in LEGACY_TYPE_KEYS:
         if key in body and "where" in body:
             message = f'"{key}" and a "where" query can not be set at the same time.'
@@ -108,11 +109,6 @@ def _check_as_in_the_guide(caller: Caller, body: Json) -> None:
             raise InvalidPushError(message, field=f"/{key}")
     if "channels" in body and not isinstance(body["channels"], dict):
         check_channels(body["channels"])
-    data = _data(body)
-    has_uri = isinstance(data, dict) and data.get("uri") is not None
-    if has_uri and _is_let_in_as_client(caller):
-        message = "A push from a client cannot have a uri. Send it with the master key."
-        raise InvalidPushError(message, field="/data/uri")
 
 
 # ---------------------------------------------------------------- to whom, and when

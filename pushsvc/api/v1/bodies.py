@@ -1,8 +1,8 @@
-"""What `POST /v1/pushes` takes: the schema, and its faults as JSON pointers."""
+"""What `/v1` takes: the schemas, and their faults as JSON pointers."""
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -53,6 +53,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+ModelT = TypeVar("ModelT", bound=Strict)
+
+
 class ByObjectId(Strict):
     """An installation, by its object id."""
 
@@ -98,8 +101,30 @@ Device = Annotated[
 ]
 
 
-class NewPush(Strict):
-    """A push: exactly one of `channels`, `where` and `devices`, and `data`."""
+class BesideData(Strict):
+    """The keys beside `data` that shape a message."""
+
+    notification: Shaping = None
+    rawPayload: Shaping = None  # noqa: N815 - Parse's name
+    android: Shaping = None
+    webpush: Shaping = None
+    wns: Shaping = None
+    collapse_id: Shaping = None
+    push_type: Shaping = None
+    truncate: Shaping = None
+    variables: dict[str, Any] | None = Field(
+        None, description="Values for the texts' variables; they win over an installation's fields."
+    )
+
+
+class NewTemplate(BesideData):
+    """What pushes that name a template take over from it."""
+
+    data: dict[str, Any] = Field(description="As in a push.")
+
+
+class NewPush(BesideData):
+    """A push: exactly one of `channels`, `where` and `devices`; and `data`, or a `template`."""
 
     channels: list[str] | None = Field(
         None, description='Installations subscribed to one of these; "" is the broadcast channel.'
@@ -108,7 +133,13 @@ class NewPush(Strict):
         None, description="A Parse query over installations; {} is everyone."
     )
     devices: list[Device] | None = Field(None, description="These devices and no others.")
-    data: dict[str, Any] = Field(description="What to send: `alert`, `badge`, `sound`, ...")
+    template: str | None = Field(
+        None, description="Name of a stored template, whose keys hold where the push has none."
+    )
+    data: dict[str, Any] | None = Field(
+        None,
+        description="What to send: `alert`, `badge`, `sound`, ...; required without a template.",
+    )
     push_time: Time = Field(
         None, description="When: ISO 8601 with a zone, or epoch seconds; now if left out."
     )
@@ -120,13 +151,34 @@ class NewPush(Strict):
     on_unknown: Literal["resend", "drop"] = Field(
         "resend", description="What to do with a message that was written and never answered."
     )
-    notification: Shaping = None
-    rawPayload: Shaping = None  # noqa: N815 - Parse's name
-    collapse_id: Shaping = None
-    push_type: Shaping = None
     validate_only: bool | None = Field(
         None, description="Only look at it: FCM is asked, nothing is delivered, no badge changes."
     )
+
+
+class NewPlainPush(NewPush):
+    """A push without a template."""
+
+    data: dict[str, Any]
+
+
+#: What of a push, and of a template, is its content.
+CONTENT_KEYS: Final = ("template", "data", *BesideData.model_fields, "validate_only")
+
+
+def content_of(asked: NewPush | NewTemplate) -> dict[str, Any]:
+    """Return the content as asked for; null is as good as left out."""
+    given = {name: getattr(asked, name, None) for name in CONTENT_KEYS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def parse_new_template(body: dict[str, Any]) -> NewTemplate:
+    """Return the template that is to be stored.
+
+    Raises:
+        InvalidRequestError: with a pointer to each field at fault.
+    """
+    return _read(NewTemplate, body)
 
 
 def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
@@ -140,13 +192,7 @@ def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
     if isinstance(devices, list) and len(devices) > devices_limit:
         text = f"{len(devices)} devices are too many: a push may name {devices_limit}."
         raise InvalidRequestError([Fault("/devices", "too_many", text)])
-    try:
-        push = NewPush.model_validate(body)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        raise InvalidRequestError(
-            [_fault(one["loc"], one["type"], one["msg"]) for one in found]
-        ) from None
+    push = _read(NewPush if body.get("template") is not None else NewPlainPush, body)
     given = [name for name in AUDIENCES if getattr(push, name) is not None]
     if len(given) != 1:
         names = f"{' and '.join(given)} exclude each other" if given else "there is none"
@@ -160,35 +206,44 @@ def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
     return push
 
 
+def _read(model: type[ModelT], body: dict[str, Any]) -> ModelT:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        raise InvalidRequestError(
+            [_fault(one["loc"], one["type"], one["msg"], model=model) for one in found]
+        ) from None
+
+
 #: pydantic's type of a fault -> our code
 _CODES: Final[Mapping[str, str]] = {"extra_forbidden": "unknown_key", "missing": "missing_key"}
 
 
-def _fault(place: Sequence[int | str], kind: str, message: str) -> Fault:
+def _fault(place: Sequence[int | str], kind: str, message: str, *, model: type[Strict]) -> Fault:
     parts = [str(part) for part in place if not str(part).startswith("by ")]
     code = _CODES.get(kind, "invalid_value")
     pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in parts)
     if code == "unknown_key":
-        return Fault(pointer, code, _unknown(place))
+        return Fault(pointer, code, _unknown(model, place))
     if code == "missing_key":
         return Fault(pointer, code, f"{pointer} is missing.")
     return Fault(pointer, code, f"{pointer}: {message.removeprefix('Value error, ')}.")
 
 
-def _unknown(place: Sequence[int | str]) -> str:
+def _unknown(model: type[Strict], place: Sequence[int | str]) -> str:
     name = str(place[-1])[:ID_CHARACTERS]
-    near = difflib.get_close_matches(name, _names(place), n=1)
+    near = difflib.get_close_matches(name, _names(model, place), n=1)
     hint = f' Did you mean "{near[0]}"?' if near else ""
     return f'Unknown key "{name}".{hint}'
 
 
-def _names(place: Sequence[int | str]) -> list[str]:
+def _names(model: type[Strict], place: Sequence[int | str]) -> list[str]:
     """Return the keys that are known where the unknown one stands."""
-    models: Mapping[str, type[Strict]] = {
+    devices: Mapping[str, type[Strict]] = {
         "by object_id": ByObjectId,
         "by installation_id": ByInstallationId,
         "by token": ByToken,
     }
-    tag = next((str(part) for part in place if part in models), None)
-    model = models[tag] if tag else NewPush
-    return list(model.model_fields)
+    tag = next((str(part) for part in place if part in devices), None)
+    return list((devices[tag] if tag else model).model_fields)

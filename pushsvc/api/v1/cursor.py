@@ -1,17 +1,20 @@
-"""Cursors of pages: opaque to callers, a push's key to us. Pure."""
+"""Cursors of pages: opaque to callers, a push's key or a template's name to us. Pure."""
 
 import base64
 import binascii
+from typing import Final
 
 from pushsvc.errors import Fault, InvalidRequestError
 
 #: A bigint.
-KEY_BYTES = 8
+KEY_BYTES: Final = 8
+#: No key begins so, and so none is taken for a name.
+_OF_NAME: Final = b"\xff"
 
 
 def write(key: int) -> str:
     """Return the cursor of the page after the push with this key."""
-    return base64.urlsafe_b64encode(key.to_bytes(KEY_BYTES)).rstrip(b"=").decode()
+    return _encoded(key.to_bytes(KEY_BYTES))
 
 
 def read(cursor: str) -> int:
@@ -20,16 +23,43 @@ def read(cursor: str) -> int:
     Raises:
         InvalidRequestError: it is none of ours.
     """
-    try:
-        raw = base64.urlsafe_b64decode(f"{cursor}=")
-    except (binascii.Error, ValueError):
-        raw = b""
+    raw = _decoded(cursor)
     if len(raw) != KEY_BYTES or raw[0] & 0x80:
         raise foreign()
     return int.from_bytes(raw)
+
+
+def write_name(name: str) -> str:
+    """Return the cursor of the page after what has this name, which is in ASCII."""
+    return _encoded(_OF_NAME + name.encode("ascii"))
+
+
+def read_name(cursor: str) -> str:
+    """Return the name of a cursor.
+
+    Raises:
+        InvalidRequestError: it is none of ours.
+    """
+    raw = _decoded(cursor)
+    name = raw.removeprefix(_OF_NAME)
+    if name == raw or not name.isascii() or not name.decode("ascii").isprintable():
+        raise foreign()
+    return name.decode("ascii")
 
 
 def foreign() -> InvalidRequestError:
     """Return the error that says that a cursor is none of ours, or of another list."""
     text = "The cursor is not one of ours: take `next_cursor` of the page before."
     return InvalidRequestError([Fault("?cursor", "invalid_value", text)])
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _decoded(cursor: str) -> bytes:
+    """Return what is encoded; nothing where nothing is."""
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except (binascii.Error, ValueError):
+        return b""

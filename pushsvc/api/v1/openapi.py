@@ -10,7 +10,9 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import pushsvc
 from pushsvc.api.replies import JSON, PROBLEM
-from pushsvc.api.v1.bodies import NewPush
+from pushsvc.api.v1.bodies import NewPush, NewTemplate
+from pushsvc.api.v1.preview_views import PreviewView
+from pushsvc.api.v1.template_views import TemplatePage, TemplateView
 from pushsvc.api.v1.views import OpensPage, Problem, PushPage, PushView
 
 PATH: Final = "/v1/openapi.json"
@@ -20,6 +22,10 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (PushView, "serialization"),
     (PushPage, "serialization"),
     (OpensPage, "serialization"),
+    (PreviewView, "serialization"),
+    (NewTemplate, "validation"),
+    (TemplateView, "serialization"),
+    (TemplatePage, "serialization"),
     (Problem, "serialization"),
 )
 
@@ -35,10 +41,11 @@ def request_docs(model: type[BaseModel], *, headers: Sequence[str] = ()) -> dict
     }
 
 
-def reply_docs(status: int, model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+def reply_docs(status: int, model: type[BaseModel] | None) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of the replies: the good one, and a problem for all others."""
+    content = {"content": {JSON: {"schema": _ref(model)}}} if model else {}
     return {
-        status: {"description": "Done.", "content": {JSON: {"schema": _ref(model)}}},
+        status: {"description": "Done.", **content},
         "4XX": {"description": "A problem.", "content": {PROBLEM: {"schema": _ref(Problem)}}},
         "5XX": {"description": "A problem.", "content": {PROBLEM: {"schema": _ref(Problem)}}},
     }

@@ -1,6 +1,5 @@
 """`/v1/pushes`: send, list, look."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,8 +14,8 @@ from pushsvc.api.audience import fingerprint
 from pushsvc.api.body import read_object
 from pushsvc.api.replies import json_response, moment
 from pushsvc.api.v1 import cursor as cursors
+from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter
 from pushsvc.api.v1.bodies import NewPush, parse_new_push
-from pushsvc.api.v1.entrance import enter
 from pushsvc.api.v1.openapi import reply_docs, request_docs
 from pushsvc.api.v1.submissions import submission_of
 from pushsvc.api.v1.views import OpensPage, PushPage, PushView, shown
@@ -29,8 +28,6 @@ from pushsvc.storage.opens import hours_of, opens_of
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 REPLAYED: Final = "Idempotent-Replayed"
-DEFAULT_PAGE: Final = 20
-MAX_PAGE: Final = 100
 
 _OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]{10}")
 
@@ -70,7 +67,7 @@ async def find(
 ) -> Response:
     """Return the app's pushes of the last days, newest first, and what came of them so far."""
     resources, app = await enter(request, Scope.READ)
-    _check_names(request, ("limit", "cursor"))
+    check_parameters(request, ("limit", "cursor"))
     before = None if cursor is None else cursors.read(cursor)
     async with resources.engine.connect() as connection:
         found = await pushes.list_pushes(
@@ -90,7 +87,7 @@ async def find(
 async def get(request: Request, push_id: str) -> Response:
     """Return a push, with live counts: they are what the ledger says at this moment."""
     resources, app = await enter(request, Scope.READ)
-    _check_names(request, ())
+    check_parameters(request, ())
     async with resources.engine.connect() as connection:
         (row,) = await _rows(connection, [await _push(connection, app, push_id)])
     return json_response(row)
@@ -106,7 +103,7 @@ async def find_opens(
 ) -> Response:
     """Return the hours in which a push was opened, oldest first, with their opens."""
     resources, app = await enter(request, Scope.READ)
-    _check_names(request, ("limit", "cursor"))
+    check_parameters(request, ("limit", "cursor"))
     after = None if cursor is None else _hour(cursors.read(cursor))
     async with resources.engine.connect() as connection:
         push = await _push(connection, app, push_id)
@@ -152,16 +149,3 @@ def _idempotency_key(request: Request) -> str | None:
         text = f"{IDEMPOTENCY_KEY} has 1 to {IDEMPOTENCY_KEY_CHARACTERS} characters."
         raise InvalidRequestError([Fault("", "invalid_idempotency_key", text)])
     return f"v1:{key}"
-
-
-def _check_names(request: Request, known: tuple[str, ...]) -> None:
-    """Raise InvalidRequestError for query parameters that nobody reads."""
-    faults: list[Fault] = []
-    for name in request.query_params:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f' Did you mean "{near[0]}"?' if near else ""
-            text = f'Unknown parameter "{name[:100]}".{hint}'
-            faults.append(Fault(f"?{name[:100]}", "unknown_parameter", text))
-    if faults:
-        raise InvalidRequestError(faults)

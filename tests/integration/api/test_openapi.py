@@ -26,6 +26,10 @@ async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
         ("get", "/v1/pushes"),
         ("get", "/v1/pushes/{push_id}"),
         ("get", "/v1/pushes/{push_id}/opens"),
+        ("put", "/v1/templates/{name}"),
+        ("get", "/v1/templates/{name}"),
+        ("get", "/v1/templates"),
+        ("delete", "/v1/templates/{name}"),
     }
 
 
@@ -45,6 +49,7 @@ async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None
 
     found = {reference.removeprefix("#/components/schemas/") for reference in references(document)}
     assert {"NewPush", "PushView", "PushPage", "OpensPage", "Problem"} <= found
+    assert {"NewTemplate", "TemplateView", "TemplatePage"} <= found
     assert found <= set(schemas)
 
 

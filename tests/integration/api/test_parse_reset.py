@@ -12,7 +12,10 @@ from pushsvc.storage.ids import new_object_id
 from tests.integration.api.conftest import Api
 
 #: What has rows of an app, and is emptied.
-EMPTIED = ("installations", "objects", "relations", "class_fields", "audiences", "pushes")
+EMPTIED = (
+    *("installations", "objects", "relations", "class_fields", "audiences", "templates"),
+    "pushes",
+)
 IOS = {"deviceType": "ios", "installationId": "one", "team": "Giants"}
 
 
@@ -25,6 +28,7 @@ async def fill(database: AsyncEngine, app_id: int, push_id: int) -> None:
         tables.relations: of_class | {"owner_id": "t", "related_id": "p"},
         tables.class_fields: of_class | {"type": "Relation", "target_class": "Player"},
         tables.audiences: of_app | {"object_id": new_object_id(), "name": "all", "query": "{}"},
+        tables.templates: of_app | {"name": "t", "content": {}, "variables_used": []},
         tables.batches: {"push_id": push_id, "seq": 0, "lane": "bulk"},
         tables.opens: {"push_id": push_id, "hour": func.now(), "opens": 1},
     }

@@ -80,6 +80,8 @@ PUSH = {
     "collapse_id": "one",
     "push_type": "alert",
     "priority": 10,
+    "template": "welcome",
+    "variables": {"name": "Ada"},
     "type": "ios",
     "deviceType": "ios",
 }

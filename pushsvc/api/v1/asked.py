@@ -1,0 +1,39 @@
+"""What the requests of `/v1` have in common: whose they are, their parameters, their pages."""
+
+import difflib
+from typing import Final
+
+from fastapi import Request
+
+from pushsvc.errors import Fault, InvalidRequestError
+from pushsvc.model import App
+from pushsvc.resources import Resources
+from pushsvc.storage.apps import Scope
+
+DEFAULT_PAGE: Final = 20
+MAX_PAGE: Final = 100
+
+
+async def enter(request: Request, scope: Scope) -> tuple[Resources, App]:
+    """Return what the process holds open, and the app whose key the caller has.
+
+    Raises:
+        UnauthorizedError: it is no key of ours.
+        ForbiddenError: it may not do this.
+    """
+    state = request.app.state
+    app = await state.doorkeeper.api_caller(request.headers.get("Authorization"), scope)
+    return state.resources, app
+
+
+def check_parameters(request: Request, known: tuple[str, ...]) -> None:
+    """Raise InvalidRequestError for query parameters that nobody reads."""
+    faults: list[Fault] = []
+    for name in request.query_params:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f' Did you mean "{near[0]}"?' if near else ""
+            text = f'Unknown parameter "{name[:100]}".{hint}'
+            faults.append(Fault(f"?{name[:100]}", "unknown_parameter", text))
+    if faults:
+        raise InvalidRequestError(faults)

@@ -1,0 +1,62 @@
+"""A push's content laid over its template's, and what a template's texts look at."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from pushsvc.shaping.template import merged, variables_used
+
+SAVED: dict[str, Any] = {
+    "data": {"alert": "Hello {{ name }}", "sound": "chime", "aps": {"a": 1, "b": 2}},
+    "variables": {"name": "you", "shop": "ours"},
+    "notification": {"title": "a", "color": "#ffffff"},
+    "truncate": True,
+}
+OBJECTS = st.dictionaries(st.sampled_from("abc"), st.none() | st.integers())
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, SAVED),
+        ({"data": {}}, SAVED),
+        ({"data": None, "variables": None, "truncate": None}, SAVED),
+        (
+            {"data": {"alert": "Hi", "aps": {"c": 3}}},
+            SAVED | {"data": {"alert": "Hi", "sound": "chime", "aps": {"c": 3}}},
+        ),
+        ({"variables": {"name": None}}, SAVED | {"variables": {"name": None, "shop": "ours"}}),
+        ({"notification": {"title": "b"}}, SAVED | {"notification": {"title": "b"}}),
+        ({"truncate": False}, SAVED | {"truncate": False}),
+        ({"collapse_id": "c", "template": "t"}, SAVED | {"collapse_id": "c", "template": "t"}),
+        ({"data": [], "variables": "x"}, SAVED | {"data": [], "variables": "x"}),
+    ],
+)
+def test_the_push_s_keys_win(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Key by key in `data` and `variables`, whole elsewhere; null is not given, but in `data`."""
+    assert merged(SAVED, given) == expected
+
+
+@given(OBJECTS, OBJECTS)
+def test_every_key_is_the_push_s_or_else_the_template_s(
+    template: dict[str, Any], own: dict[str, Any]
+) -> None:
+    """And none is lost; neither of the two is changed."""
+    saved, given = {"data": dict(template)}, {"data": dict(own)}
+
+    data = merged(saved, given)["data"]
+
+    assert data == {name: own.get(name, template.get(name)) for name in {**template, **own}}
+    assert (saved, given) == ({"data": template}, {"data": own})
+
+
+def test_a_template_s_variables_are_all_that_its_texts_look_at() -> None:
+    """With and without a value of its own, in `data` and beside it; not those nobody looks at."""
+    content = {
+        "data": {"alert": {"title": "{{ a }}"}, "alert-fr": "{% if b %}x{% endif %}", "plain": "c"},
+        "notification": {"body": "{{ d | default('x') }} {{ e.f }}"},
+        "variables": {"a": 1, "unused": 2},
+    }
+
+    assert variables_used(content) == {"a", "b", "d", "e"}
