@@ -37,11 +37,11 @@ CHOICES_MOST: Final = 100
 _MADE_UP_TOKENS: Final[Mapping[Form, str]] = {
     Form.APNS: "0123456789abcdef" * 4,
     Form.FCM_ANDROID: "example:android-registration-token",
+    Form.FCM_APPLE: "example:ios-registration-token",
     Form.FCM_WEB: "example:web-registration-token",
     Form.WNS: "https://db5.notify.windows.com/?token=example",
 }
-#: The device type that stands for each form. Apple devices through FCM are shown only where the
-#: audience has some.
+#: The device type that stands for each form.
 PLATFORMS: Final[Mapping[Form, str]] = {
     Form.APNS: "ios",
     Form.FCM_ANDROID: "android",
@@ -49,6 +49,8 @@ PLATFORMS: Final[Mapping[Form, str]] = {
     Form.FCM_WEB: "web",
     Form.WNS: "winrt",
 }
+#: Shown only where the audience has such devices: Apple devices are seldom reached through FCM.
+_SELDOM: Final = frozenset({Form.FCM_APPLE})
 _MADE_UP_APP: Final = "com.example.app"
 _MADE_UP_BADGE: Final = 1
 
@@ -227,6 +229,6 @@ def _shown(choices: Sequence[Choice], reach: Reach) -> list[Choice]:
 def _places(choices: Sequence[Choice], reach: Reach) -> Iterator[_Place]:
     there = {form for form, _ in reach.seen}
     for form in PLATFORMS:
-        if form in _MADE_UP_TOKENS or form in there:
+        if form not in _SELDOM or form in there:
             for choice in choices:
                 yield _Place(form, choice, reach.seen.get((form, choice)) or Seen())

@@ -52,8 +52,8 @@ _KIND: Final = case(
     (_ADDRESS == "", NO_TOKEN),
     (_ADDRESS.regexp_match(_ORIGIN), func.substring(_ADDRESS, _ORIGIN)),
     (_ADDRESS.regexp_match("^[0-9A-Fa-f]+$"), HEX),
-    (_ADDRESS.like("%:%"), COLON),
     (_ADDRESS.like("{%"), BRACE),
+    (_ADDRESS.like("%:%"), COLON),
     else_=OTHER,
 )
 COLUMNS: Final[Sequence[ColumnElement[Any]]] = (
