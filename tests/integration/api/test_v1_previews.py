@@ -282,9 +282,8 @@ async def test_variables_are_filled_with_the_fields_of_the_example(
     assert (android["request"], android["size_bytes"]) == (None, None)
 
 
-async def test_a_variant_that_is_too_large_is_told_with_its_devices(
-    api: Api, mixed: dict[str, str]
-) -> None:
+@pytest.mark.usefixtures("mixed")
+async def test_a_variant_that_is_too_large_is_told_with_its_devices(api: Api) -> None:
     """And only that one: others get theirs."""
     large = {"data": {"alert": "Hello", "alert-de": "x" * 4500}}
 
@@ -312,9 +311,8 @@ async def test_an_app_without_credentials_reaches_nobody(api: Api, database: Asy
     )
 
 
-async def test_a_clause_about_tokens_says_itself_whom_it_wants(
-    api: Api, mixed: dict[str, str]
-) -> None:
+@pytest.mark.usefixtures("mixed")
+async def test_a_clause_about_tokens_says_itself_whom_it_wants(api: Api) -> None:
     """Lifting our own filter on tokens lifts nothing of the caller's."""
     with_token = {"where": {"deviceToken": {"$exists": True}, "deviceType": "android"}, **CONTENT}
     without = {"where": {"deviceToken": {"$exists": False}, "deviceType": "android"}, **CONTENT}
@@ -323,7 +321,8 @@ async def test_a_clause_about_tokens_says_itself_whom_it_wants(
     assert (await preview(api, without))["audience"]["excluded"] == {"no_token": 1}
 
 
-async def test_only_so_many_choices_are_shown(api: Api, mixed: dict[str, str]) -> None:
+@pytest.mark.usefixtures("mixed")
+async def test_only_so_many_choices_are_shown(api: Api) -> None:
     """Those that devices get are among them; how many are left out is told."""
     tags = [f"{first}{second}" for first in "qrstuv" for second in "abcdefghijklmnopqrstuvwxyz"]
     texts = {f"alert-{tag}": tag for tag in [*tags, "de"]}
