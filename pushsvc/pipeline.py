@@ -265,8 +265,8 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     if batch is None:
         return
     sheet, devices = dispatch.Sheet(batch.outcomes), list[Device]()
-    shaper = body.Shaper.of(push, now=resources.clock.now())
     try:
+        shaper = body.Shaper.of(push, now=resources.clock.now())
         async with held(
             lambda: batches.renew_lease(
                 resources.engine, batch, lease_seconds=settings.lease_seconds

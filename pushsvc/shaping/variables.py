@@ -25,10 +25,14 @@ _SIGNS: Final = ("{{", "{%")
 #: Names, constants, filters and tests in one text. Each may stand for a value as large as the
 #: installation's own limit allows.
 PARTS_LIMIT: Final = 50
-#: Texts kept compiled; 128 KB each at the most, and nearly always less than one.
+#: Different texts with variables of one push, and their characters together: to compile them takes
+#: half a second at the most.
+TEXTS_LIMIT: Final = 200
+TEXTS_CHARACTERS: Final = 32_768
+#: Texts kept compiled, those of a push together.
 KEPT_TEXTS: Final = 1024
-#: All texts of one device together; no gateway takes as much.
-TEXTS_CHARACTERS: Final = 131_072
+#: All texts of one device together, filled; no gateway takes as much.
+FILLED_CHARACTERS: Final = 131_072
 
 FILTERS: Final = frozenset(
     {
@@ -45,6 +49,8 @@ _ALLOWED: Final = (
 _COUNTED: Final = (nodes.Name, nodes.Const, nodes.Filter, nodes.Test)
 
 #: Rendered, and failed for another reason than a missing variable: text where a number should be.
+#: Of a variable that a device lacks, so many characters are kept in the ledger.
+NAME_CHARACTERS: Final = 100
 MISSING_VARIABLE: Final = "MissingVariable"
 TEMPLATE_FAILED: Final = Refused(reason="TemplateFailed")
 #: What Jinja keeps for itself.
@@ -83,6 +89,8 @@ def _shown(value: Any) -> Any:
     """Return a value as people expect to read it: JSON's words, and a date's time."""
     if isinstance(value, str):
         return value
+    if value is None:
+        return ""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping) and value.get("__type") == "Date":
@@ -124,11 +132,19 @@ def compiled(source: str) -> Text:
         _check(tree)
         names = frozenset(meta.find_undeclared_variables(tree))
         template = _ENVIRONMENT.from_string(source)
-    except (TemplateSyntaxError, RecursionError) as error:
-        why = (getattr(error, "message", None) or "nested too deeply").rstrip(".")
-        message = f"A text with variables: {why}. Write {{{{ '{{{{' }}}} where {{{{ is to be read."
-        raise VariableError(message) from error
+    except TemplateSyntaxError as error:
+        raise _unreadable((error.message or "it cannot be read").rstrip(".")) from error
+    except (RecursionError, SyntaxError, MemoryError) as error:
+        # Python's own compiler has limits, too.
+        raise _unreadable("nested too deeply") from error
+    except ValueError as error:
+        raise _unreadable("a number in it is too long") from error
     return Text(render=template.root_render_func, names=names)
+
+
+def _unreadable(why: str) -> VariableError:
+    message = f"A text with variables: {why}. Write {{{{ '{{{{' }}}} where {{{{ is to be read."
+    return VariableError(message)
 
 
 def _check(tree: nodes.Template) -> None:
@@ -181,7 +197,7 @@ class Variables:
         """Return JSON with a mark in place of every text with variables.
 
         Raises:
-            VariableError: one cannot be compiled.
+            VariableError: one cannot be compiled, or there are too many.
         """
         if isinstance(value, str):
             return self._mark(value) if has_variables(value) else value
@@ -192,9 +208,19 @@ class Variables:
     def _mark(self, source: str) -> str:
         number = self._numbers.get(source)
         if number is None:
+            self._check_room(source)
             self._texts.append(compiled(source))
             number = self._numbers[source] = len(self._texts) - 1
         return mark(number)
+
+    def _check_room(self, source: str) -> None:
+        characters = len(source) + sum(map(len, self._numbers))
+        if len(self._texts) >= TEXTS_LIMIT or characters > TEXTS_CHARACTERS:
+            message = (
+                f"A push has at most {TEXTS_LIMIT} texts with variables, "
+                f"and {TEXTS_CHARACTERS} characters in them."
+            )
+            raise VariableError(message)
 
     def render(self, fields: Json | None, needs: Sequence[int]) -> list[str] | Refused:
         """Return the texts of one device, in their places; those that it does not need are empty.
@@ -203,13 +229,13 @@ class Variables:
         """
         values = {**(fields or {}), **self.constants}
         context = Context(_ENVIRONMENT, values, None, {})
-        texts, room = [""] * len(self._texts), TEXTS_CHARACTERS
+        texts, room = [""] * len(self._texts), FILLED_CHARACTERS
         for number in needs:
             text = self._texts[number]
             try:
                 filled = texts[number] = "".join(text.render(context))
             except UndefinedError as error:
-                return Refused(reason=f"{MISSING_VARIABLE}:{error}")
+                return _missing(str(error))
             except Exception:  # noqa: BLE001 - whatever a filter raises at a value is the value's fault
                 return _failed(text, values)
             room -= len(filled)
@@ -221,4 +247,8 @@ class Variables:
 def _failed(text: Text, values: Json) -> Refused:
     """Return why a text could not be filled: a filter may not say that its value is missing."""
     missing = sorted(name for name in text.names if name not in values)
-    return Refused(reason=f"{MISSING_VARIABLE}:{missing[0]}") if missing else TEMPLATE_FAILED
+    return _missing(missing[0]) if missing else TEMPLATE_FAILED
+
+
+def _missing(name: str) -> Refused:
+    return Refused(reason=f"{MISSING_VARIABLE}:{name[:NAME_CHARACTERS]}")

@@ -1,11 +1,15 @@
 """A push's content laid over its template's, and what a template's texts look at."""
 
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, strategies as st
 
+from pushsvc.model import ApnsShape
 from pushsvc.shaping.template import merged, variables_used
+from tests.unit.shaping.one_device import IOS, shaped
 
 SAVED: dict[str, Any] = {
     "data": {"alert": "Hello {{ name }}", "sound": "chime", "aps": {"a": 1, "b": 2}},
@@ -60,3 +64,14 @@ def test_a_template_s_variables_are_all_that_its_texts_look_at() -> None:
     }
 
     assert variables_used(content) == {"a", "b", "d", "e"}
+
+
+@pytest.mark.parametrize(("fields", "shown"), [({"a": "own"}, "own"), ({}, "b")])
+def test_a_variable_that_is_null_is_not_given(fields: dict[str, Any], shown: str) -> None:
+    """The installation's field counts, and without one the default of the text."""
+    device = replace(IOS, fields=fields)
+
+    shape = shaped(device, {"alert": "{{ a | default('b') }}"}, variables={"a": None})
+
+    assert isinstance(shape, ApnsShape)
+    assert orjson.loads(shape.body)["aps"]["alert"] == shown

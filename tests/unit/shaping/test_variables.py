@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from pushsvc.model import ApnsShape, FcmShape, Refused, WnsShape
 from pushsvc.shaping.body import ContentError, check_content
-from pushsvc.shaping.variables import PARTS_LIMIT
+from pushsvc.shaping.variables import PARTS_LIMIT, TEXTS_CHARACTERS, TEXTS_LIMIT
 from tests.unit.shaping.one_device import ANDROID, IOS, WINDOWS, shaped, shaper_of
 
 FIELDS = {
@@ -55,7 +55,7 @@ def alert(text: str, fields: dict[str, Any] | None = None, **beside: Any) -> str
         ("{% if vip %}Dear {{ name }}{% else %}Hi{% endif %}", "Dear Ann"),
         ("{{ 'yes' if points > 5 else 'no' }}", "yes"),
         ("{{ name is defined }} {{ nick is defined }}", "true false"),
-        ("{{ name ~ '!' }}", "Ann!"),
+        ("{{ name ~ '!' }}{{ none }}", "Ann!"),
         ("{{ '{{' }} name }}", "{{ name }}"),
         ("{% raw %}{{ name }}{% endraw %}", "{{ name }}"),
         ("100 % {of} it", "100 % {of} it"),
@@ -121,6 +121,69 @@ def test_what_cannot_be_compiled_is_told_at_submit(text: str, told: str) -> None
         check_content({"data": {"alert": "a", "k": {"deep": [text]}}})
     assert caught.value.field == "/data/k"
     assert told in caught.value.message
+
+
+def test_how_much_there_may_be_is_bounded() -> None:
+    """Neither many texts nor long ones can keep the service busy."""
+    many = {f"k{number}": f"{{{{ v{number} }}}}" for number in range(TEXTS_LIMIT)}
+    check_content({"data": many})
+    with pytest.raises(ContentError, match="at most 200 texts"):
+        check_content({"data": {**many, "more": "{{ v }}"}})
+    with pytest.raises(ContentError, match="32768 characters"):
+        check_content({"data": {"alert": "a", "k": "{{ v }}" + "a" * TEXTS_CHARACTERS}})
+
+
+PIECES = [
+    *(
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "#}",
+        "name",
+        "if",
+        "endif",
+        "else",
+        "elif",
+        "for",
+        "in",
+        "raw",
+    ),
+    *(" ", "|", "upper", "default", "(", ")", "[", "]", "'", "9", ".", "_", "~", "-", "*", "not"),
+    *(
+        "is",
+        "defined",
+        "and",
+        "==",
+        "<",
+        ",",
+        "self",
+        "endraw",
+        "set",
+        "true",
+        "none",
+        "\n",
+        "9" * 5000,
+    ),
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12).map("".join))
+def test_any_text_is_compiled_or_told(text: str) -> None:
+    """Whatever is written is told at submission, or filled in, or its device is refused."""
+    content = {"data": {"alert": text, "k": 1}}
+    try:
+        check_content(content)
+    except ContentError:
+        return
+    made = shaper_of(content).shape(replace(IOS, fields=FIELDS))
+    if isinstance(made, Refused):
+        assert made.reason.startswith(("MissingVariable:", "TemplateFailed", "PayloadTooLarge"))
+    else:
+        assert isinstance(made, ApnsShape)
+        assert isinstance(orjson.loads(made.body), dict)
 
 
 @pytest.mark.parametrize("text", ["{{ name.__class__ }}", "{{ name['__class__'].__mro__ }}"])
