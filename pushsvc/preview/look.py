@@ -13,6 +13,7 @@ from pushsvc.preview.variants import Showroom, Variant
 from pushsvc.resources import Resources
 from pushsvc.shaping.body import Envelope, Shaper
 from pushsvc.storage.credentials import credentials_of
+from pushsvc.storage.pushes import as_stored
 
 #: Stands for the push's id, as long as that is: it gets one when it is sent.
 PUSH_ID: Final = "0000000000"
@@ -40,8 +41,9 @@ async def look(
         QueryTimeoutError: counting its audience took too long.
     """
     async with resources.engine.connect() as connection:
+        content = await as_stored(connection, submission.content)
         credentials = await credentials_of(connection, resources.seal, app_id=app.id)
-    shaper = Shaper(submission.content, _envelope(resources, when))
+    shaper = Shaper(content, _envelope(resources, when))
     reach = await count(resources, app, submission.audience, judge=Judge(shaper, credentials))
     shown, left_out = await Showroom(resources.engine, shaper, credentials).show(reach)
     async with resources.engine.connect() as connection:

@@ -40,7 +40,16 @@ CONTENT: dict[str, Any] = {
 }
 #: Header fields of the wire, and those that belong to one push or to who sends.
 UNSEEN = {
-    *(":method", ":path", ":scheme", ":authority", "host", "authorization", "content-length"),
+    *(
+        ":method",
+        ":path",
+        ":scheme",
+        ":authority",
+        ":version",
+        "host",
+        "authorization",
+        "content-length",
+    ),
     *("apns-id", "accept", "accept-encoding", "user-agent"),
 }
 
