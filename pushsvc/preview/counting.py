@@ -1,4 +1,4 @@
-"""An audience counted: one statement, whose groups are read as they come."""
+"""An audience counted: one statement, whose cohorts are read as they come."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import App, Device, Json
-from pushsvc.preview.reach import Group, Judge, Reach, token_of
+from pushsvc.preview.reach import Cohort, Judge, Reach, token_of
 from pushsvc.resources import Resources
 from pushsvc.storage import reach as kinds
 from pushsvc.storage.engine import taking_at_most
@@ -62,13 +62,13 @@ async def _add_all(
     connection: AsyncConnection, statement: Select[*tuple[Any, ...]], *, judge: Judge, reach: Reach
 ) -> None:
     found = await connection.stream(
-        kinds.grouped(statement), execution_options={"yield_per": _ROWS}
+        kinds.cohorts(statement), execution_options={"yield_per": _ROWS}
     )
     async for rows in found.partitions():
-        judge.add(map(_group, rows), reach)
+        judge.add(map(_cohort, rows), reach)
 
 
-def _group(row: Any) -> Group:
+def _cohort(row: Any) -> Cohort:
     device = Device(
         0,
         row.device_type,
@@ -78,7 +78,7 @@ def _group(row: Any) -> Group:
         1,
         row.push_type,
     )
-    return Group(
+    return Cohort(
         device=device,
         n=row.n,
         member=row.id,
@@ -87,12 +87,12 @@ def _group(row: Any) -> Group:
     )
 
 
-def _explicit(named: audience.Named) -> Iterator[Group]:
+def _explicit(named: audience.Named) -> Iterator[Cohort]:
     """Yield the devices that are no installations; of those with one token the first gets it."""
     taken = set(named.tokens)
     for one in named.recipients:
         device = Device(0, one.device_type, one.token, one.app_identifier, one.locale, one.badge)
-        yield Group(
+        yield Cohort(
             device=device,
             n=1,
             member=one,

@@ -1,6 +1,6 @@
 """Who of an audience would get which message, and who none and why. Pure.
 
-Devices come in groups of the same kind, so what is judged for one holds for all of them.
+Devices come in cohorts of the same kind, so what is judged for one holds for all of them.
 """
 
 import re
@@ -53,7 +53,7 @@ Member = int | Recipient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Cohort:
     """Devices of an audience between which there is no difference but their fields and badges."""
 
     device: Device
@@ -77,7 +77,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Reach:
-    """The sums over all groups."""
+    """The sums over all cohorts."""
 
     devices: int = 0
     by_type: Counter[str] = field(default_factory=Counter)
@@ -88,49 +88,53 @@ class Reach:
     excluded: Counter[str] = field(default_factory=Counter)
     seen: dict[tuple[Form, Choice], Seen] = field(default_factory=dict)
 
-    def take(self, group: Group, form: Form | None, choice: Choice, *, reason: str | None) -> None:
-        """Add a group, which gets nothing where there is a reason."""
-        device = group.device
+    def take(
+        self, cohort: Cohort, form: Form | None, choice: Choice, *, reason: str | None
+    ) -> None:
+        """Add a cohort, which gets nothing where there is a reason."""
+        device = cohort.device
         if form is not None:
             seen = self.seen.setdefault((form, choice), Seen())
             if seen.member is None or (reason is None and not seen.devices):
-                seen.member = group.member
-            seen.devices += 0 if reason else group.n
+                seen.member = cohort.member
+            seen.devices += 0 if reason else cohort.n
         if reason is not None:
-            self.excluded[reason] += group.n
+            self.excluded[reason] += cohort.n
             return
         assert form is not None
-        self.devices += group.n
-        self.by_type[device.device_type] += group.n
-        self.by_gateway[GATEWAYS[form]] += group.n
+        self.devices += cohort.n
+        self.by_type[device.device_type] += cohort.n
+        self.by_gateway[GATEWAYS[form]] += cohort.n
         if device.locale in self.locales or len(self.locales) < LOCALES_MOST:
-            self.locales[device.locale] += group.n
+            self.locales[device.locale] += cohort.n
         else:
-            self.of_other_locales += group.n
+            self.of_other_locales += cohort.n
 
 
 class Judge:
-    """Tells of each group what it gets, or why it gets nothing."""
+    """Tells of each cohort what it gets, or why it gets nothing."""
 
     def __init__(self, shaper: Shaper, credentials: Sequence[Credential]) -> None:
         self._shaper = shaper
         self._choose = _remembering(partial(choose, credentials))
 
-    def add(self, groups: Iterable[Group], reach: Reach) -> None:
-        """Add groups to the sums."""
-        for group in groups:
-            form, reason = self._judge(group)
-            reach.take(group, form, self._shaper.content.choose(group.device.locale), reason=reason)
+    def add(self, cohorts: Iterable[Cohort], reach: Reach) -> None:
+        """Add cohorts to the sums."""
+        for cohort in cohorts:
+            form, reason = self._judge(cohort)
+            reach.take(
+                cohort, form, self._shaper.content.choose(cohort.device.locale), reason=reason
+            )
 
-    def _judge(self, group: Group) -> tuple[Form | None, str | None]:
+    def _judge(self, cohort: Cohort) -> tuple[Form | None, str | None]:
         """Return the form of the message and why it is not sent; in the order of the delivery."""
-        reason = _unaddressed(group)
+        reason = _unaddressed(cohort)
         if reason is not None:
             return None, reason
-        form = form_of(group.device)
+        form = form_of(cohort.device)
         if isinstance(form, Refused):
             return None, worded(form.reason)
-        return form, self._unsent(group.device)
+        return form, self._unsent(cohort.device)
 
     def _unsent(self, device: Device) -> str | None:
         shape = self._shaper.outline(device)
@@ -142,15 +146,15 @@ class Judge:
         return None if refusal is None or refusal is VALIDATED else worded(refusal.reason)
 
 
-def _unaddressed(group: Group) -> str | None:
+def _unaddressed(cohort: Cohort) -> str | None:
     """Return why there is nowhere to send to."""
-    if group.is_absent:
+    if cohort.is_absent:
         return NO_INSTALLATION
-    if group.is_double:
+    if cohort.is_double:
         return DUPLICATE_TOKEN
-    if group.retired:
+    if cohort.retired:
         return TOKEN_RETIRED
-    return None if group.device.token else NO_TOKEN
+    return None if cohort.device.token else NO_TOKEN
 
 
 def worded(reason: str) -> str:

@@ -1,6 +1,6 @@
-"""The devices of an audience in groups: those of one group get the same, or nothing for one reason.
+"""The devices of an audience in cohorts: those of one get the same, or nothing for one reason.
 
-An audience of a million devices is a few hundred groups. Whatever a client may write into its
+An audience of a million devices is a few hundred cohorts. Whatever a client may write into its
 installation is cut to what makes a difference.
 """
 
@@ -67,10 +67,10 @@ COLUMNS: Final[Sequence[ColumnElement[Any]]] = (
 )
 
 
-def grouped(devices: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Return the groups of the devices found by a statement, the largest first.
+def cohorts(devices: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return the cohorts of the devices found by a statement, the largest first.
 
-    It finds COLUMNS, and `is_double`. A group has also its size `n`, and the `id` of one device.
+    It finds COLUMNS, and `is_double`. A cohort has also its size `n`, and the `id` of one device.
     """
     found = devices.subquery()
     same = [column for column in found.c if column.name != "id"]

@@ -321,6 +321,24 @@ async def test_a_clause_about_tokens_says_itself_whom_it_wants(api: Api) -> None
     assert (await preview(api, without))["audience"]["excluded"] == {"no_token": 1}
 
 
+async def test_an_audience_of_pointers_is_counted_too(api: Api, resources: Resources) -> None:
+    """It is found from the objects that it points to, with and without tokens."""
+    await add_credentials(resources, api)
+    team = (await api.master("POST", "/classes/Team", json={"city": "Rome"})).body["objectId"]
+    pointer = {"__type": "Pointer", "className": "Team", "objectId": team}
+    for fields in (
+        {"deviceType": "ios", "deviceToken": "ab" * 32, "appIdentifier": BUNDLE},
+        {"deviceType": "ios", "installationId": "no-token"},
+    ):
+        made = await api.master("POST", "/installations", json={**fields, "team": pointer})
+        assert made.status == 201, made.body
+    where = {"team": {"$inQuery": {"className": "Team", "where": {"city": "Rome"}}}}
+
+    audience = (await preview(api, {"where": where, **CONTENT}))["audience"]
+
+    assert (audience["devices"], audience["excluded"]) == (1, {"no_token": 1})
+
+
 @pytest.mark.usefixtures("mixed")
 async def test_only_so_many_choices_are_shown(api: Api) -> None:
     """Those that devices get are among them; how many are left out is told."""
