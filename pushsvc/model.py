@@ -143,6 +143,10 @@ ACCEPTED: Final = Answer(OutcomeClass.OK, "")
 VALIDATED: Final = Answer(OutcomeClass.VALIDATED, "")
 
 
+#: Parse's device types that WNS reaches.
+WINDOWS_DEVICE_TYPES: Final = frozenset({"dotnet", "winphone", "winrt"})
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """Where one message goes and what its shape depends on; `index` is its place in the batch."""

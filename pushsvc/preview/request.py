@@ -83,7 +83,15 @@ def _wns(device: Device, shape: WnsShape) -> GatewayRequest:
         method="POST",
         path="/" + target.partition("/")[2],
         headers=headers,
-        body=shape.body.decode() if is_xml else orjson.loads(shape.body),
+        body=shape.body.decode() if is_xml else _raw(shape.body),
         size_bytes=len(shape.body),
         limit_bytes=limits.WNS_PAYLOAD_BYTES,
     )
+
+
+def _raw(body: bytes) -> Any:
+    """Return raw data as it can be read: the caller's own need not be JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode()

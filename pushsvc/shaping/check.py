@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from pushsvc.model import Json, Refused
-from pushsvc.shaping import android_notification, apns, aps, limits
+from pushsvc.shaping import android_notification, apns, aps, limits, wns_block
 from pushsvc.shaping.content import LOCALISED, STEERING_ALIASES, Content, Envelope
 from pushsvc.shaping.drafts import DRAFTERS
 from pushsvc.shaping.fault import ContentError
@@ -60,6 +60,7 @@ _ALIAS_RULES: Final[_Rules] = {
 _BESIDE_RULES: Final[_Rules] = {
     "notification": (lambda value: isinstance(value, dict), "notification is an object."),
     "rawPayload": (lambda _: False, "rawPayload is not supported."),
+    "wns": (lambda value: isinstance(value, dict), "wns is an object."),
     "variables": (lambda value: isinstance(value, dict), "variables is an object: name to value."),
     "truncate": (lambda value: isinstance(value, bool), "truncate is true or false."),
     "validate_only": (lambda value: isinstance(value, bool), "validate_only is true or false."),
@@ -86,6 +87,8 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
     _check_rules("/data/", data, {**_STEERING_RULES, **_ALIAS_RULES, **_DATA_RULES})
     whole = Content.of(content)
     for place, sentence in aps.flaws(data, str(whole.option("push_type"))):
+        raise ContentError(field=place, message=sentence)
+    for place, sentence in wns_block.flaws(whole):
         raise ContentError(field=place, message=sentence)
     if told := android_notification.flaw(content.get("notification") or {}):
         raise ContentError(field="/notification", message=told)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from pushsvc.model import Device, GatewayName, Refused
+from pushsvc.model import WINDOWS_DEVICE_TYPES, Device, GatewayName, Refused
 
 
 class Form(StrEnum):
@@ -26,11 +26,10 @@ GATEWAYS: Final[Mapping[Form, GatewayName]] = {
 }
 
 APPLE: Final = frozenset({"ios", "macos", "osx", "tvos", "watchos"})
-WINDOWS: Final = frozenset({"dotnet", "winphone", "winrt"})
 #: Parse's device types, those of its SDKs of today included -> form.
 _FORMS: Final[Mapping[str, Form]] = {
     **dict.fromkeys(APPLE, Form.APNS),
-    **dict.fromkeys(WINDOWS, Form.WNS),
+    **dict.fromkeys(WINDOWS_DEVICE_TYPES, Form.WNS),
     "android": Form.FCM_ANDROID,
     "fcm": Form.FCM_ANDROID,
     "web": Form.FCM_WEB,

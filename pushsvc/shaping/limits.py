@@ -19,7 +19,7 @@ FCM_TTL_SECONDS: Final = 2_419_200
 
 #: Microsoft, "Push notification service request and response headers": 413 above this.
 WNS_PAYLOAD_BYTES: Final = 5000
-#: The same page: characters of `X-WNS-Tag`, letters and digits only.
+#: The same page: characters of `X-WNS-Tag` and `X-WNS-Group`, letters and digits only.
 WNS_TAG_CHARACTERS: Final = 16
 
 #: Parse's limit of an object. A push is kept as one.

@@ -122,7 +122,7 @@ class Body:
                         written = self.escape(texts[what])
                     filled.append(written)
                 filled.append(part)
-        except orjson.JSONEncodeError:
+        except (orjson.JSONEncodeError, UnicodeEncodeError):
             return BAD_TEXT
         body = b"".join(filled)
         return body if len(body) <= most else TOO_LARGE

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pushsvc.model import Batch, Device, Json, Recipient
+from pushsvc.model import WINDOWS_DEVICE_TYPES, Batch, Device, Json, Recipient
+from pushsvc.storage.channel_uri import chosen
 from pushsvc.storage.engine import driver
-from pushsvc.storage.fields import BADGE, COLUMNS
+from pushsvc.storage.fields import BADGE, COLUMNS, DEVICE_TYPES
 
 if TYPE_CHECKING:
     import asyncpg
@@ -19,9 +20,6 @@ _LOAD: Final = """
         push_type, token_retired_at IS NOT NULL
     FROM installations WHERE id = ANY($1)
 """
-
-#: Of the channels of a Windows device, Parse's .NET SDK calls the one for WNS so.
-DEFAULT_CHANNEL = "_Default"
 
 _MOMENT: Final = "to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 #: Parse's name of a field that is no custom one -> how it is read.
@@ -62,7 +60,7 @@ async def load_devices(
         Device(
             place_of[number],
             device_type,
-            "" if retired else _address(token, channels),
+            "" if retired else address_of(device_type, push_type, token=token, channels=channels),
             app_identifier,
             locale,
             badge_of(number),
@@ -113,8 +111,20 @@ async def _values(
     }
 
 
-def _address(token: str | None, channels: Mapping[str, str] | None) -> str:
-    """Return where to send; a Windows device is reached by its channel, whatever its token."""
-    if not channels or (token or "").startswith("https:"):
-        return token or ""
-    return channels.get(DEFAULT_CHANNEL) or next(iter(sorted(channels.values())), "")
+def address_of(
+    device_type: str,
+    push_type: str | None,
+    *,
+    token: str | None,
+    channels: Mapping[str, str] | None,
+) -> str:
+    """Return where to send: a token, or for a Windows device its channel; empty for nowhere.
+
+    The push type wins over the device type where it names a way to send, as it does for the
+    message's form.
+    """
+    token = token or ""
+    if not channels:
+        return token
+    kind = push_type if push_type in DEVICE_TYPES else device_type
+    return chosen(channels, token) if kind in WINDOWS_DEVICE_TYPES else token

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import OutcomeClass
-from pushsvc.storage.devices import DEFAULT_CHANNEL
+from pushsvc.storage.devices import address_of
 from pushsvc.storage.engine import driver
 from pushsvc.storage.tables import pushes
 
@@ -39,15 +39,8 @@ _NEXT: Final = """
     FROM batches WHERE push_id = $1 AND seq > $2 ORDER BY seq LIMIT 1
 """
 
-#: The token as the messages went to: of a Windows device the channel that was chosen. A retired
-#: token is here, too.
 _DEVICES: Final = """
-    SELECT id, device_type, coalesce(
-        nullif(device_token, ''),
-        channel_uris ->> $2,
-        (SELECT min(value COLLATE "C") FROM jsonb_each_text(channel_uris)),
-        ''
-    )
+    SELECT id, device_type, push_type, device_token, channel_uris
     FROM installations WHERE id = ANY($1)
 """
 
@@ -65,9 +58,13 @@ async def lines(engine: AsyncEngine, push_id: int) -> AsyncIterator[list[Line]]:
             if row is None:
                 return
             ids = row["installation_ids"]
-            found = await connection.fetch(_DEVICES, ids, DEFAULT_CHANNEL) if ids else []
+            found = await connection.fetch(_DEVICES, ids) if ids else []
         seq = row["seq"]
-        by_id = {number: (token, device_type) for number, device_type, token in found}
+        # The address as the messages went to it; a token that is retired since is here, too.
+        by_id = {
+            number: (address_of(device_type, push_type, token=token, channels=uris), device_type)
+            for number, device_type, push_type, token, uris in found
+        }
         places = [by_id.get(number, ("", "")) for number in ids] or _explicit(row["recipients"])
         yield _lines(row, places)
 

@@ -23,8 +23,16 @@ PRIORITIES = {b"1", b"2", b"3", b"4"}
 TAG = re.compile(rb"[A-Za-z0-9]{1,16}")
 SECONDS = re.compile(rb"[0-9]{1,10}")
 PHONE_ONLY = (b"x-wns-group", b"x-wns-suppresspopup")
+#: Channels of Windows Phone: WNS knows them by itself, we by how their token begins.
+PHONE = "phone-"
 HOST = "notify.windows.com"
 MAX_PAYLOAD_BYTES = 5000
+
+
+def channel_token(exchange: Exchange) -> str:
+    """The token in the channel URI; empty where there is none."""
+    query = exchange.path.decode("latin-1").partition("?")[2]
+    return parse_qs(query).get("token", [""])[0]
 
 
 def channel_host(exchange: Exchange) -> str:
@@ -52,8 +60,7 @@ def channel(exchange: Exchange) -> Refusal | None:
     host = channel_host(exchange)
     if host != HOST and not host.endswith("." + HOST):
         return 404, "The host hosts no channels"
-    query = exchange.path.decode("latin-1").partition("?")[2]
-    return None if parse_qs(query).get("token") else (404, "The channel URI is not valid")
+    return None if channel_token(exchange) else (404, "The channel URI is not valid")
 
 
 def notification_type(exchange: Exchange) -> Refusal | None:
@@ -82,7 +89,7 @@ def caching(exchange: Exchange) -> Refusal | None:
 
 
 def options(exchange: Exchange) -> Refusal | None:
-    """Tag, priority and status request are well-formed; nothing for phones only."""
+    """Tag, priority and status request are well-formed; what is for phones goes to a phone."""
     fields = exchange.fields
     if not TAG.fullmatch(fields.get(b"x-wns-tag", b"none")):
         return 400, "X-WNS-Tag must be 1 to 16 letters and digits"
@@ -91,7 +98,21 @@ def options(exchange: Exchange) -> Refusal | None:
     if fields.get(b"x-wns-requestforstatus", b"true") not in {b"true", b"false"}:
         return 400, "X-WNS-RequestForStatus must be true or false"
     phone = [name.decode() for name in PHONE_ONLY if name in fields]
-    return (400, f"{phone[0]} is for Windows Phone only") if phone else None
+    if phone and not channel_token(exchange).startswith(PHONE):
+        return 400, f"{phone[0]} is for Windows Phone only"
+    return None
+
+
+def phone_options(exchange: Exchange) -> Refusal | None:
+    """Group and popup are well-formed, and said of a toast."""
+    fields = exchange.fields
+    if not TAG.fullmatch(fields.get(b"x-wns-group", b"none")):
+        return 400, "X-WNS-Group must be 1 to 16 letters and digits"
+    if fields.get(b"x-wns-suppresspopup", b"true") not in {b"true", b"false"}:
+        return 400, "X-WNS-SuppressPopup must be true or false"
+    phone = [name.decode() for name in PHONE_ONLY if name in fields]
+    is_toast = fields[b"x-wns-type"] == b"wns/toast"
+    return None if is_toast or not phone else (400, f"{phone[0]} is for toasts only")
 
 
 def payload(exchange: Exchange) -> Refusal | None:
@@ -103,7 +124,13 @@ def payload(exchange: Exchange) -> Refusal | None:
 
 Check = Callable[[Exchange], Refusal | None]
 BEFORE_CREDENTIAL: tuple[Check, ...] = (method, framing, channel)
-AFTER_CREDENTIAL: tuple[Check, ...] = (notification_type, caching, options, payload)
+AFTER_CREDENTIAL: tuple[Check, ...] = (
+    notification_type,
+    caching,
+    options,
+    phone_options,
+    payload,
+)
 
 
 def first_refusal(checks: tuple[Check, ...], exchange: Exchange) -> Refusal | None:

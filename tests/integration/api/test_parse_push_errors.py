@@ -92,6 +92,7 @@ OF_PARSE_SERVER: Final[dict[str, tuple[dict[str, Any], int, str]]] = {
 
 #: name -> body, code, words of the text: what Parse's guide adds
 OF_THE_GUIDE: Final[dict[str, tuple[dict[str, Any], int, str]]] = {
+    "a wns block": ({**EVERYONE, "wns": {"ttl": 0}}, 115, "ttl must be"),
     "PushMissingData": ({"where": {}}, 115, 'needs "data"'),
     "PushMissingData null": ({"where": {}, "data": None}, 115, 'needs "data"'),
     "PushMissingData empty": ({"where": {}, "data": {}}, 115, 'needs "data"'),
@@ -228,6 +229,7 @@ async def test_the_first_mistake_in_parse_servers_order_is_told(api: Api) -> Non
     "body",
     [
         pytest.param({"where": {}, "notification": {"title": "Hi"}}, id="a notification"),
+        pytest.param({**EVERYONE, "wns": {"type": "tile", "tag": None}}, id="a wns block"),
         pytest.param({"where": {}, "data": {"badge": 0}}, id="badge 0"),
         pytest.param({"where": {}, "data": {"badge": "increment"}}, id="badge in small letters"),
         pytest.param({**EVERYONE, "push_time": time.time() + 3_600}, id="seconds with a fraction"),

@@ -84,12 +84,13 @@ async def test_all_options_are_kept(api: Api) -> None:
         "on_unknown": "drop",
         "collapse_id": "one",
         "push_type": "alert",
+        "wns": {"type": "tile"},
     }
 
     answer = await api.v1("POST", PATH, json=body)
 
     assert answer.status == 202, answer.body
-    kept = ("data", "on_unknown", "collapse_id", "push_type")
+    kept = ("data", "on_unknown", "collapse_id", "push_type", "wns")
     assert {name: body[name] for name in kept} == {name: answer.body[name] for name in kept}
     assert ("urgent", f"{due:%Y-%m-%dT%H:%M:%S.000Z}") == (
         answer.body["lane"],

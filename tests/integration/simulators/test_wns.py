@@ -9,10 +9,11 @@ import pytest
 from pushsvc.simulators import Simulators
 from pushsvc.simulators.registry import AccessToken
 from pushsvc.simulators.wns.faults import FAULTS
-from tests.integration.simulators.wns_sender import CHANNEL, PATH, TOAST, wns
+from tests.integration.simulators.wns_sender import CHANNEL, HOST, PATH, TOAST, wns
 
 pytestmark = pytest.mark.integration
 
+PHONE = "/?token=phone-1"
 RAW = {"X-WNS-Type": "wns/raw", "Content-Type": "application/octet-stream"}
 
 REFUSALS: list[Any] = [
@@ -37,6 +38,9 @@ REFUSALS: list[Any] = [
     pytest.param({"changes": {"X-WNS-PRIORITY": "5"}}, 400, id="priority 5"),
     pytest.param({"changes": {"X-WNS-RequestForStatus": "yes"}}, 400, id="status request"),
     pytest.param({"changes": {"X-WNS-SuppressPopup": "true"}}, 400, id="phones only"),
+    pytest.param({"path": PHONE, "changes": {"X-WNS-Group": "a-b"}}, 400, id="group"),
+    pytest.param({"path": PHONE, "changes": {"X-WNS-SuppressPopup": "1"}}, 400, id="popup"),
+    pytest.param({"path": PHONE, "changes": RAW | {"X-WNS-Group": "a"}}, 400, id="raw in a group"),
     pytest.param({"body": b""}, 400, id="empty toast"),
     pytest.param({"body": b"", "changes": RAW}, 400, id="empty raw"),
     pytest.param({"body": b"x" * 5001}, 413, id="5001 bytes"),
@@ -64,6 +68,13 @@ async def test_refusals(simulators: Simulators, request_: dict[str, Any], status
 
 
 ACCEPTED: list[Any] = [
+    pytest.param(
+        {
+            "path": PHONE,
+            "changes": {"X-WNS-Group": "a" * 16, "X-WNS-SuppressPopup": "true"},
+        },
+        id="a phone's toast",
+    ),
     pytest.param({}, id="toast"),
     pytest.param({"changes": RAW, "body": b"\x00\x01"}, id="raw"),
     pytest.param({"changes": RAW | {"X-WNS-TTL": "0"}}, id="raw with TTL 0"),
@@ -79,7 +90,8 @@ async def test_accepted(simulators: Simulators, request_: dict[str, Any]) -> Non
     async with wns(simulators) as sender:
         answer = await sender.ask(**request_)
 
-    (entry,), _ = simulators.ledger.page(gateway="wns", token=CHANNEL, after=0, limit=10)
+    channel = f"https://{HOST}{request_['path']}" if "path" in request_ else CHANNEL
+    (entry,), _ = simulators.ledger.page(gateway="wns", token=channel, after=0, limit=10)
     assert (answer.status, answer.fields["x-wns-status"]) == (200, "received")
     assert (True, entry.message_id) == (entry.delivered, answer.fields["x-wns-msg-id"])
 

@@ -107,7 +107,7 @@ def test_toast_launch_and_audio(data: dict[str, Any], start: str, end: str) -> N
 def test_badge(wanted: Any, own: int | None, shown: int) -> None:
     """Without text a badge is sent as one."""
     made = accepted({"badge": wanted, "alert": "\x01", "k": 1}, badge=own)
-    assert f'<badge value="{shown}"/>'.encode() == made.body
+    assert f'<badge value="{shown}" />'.encode() == made.body
     assert made.headers == (XML, ("X-WNS-Type", "wns/badge"), ("X-WNS-Cache-Policy", "cache"))
 
 
@@ -120,7 +120,7 @@ def test_raw() -> None:
     assert made.headers == (
         ("Content-Type", "application/octet-stream"),
         ("X-WNS-Type", "wns/raw"),
-        ("X-WNS-Cache-Policy", "cache"),
+        ("X-WNS-Cache-Policy", "no-cache"),
     )
 
 

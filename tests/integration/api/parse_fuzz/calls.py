@@ -77,6 +77,7 @@ PUSH = {
     "audience_id": KNOWN_ID,
     "notification": {"title": "x"},
     "rawPayload": {},
+    "wns": {"type": "toast"},
     "collapse_id": "one",
     "push_type": "alert",
     "priority": 10,
@@ -111,6 +112,10 @@ DATA = {
 NOTIFICATION = (
     *("title", "color", "imageUrl", "priority", "visibility", "proxy", "titleLocArgs", "sticky"),
     *("eventTime", "notificationCount", "vibrateTimings", "lightSettings", "unknown"),
+)
+WNS = (
+    *("type", "image", "audio", "launch", "badge", "raw", "tag", "group", "ttl", "cache"),
+    *("priority", "suppress_popup", "unknown"),
 )
 FIND = {
     "where": {},

@@ -12,6 +12,7 @@ from tests.integration.api.parse_fuzz.calls import (
     INSTALLATION,
     NOTIFICATION,
     PUSH,
+    WNS,
     Call,
 )
 from tests.integration.api.parse_fuzz.values import KNOWN_ID, ODD
@@ -29,7 +30,8 @@ def each_place() -> Iterator[Callable[[Any], Call]]:
     yield from places("POST", "push", {"data": {"alert": "x"}}, {"channels": 1, "where": 1})
     yield from places("POST", "push", {"where": {"channels": GOOD}, "data": {"alert": "x"}}, PUSH)
     yield from (_data(key) for key in DATA)
-    yield from (_notification(key) for key in NOTIFICATION)
+    yield from (_beside("notification", key) for key in NOTIFICATION)
+    yield from (_beside("wns", key) for key in WNS)
     yield from (_part_of_batch(key) for key in ("method", "path", "body"))
     for key in ("channels", "tags", "channelUris"):
         yield lambda odd, key=key: _put(key, [odd])  # type: ignore[misc]
@@ -55,9 +57,9 @@ def _data(key: str) -> Callable[[Any], Call]:
     return lambda odd: Call(method="POST", path="push", body={"where": where, "data": {key: odd}})
 
 
-def _notification(key: str) -> Callable[[Any], Call]:
+def _beside(block: str, key: str) -> Callable[[Any], Call]:
     body = {"where": {"channels": GOOD}, "data": {"alert": "x"}}
-    return lambda odd: Call(method="POST", path="push", body=body | {"notification": {key: odd}})
+    return lambda odd: Call(method="POST", path="push", body=body | {block: {key: odd}})
 
 
 def _part_of_batch(key: str) -> Callable[[Any], Call]:
