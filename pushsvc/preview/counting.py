@@ -11,6 +11,7 @@ from pushsvc.model import App, Device, Json
 from pushsvc.preview.reach import Cohort, Judge, Reach, token_of
 from pushsvc.resources import Resources
 from pushsvc.storage import reach as kinds
+from pushsvc.storage.devices import address_of
 from pushsvc.storage.engine import taking_at_most
 from pushsvc.targeting import audience
 from pushsvc.targeting.reading import SETTINGS
@@ -69,10 +70,12 @@ async def _add_all(
 
 
 def _cohort(row: Any) -> Cohort:
+    channels = {name: f"{origin or '-'}/" for name, origin in (row.channels or {}).items()}
+    token = token_of(row.kind)
     device = Device(
         0,
         row.device_type,
-        token_of(row.kind),
+        address_of(row.device_type, row.push_type, token=token, channels=channels),
         row.app_identifier,
         row.locale,
         1,

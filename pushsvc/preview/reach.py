@@ -39,7 +39,7 @@ _CAPITAL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 #: Locales counted one by one: a client may write anything there.
 LOCALES_MOST: Final = 10_000
 
-#: A token of each kind; an origin of a channel is followed by a path.
+#: A token of each kind; the origin of a URI is followed by a path.
 _TOKENS: Final = {
     kinds.NO_TOKEN: "",
     kinds.HEX: "00",

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Select,
-    Text,
     any_,
     case,
     func,
@@ -21,6 +20,7 @@ from sqlalchemy import (
     literal_column,
     select,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from pushsvc.storage.tables import installations as i
 
@@ -29,7 +29,7 @@ LOCALE_CHARACTERS: Final = 35
 #: A bundle id has 255; what is longer is none.
 APP_CHARACTERS: Final = 256
 
-#: Kinds of tokens. A channel of Windows is told by its origin, `https://db5.notify.windows.com`.
+#: Kinds of tokens. A URI is told by its origin, `https://db5.notify.windows.com`.
 NO_TOKEN: Final = ""
 HEX: Final = "hex"
 #: has a colon, as FCM's registration tokens have
@@ -38,23 +38,27 @@ COLON: Final = ":"
 BRACE: Final = "{"
 OTHER: Final = "other"
 
-#: As `storage.devices` chooses it, by its DEFAULT_CHANNEL.
-_ADDRESS: Final[ColumnElement[str]] = literal_column(
-    """CASE WHEN coalesce(installations.channel_uris, '{}') = '{}'
-        OR installations.device_token LIKE 'https:%' THEN coalesce(installations.device_token, '')
-    ELSE coalesce(nullif(installations.channel_uris ->> '_Default', ''),
-        (SELECT min(value COLLATE "C") FROM jsonb_each_text(installations.channel_uris)), '')
-    END""",
-    Text(),
-)
-_ORIGIN: Final = r"^https?://[^/?#]{0,255}"
+_TOKEN: Final = func.coalesce(i.c.device_token, "")
+_ORIGIN: Final = "(?i)^https?://[^/?#]{0,255}"
 _KIND: Final = case(
-    (_ADDRESS == "", NO_TOKEN),
-    (_ADDRESS.regexp_match(_ORIGIN), func.substring(_ADDRESS, _ORIGIN)),
-    (_ADDRESS.regexp_match("^[0-9A-Fa-f]+$"), HEX),
-    (_ADDRESS.like("{%"), BRACE),
-    (_ADDRESS.like("%:%"), COLON),
+    (_TOKEN == "", NO_TOKEN),
+    (_TOKEN.regexp_match(_ORIGIN), func.substring(_TOKEN, _ORIGIN)),
+    (_TOKEN.regexp_match("^[0-9A-Fa-f]+$"), HEX),
+    (_TOKEN.like("{%"), BRACE),
+    (_TOKEN.like("%:%"), COLON),
     else_=OTHER,
+)
+#: Names to origins. A Windows device has one; of a client that writes many, the first count.
+_CHANNELS: Final[ColumnElement[Any]] = literal_column(
+    """(
+        SELECT jsonb_object_agg(
+            left(name, 100), substring(uri FROM '(?i)^https?://[^/?#]{0,255}')
+        ) FROM (
+            SELECT key AS name, value AS uri FROM jsonb_each_text(installations.channel_uris)
+            ORDER BY key <> '_Default', key COLLATE "C" LIMIT 16
+        ) AS uris
+    )""",
+    JSONB(),
 )
 COLUMNS: Final[Sequence[ColumnElement[Any]]] = (
     i.c.id,
@@ -63,6 +67,7 @@ COLUMNS: Final[Sequence[ColumnElement[Any]]] = (
     func.left(i.c.locale_identifier, LOCALE_CHARACTERS).label("locale"),
     func.left(i.c.app_identifier, APP_CHARACTERS).label("app_identifier"),
     _KIND.label("kind"),
+    _CHANNELS.label("channels"),
     i.c.token_retired_at.is_not(None).label("retired"),
 )
 

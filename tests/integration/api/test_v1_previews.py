@@ -101,6 +101,7 @@ async def mixed(api: Api, resources: Resources, database: AsyncEngine) -> dict[s
             ("browser", "one:web", "web", {}),
             ("subscription", '{"endpoint": "x"}', "web", {}),
             ("windows", None, "winrt", {"channel_uris": {"_Default": f"{WINDOWS}1"}}),
+            ("channelless", None, "winrt", {"channel_uris": {"a": "https://evil.example/"}}),
             ("phone", "http://s.notify.live.net/u/1", "winphone", {}),
             ("toaster", "t:1", "embedded", {}),
         )
@@ -119,6 +120,7 @@ async def test_every_device_of_the_audience_is_counted_once(
         "by_locale": audience["by_locale"],
         "other_locales": 0,
         "excluded": {
+            "bad_channel_uri": 1,
             "bad_device_token": 1,
             "duplicate_token": 1,
             "missing_topic": 1,
