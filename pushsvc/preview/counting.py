@@ -14,7 +14,6 @@ from pushsvc.storage import reach as kinds
 from pushsvc.storage.devices import address_of
 from pushsvc.storage.engine import taking_at_most
 from pushsvc.targeting import audience
-from pushsvc.targeting.reading import SETTINGS
 from pushsvc.targeting.rows import Reader
 
 #: Groups in memory at once.
@@ -55,7 +54,7 @@ async def _counting(resources: Resources) -> AsyncIterator[AsyncConnection]:
         resources.engine.connect() as connection,
         taking_at_most(connection, seconds),
     ):
-        await connection.execute(SETTINGS)
+        await connection.execute(kinds.SETTINGS)
         yield connection
 
 
