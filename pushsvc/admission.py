@@ -25,6 +25,13 @@ from pushsvc.targeting.where import audience_condition
 
 #: As large as an object of Parse's may be.
 QUERY_BYTES: Final = 131_072
+#: Where content says what a tap opens; a rawPayload may say it in places of its own.
+_URI_PLACES: Final = (
+    ("data", "uri"),
+    ("webpush", "fcmOptions", "link"),
+    ("webpush", "fcm_options", "link"),
+    ("rawPayload",),
+)
 
 
 def check_form(submission: Submission) -> None:
@@ -114,10 +121,15 @@ def _check_uri(submission: Submission) -> None:
     Raises:
         InvalidPushError: 115.
     """
-    data = submission.content.get("data")
-    if submission.from_client and isinstance(data, dict) and data.get("uri") is not None:
-        message = "A push from a client cannot have a uri. Send it with the master key."
-        raise InvalidPushError(message, field="/data/uri")
+    for place in _URI_PLACES if submission.from_client else ():
+        found: Any = submission.content
+        for key in place:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is not None:
+            message = (
+                f"A push from a client cannot have a {place[-1]}. Send it with the master key."
+            )
+            raise InvalidPushError(message, field=f"/{'/'.join(place)}")
 
 
 async def check_audience(resources: Resources, wanted: Json) -> None:

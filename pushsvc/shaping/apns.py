@@ -133,6 +133,7 @@ def aps_of(content: Content, envelope: Envelope) -> tuple[str, dict[str, Any]]:
         if own.get("alert") is not None:
             own = {**own, "alert": {**_alert_object(alert), **_alert_object(own["alert"])}}
     aps |= {key: value for key, value in own.items() if value is not None}
+    aps = keys.with_numbers(aps)
     badge = aps.pop("badge", _badge(content))
     push_type = asked or ("background" if badge is None and _is_silent(aps) else "alert")
     if push_type == "background":

@@ -130,6 +130,16 @@ def read(data: Json, push_type: str) -> dict[str, Any]:
     return aps
 
 
+def with_numbers(aps: Json) -> dict[str, Any]:
+    """Return `aps` with Apple's 1 where callers write true, and without flags that say no."""
+    written = {key: value for key, value in aps.items() if value or key not in _FLAGS}
+    written |= dict.fromkeys(_FLAGS & written.keys(), 1)
+    sound = aps.get("sound")
+    if isinstance(sound, dict) and isinstance(sound.get("critical"), bool):
+        written["sound"] = {**sound, "critical": int(sound["critical"])}
+    return written
+
+
 def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
     """Yield what Apple would refuse or read over: the place in `data`, and a sentence."""
     for name, key in spellings(push_type).items():

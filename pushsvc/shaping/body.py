@@ -164,9 +164,10 @@ class Shaper:
         return (fill if self.content.variables else shape), shape
 
     def _draft(self, form: Form, choice: Choice) -> Draft | Refused:
-        if not self.content.says(BLOCKS[form]):
+        content = self.content.localised(choice)
+        if not content.says(BLOCKS[form]):
             return PAYLOAD_EMPTY
-        return DRAFTERS[form](self.content.localised(choice), self._envelope)
+        return DRAFTERS[form](content, self._envelope)
 
     def _needs(self, form: Form, choice: Choice, draft: Draft | Refused) -> tuple[int, ...]:
         """Return which texts with variables to fill: those that stand in the message.

@@ -4,14 +4,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final
 
 import orjson
 
 from pushsvc.model import Json, Refused
-from pushsvc.shaping import android_notification, apns, aps, limits, wns_block
+from pushsvc.shaping import apns, aps, fcm_message, limits, wns_block
 from pushsvc.shaping.content import LOCALISED, STEERING_ALIASES, Content, Envelope
-from pushsvc.shaping.drafts import DRAFTERS
+from pushsvc.shaping.drafts import BLOCKS, DRAFTERS
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.splice import RESERVED
 from pushsvc.shaping.truncate import without_text
@@ -22,6 +23,8 @@ _Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
 #: The bounds of the JSON encoder's integers.
 _INT64: Final = -(2**63)
 _UINT64: Final = 2**64 - 1
+#: Beside these `data` may be empty: they say something themselves, to devices that FCM reaches.
+_INSTEAD_OF_DATA: Final = ("notification", "rawPayload")
 _MISSING: Final = 'A push needs "data", an object with at least one key.'
 _NO_OBJECT: Final = '"data" must be an object.'
 
@@ -58,8 +61,6 @@ _ALIAS_RULES: Final[_Rules] = {
     alias: _STEERING_RULES[name] for name, alias in STEERING_ALIASES.items()
 }
 _BESIDE_RULES: Final[_Rules] = {
-    "notification": (lambda value: isinstance(value, dict), "notification is an object."),
-    "rawPayload": (lambda _: False, "rawPayload is not supported."),
     "wns": (lambda value: isinstance(value, dict), "wns is an object."),
     "variables": (lambda value: isinstance(value, dict), "variables is an object: name to value."),
     "truncate": (lambda value: isinstance(value, bool), "truncate is true or false."),
@@ -70,12 +71,12 @@ _BESIDE_RULES: Final[_Rules] = {
 def check_content(content: Json, *, data_required: bool = True) -> None:
     """Raise ContentError unless every device can be sent something that this content says.
 
-    A `notification` says something, too; `data_required=False` lets content pass that says
-    nothing. A payload that is too large for one gateway passes, and is refused there; one that is
-    too large for all of them does not.
+    A `notification` or a `rawPayload` says something, too; `data_required=False` lets content
+    pass that says nothing. A payload that is too large for one gateway passes, and is refused
+    there; one that is too large for all of them does not.
     """
     data = content.get("data")
-    if not data and data_required and not content.get("notification"):
+    if not data and data_required and not any(map(content.get, _INSTEAD_OF_DATA)):
         raise ContentError(field="/data", message=_MISSING)
     if not isinstance(data, dict):
         raise ContentError(field="/data", message=_NO_OBJECT)
@@ -86,12 +87,13 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
     _check_rules("/", content, {**_STEERING_RULES, **_BESIDE_RULES})
     _check_rules("/data/", data, {**_STEERING_RULES, **_ALIAS_RULES, **_DATA_RULES})
     whole = Content.of(content)
-    for place, sentence in aps.flaws(data, str(whole.option("push_type"))):
+    flaws = chain(
+        aps.flaws(data, str(whole.option("push_type"))),
+        fcm_message.flaws(content),
+        wns_block.flaws(whole),
+    )
+    for place, sentence in flaws:
         raise ContentError(field=place, message=sentence)
-    for place, sentence in wns_block.flaws(whole):
-        raise ContentError(field=place, message=sentence)
-    if told := android_notification.flaw(content.get("notification") or {}):
-        raise ContentError(field="/notification", message=told)
     _check_fits(whole)
 
 
@@ -161,7 +163,8 @@ def _check_fits(whole: Content) -> None:
         smallest = without_text(smallest)
     epoch = datetime.fromtimestamp(0, UTC)
     envelope = Envelope(push_id=0, push_object_id="", created_at=epoch, expires_at=None, now=epoch)
-    if all(isinstance(draft(smallest, envelope), Refused) for draft in DRAFTERS.values()):
+    told = [form for form in DRAFTERS if whole.says(BLOCKS[form])]
+    if all(isinstance(DRAFTERS[form](smallest, envelope), Refused) for form in told):
         raise ContentError(field="/data", message="The payload is too large for every gateway.")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from pushsvc.model import Device, Refused, Shape
-from pushsvc.shaping import apns, fcm_android, wns
+from pushsvc.shaping import apns, fcm, fcm_android, fcm_apple, fcm_web, wns
 from pushsvc.shaping.content import Content, Envelope
 from pushsvc.shaping.forms import Form
 from pushsvc.shaping.splice import Texts
@@ -24,7 +24,9 @@ class Draft(Protocol):
 Drafter = Callable[[Content, Envelope], Draft | Refused]
 DRAFTERS: Final[Mapping[Form, Drafter]] = {
     Form.APNS: apns.draft,
-    Form.FCM_ANDROID: fcm_android.draft,
+    Form.FCM_ANDROID: fcm.drafter(fcm_android.message),
+    Form.FCM_APPLE: fcm.drafter(fcm_apple.message),
+    Form.FCM_WEB: fcm.drafter(fcm_web.message),
     Form.WNS: wns.draft,
 }
 #: The forms that can hold a device's own badge.

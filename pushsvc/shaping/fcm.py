@@ -3,15 +3,23 @@
 https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC
+from typing import Any, Final
 
 import orjson
 
 from pushsvc.model import FcmShape, Json, Refused
 from pushsvc.shaping import limits
-from pushsvc.shaping.content import Envelope
-from pushsvc.shaping.splice import Body, Texts, cut, fixed_bytes
+from pushsvc.shaping.content import APPLE_ONLY, Content, Envelope
+from pushsvc.shaping.fcm_message import PARSE_KEYS, written
+from pushsvc.shaping.splice import Body, Texts, cut, fixed_bytes, nested
+
+#: The part of a message for each platform -> what is shown there; the rest of it is `data`.
+_PLATFORMS: Final = (("android", "notification"), ("apns", "payload"), ("webpush", "notification"))
+#: More than any message has: for those that are counted when they are finished.
+_UNCOUNTED: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +28,8 @@ class Draft:
 
     head: bytes
     body: Body
+    #: counted again with its texts: they stand in more than one platform's part
+    is_counted_late: bool
 
     @property
     def needs(self) -> tuple[int, ...]:
@@ -29,29 +39,83 @@ class Draft:
     def finish(self, _trait: str | None, badge: int | None, texts: Texts) -> FcmShape | Refused:
         """Return the message for devices with this badge and these texts."""
         tail = self.body.fill(badge, texts)
-        return tail if isinstance(tail, Refused) else FcmShape(self.head, tail)
+        if isinstance(tail, Refused):
+            return tail
+        if self.is_counted_late:
+            message = orjson.loads(b"{" + tail[1:-1])
+            if counted_bytes(message) > limits.FCM_PAYLOAD_BYTES:
+                return limits.TOO_LARGE
+        return FcmShape(self.head, tail)
+
+
+def drafter(
+    message: Callable[[Content, Envelope], Json],
+) -> Callable[[Content, Envelope], Draft | Refused]:
+    """Return what drafts the messages of a form; `rawPayload` is one of every form."""
+
+    def draft(content: Content, envelope: Envelope) -> Draft | Refused:
+        raw = written(content.beside, "rawPayload")
+        return draft_of(raw or message(content, envelope), envelope)
+
+    return draft
 
 
 def draft_of(message: Json, envelope: Envelope) -> Draft | Refused:
     """Return the draft of a message without its token; refused when it is too large."""
-    tail = b",%b}" % orjson.dumps(message)[1:]
-    body = cut(tail, limit=limits.FCM_PAYLOAD_BYTES, counted=counted_bytes(message))
+    counted = counted_bytes(message)
+    if counted > limits.FCM_PAYLOAD_BYTES:
+        return limits.TOO_LARGE
+    is_counted_late = sum(name in message for name, _ in _PLATFORMS) > 1
+    body = cut(
+        b",%b}" % orjson.dumps(message)[1:],
+        limit=_UNCOUNTED if is_counted_late else limits.FCM_PAYLOAD_BYTES,
+        counted=counted,
+    )
     if isinstance(body, Refused):
         return body
     start = b'{"validate_only":true,"message"' if envelope.validate_only else b'{"message"'
-    return Draft(head=start + b':{"token":', body=body)
+    return Draft(
+        head=start + b':{"token":',
+        body=body,
+        is_counted_late=is_counted_late and bool(body.holes),
+    )
 
 
 def counted_bytes(message: Json) -> int:
     """Return how many bytes of a message count, without what is yet to be filled in.
 
     Google does not publish how; keys and values of what reaches the device agree with its errors.
+    Of several platforms' parts the largest counts, each with what is meant for all of them.
     """
-    android = message.get("android") or {}
-    data = android.get("data") or message.get("data") or {}
-    size = sum(len(key.encode()) + fixed_bytes(text.encode()) for key, text in data.items())
-    shown = android.get("notification")
-    return size + (fixed_bytes(orjson.dumps(shown)) if shown else 0)
+    shared, data = _json_bytes(message.get("notification")), message.get("data")
+    largest = 0
+    for name, shown in _PLATFORMS:
+        part = message.get(name) or {}
+        size = _json_bytes(part.get(shown)) + _strings_bytes(part.get("data") or data)
+        # A link and an image go to the device as well.
+        size += _json_bytes(part.get("fcm_options"))
+        largest = max(largest, size)
+    return shared + largest
+
+
+def _json_bytes(part: Json | None) -> int:
+    return fixed_bytes(orjson.dumps(part)) if part else 0
+
+
+def _strings_bytes(data: Json | None) -> int:
+    return sum(len(key.encode()) + fixed_bytes(text.encode()) for key, text in (data or {}).items())
+
+
+def parse_data(content: Content, envelope: Envelope) -> dict[str, str]:
+    """Return the strings that Parse's SDKs look for: a push's id, its time, its `data` as JSON."""
+    payload = orjson.dumps(content.custom(APPLE_ONLY)).decode()
+    moment = envelope.created_at.astimezone(UTC).replace(tzinfo=None)
+    strings = (
+        envelope.push_object_id,
+        moment.isoformat(timespec="milliseconds") + "Z",
+        nested(payload),
+    )
+    return dict(zip(PARSE_KEYS, strings, strict=True))
 
 
 def present(fields: dict[str, Any]) -> dict[str, Any]:

@@ -2,47 +2,38 @@
 
 That form is Parse's push adapter's: `data` holds `push_id`, `time` and the content as JSON text.
 The SDK drops a message whose `push_id` it has seen among the last ten, so it is the same for every
-attempt.
+attempt. What the caller writes in `android` wins over what is made of the rest.
 """
 
-from datetime import UTC
 from typing import Any
 
-import orjson
-
-from pushsvc.model import Refused
+from pushsvc.model import Json
 from pushsvc.shaping import limits
-from pushsvc.shaping.android_notification import notification
-from pushsvc.shaping.content import APPLE_ONLY, Content, Envelope
-from pushsvc.shaping.fcm import Draft, draft_of, present
-from pushsvc.shaping.splice import nested
+from pushsvc.shaping.content import Content, Envelope
+from pushsvc.shaping.fcm import parse_data, present
+from pushsvc.shaping.fcm_kinds import seconds
+from pushsvc.shaping.fcm_message import written
 
 
-def draft(content: Content, envelope: Envelope) -> Draft | Refused:
-    """Return the message in the texts of this content; refused when it is too large."""
-    android = {**_android(content, envelope), "data": data_of(content, envelope)}
-    return draft_of({"android": android}, envelope)
-
-
-def data_of(content: Content, envelope: Envelope) -> dict[str, str]:
-    """Return the strings that the SDK looks for."""
-    payload = orjson.dumps(content.custom(APPLE_ONLY)).decode()
-    moment = envelope.created_at.astimezone(UTC).replace(tzinfo=None)
-    return {
-        "push_id": envelope.push_object_id,
-        "time": moment.isoformat(timespec="milliseconds") + "Z",
-        "data": nested(payload),
+def message(content: Content, envelope: Envelope) -> Json:
+    """Return the message in the texts of this content, but for its token."""
+    own = written(content.beside, "android")
+    shown = {**written(content.beside, "notification"), **own.get("notification", {})}
+    android: dict[str, Any] = {
+        # A data message of normal priority waits until the device wakes by itself.
+        "priority": "HIGH",
+        "collapse_key": content.option("collapse_id") or None,
+        **own,
+        "ttl": _ttl(own.get("ttl"), envelope.ttl_seconds),
+        "notification": shown or None,
+        "data": {**parse_data(content, envelope), **own.get("data", {})},
     }
+    return {"android": present(android)}
 
 
-def _android(content: Content, envelope: Envelope) -> dict[str, Any]:
-    ttl = envelope.ttl_seconds
-    return present(
-        {
-            # A data message of normal priority waits until the device wakes by itself.
-            "priority": "HIGH",
-            "ttl": None if ttl is None else f"{min(ttl, limits.FCM_TTL_SECONDS)}s",
-            "collapse_key": content.option("collapse_id"),
-            "notification": notification(content.beside.get("notification") or {}) or None,
-        }
-    )
+def _ttl(own: str | None, left: int | None) -> str | None:
+    """Return how long FCM may keep it: as long as the caller says, and as the push has left."""
+    if left is None:
+        return own
+    left = min(left, limits.FCM_TTL_SECONDS)
+    return own if own is not None and float(own.removesuffix("s")) <= left else seconds(left)

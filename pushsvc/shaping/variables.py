@@ -205,6 +205,10 @@ class Variables:
             return {key: self.marked(part) for key, part in value.items()}
         return [self.marked(part) for part in value] if isinstance(value, list) else value
 
+    def source(self, text: str) -> str:
+        """Return what a mark stands for, as it was written; any other text as it is."""
+        return next((one for one, number in self._numbers.items() if mark(number) == text), text)
+
     def _mark(self, source: str) -> str:
         number = self._numbers.get(source)
         if number is None:

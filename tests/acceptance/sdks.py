@@ -1,12 +1,8 @@
-"""The published Parse SDKs for JavaScript: installed once, and each run on an app of its own."""
+"""The published Parse SDKs for JavaScript, each run on an app of its own."""
 
 import asyncio
-import hashlib
 import os
-import re
 import secrets
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,24 +21,13 @@ HOME: Final = Path(__file__).parents[1] / "node"
 FILES: Final = sorted(path.name for path in HOME.glob("*.test.mjs"))
 #: Names in package.json: the newest SDK, and the newest of those that send by XMLHttpRequest.
 PACKAGES: Final = ("parse", "parse-5")
-#: What the newest SDK asks for.
-NODE: Final = (20, 19)
-INSTALL_SECONDS: Final = 120
 #: Many times what a file takes on an idle machine.
 RUN_SECONDS: Final = 60
-#: npm's words for a registry that it did not reach.
-OFFLINE: Final = re.compile(
-    r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT)\b"
-)
 #: file -> settings of its app, where they are not those of a new app
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "client_push.test.mjs": {"client_push": True, "rest_push": True},
     "closed_app.test.mjs": {"client_push": False, "rest_push": False, "client_writes": ["Score"]},
 }
-
-
-class MissingError(Exception):
-    """The machine has no Node, or cannot reach a registry: why nothing was run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,47 +36,6 @@ class Ended:
 
     status: int
     said: str
-
-
-def install() -> None:
-    """Install the pinned packages, unless they are there.
-
-    Raises:
-        MissingError: Node or npm is missing or too old, or npm has no registry.
-        RuntimeError: npm failed.
-    """
-    _require_node()
-    stamp = HOME / "node_modules" / ".installed-from"
-    wanted = hashlib.sha256((HOME / "package-lock.json").read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    quiet = ("--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund")
-    ended = subprocess.run(
-        ["npm", "ci", *quiet],
-        cwd=HOME,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_SECONDS,
-        check=False,
-    )
-    if ended.returncode and OFFLINE.search(ended.stderr):
-        raise MissingError(
-            "npm reaches no registry, and the packages of tests/node are not there yet"
-        )
-    if ended.returncode:
-        raise RuntimeError(f"`npm ci` failed in {HOME}:\n{ended.stderr}")
-    stamp.write_text(wanted)
-
-
-def _require_node() -> None:
-    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
-    if missing:
-        raise MissingError(f"this machine has no {' and no '.join(missing)}")
-    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    numbers = [int(number) for number in re.findall(r"\d+", told)]
-    if tuple(numbers) < NODE:
-        wanted = ".".join(map(str, NODE))
-        raise MissingError(f"the newest Parse SDK needs Node {wanted}; here is {told.strip()}")
 
 
 async def run(running: Service, package: str, file: str) -> Ended:

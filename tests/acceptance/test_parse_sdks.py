@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests import node_packages
 from tests.acceptance import sdks
 from tests.acceptance.service import Service, service
 
@@ -16,8 +17,8 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.asyncio(loop_scope="module")]
 def packages() -> None:
     """The pinned SDKs; a machine without Node has a reason to skip."""
     try:
-        sdks.install()
-    except sdks.MissingError as error:
+        node_packages.install(sdks.HOME)
+    except node_packages.MissingError as error:
         pytest.skip(f"the Parse SDKs are not tried: {error}")
 
 

@@ -73,7 +73,8 @@ test('Android gets the keys of its SDK: alert, title, uri, and custom ones', asy
   };
   const status = await sent({ channels: ['all'], data });
   assert.deepEqual(await lastContent(phone), data);
-  const { push_id: pushId, time } = JSON.parse((await last(phone)).payload).message.data;
+  const { message } = JSON.parse((await last(phone)).payload);
+  const { push_id: pushId, time } = message.android.data;
   assert.equal(pushId, status.id);
   assert.ok(Math.abs(Date.parse(time) - status.createdAt) < 5 * SECOND, time);
 });

@@ -151,14 +151,14 @@ export async function messages(device) {
   return entries.filter(entry => entry.delivered);
 }
 
-/** The same as each app gets it: APNs's payload, FCM's `data`, WNS's XML. */
+/** The same as each app gets it: APNs's payload, Android's `data`, WNS's XML. */
 export async function contents(device) {
   return (await messages(device)).map(entry => read[device.deviceType](entry.payload));
 }
 
 const read = {
   ios: JSON.parse,
-  android: text => JSON.parse(JSON.parse(text).message.data.data),
+  android: text => JSON.parse(JSON.parse(text).message.android.data.data),
   winrt: text => text,
 };
 

@@ -14,8 +14,8 @@ from pushsvc.storage.apps import KeyKind
 STATUS_ID: Final = "X-Parse-Push-Status-Id"
 #: Keys that shape the message, beside `data`.
 SHAPING_KEYS: Final = (
-    *("notification", "rawPayload", "collapse_id", "push_type", "priority"),
-    *("wns", "template", "variables", "validate_only"),
+    *("notification", "rawPayload", "android", "webpush", "wns"),
+    *("collapse_id", "push_type", "priority", "template", "variables", "validate_only"),
 )
 TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.

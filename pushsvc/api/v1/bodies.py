@@ -28,6 +28,10 @@ Text = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
 #: Checked by the pipeline, whose texts name the unit.
 Time = Annotated[Any, Field(json_schema_extra={"type": ["string", "number", "null"]})]
 Shaping = Annotated[Any, Field(json_schema_extra={"description": "Shapes the message."})]
+#: Checked by the pipeline, too, whose texts name the field of FCM's that is wrong.
+FcmBlock = Annotated[Any, Field(json_schema_extra={"type": ["object", "null"]})]
+#: Beside one of these a push may leave out `data`.
+INSTEAD_OF_DATA: Final = ("template", "notification", "rawPayload")
 
 
 def _known_type(value: str) -> str:
@@ -104,10 +108,14 @@ Device = Annotated[
 class BesideData(Strict):
     """The keys beside `data` that shape a message."""
 
-    notification: Shaping = None
-    rawPayload: Shaping = None  # noqa: N815 - Parse's name
-    android: Shaping = None
-    webpush: Shaping = None
+    notification: FcmBlock = Field(
+        None, description="FCM's AndroidNotification, for Android devices."
+    )
+    rawPayload: FcmBlock = Field(  # noqa: N815 - Parse's name
+        None, description="FCM's Message, for all that FCM reaches, in place of everything."
+    )
+    android: FcmBlock = Field(None, description="FCM's AndroidConfig: it wins over the rest.")
+    webpush: FcmBlock = Field(None, description="FCM's WebpushConfig, for browsers, likewise.")
     wns: Shaping = None
     collapse_id: Shaping = None
     push_type: Shaping = None
@@ -138,7 +146,8 @@ class NewPush(BesideData):
     )
     data: dict[str, Any] | None = Field(
         None,
-        description="What to send: `alert`, `badge`, `sound`, ...; required without a template.",
+        description="What to send: `alert`, `badge`, `sound`, ...; required without a "
+        "`template`, a `notification` or a `rawPayload`.",
     )
     push_time: Time = Field(
         None, description="When: ISO 8601 with a zone, or epoch seconds; now if left out."
@@ -157,7 +166,7 @@ class NewPush(BesideData):
 
 
 class NewPlainPush(NewPush):
-    """A push without a template."""
+    """A push that nothing stands in for the data of."""
 
     data: dict[str, Any]
 
@@ -169,7 +178,8 @@ CONTENT_KEYS: Final = ("template", "data", *BesideData.model_fields, "validate_o
 def content_of(asked: NewPush | NewTemplate) -> dict[str, Any]:
     """Return the content as asked for; null is as good as left out."""
     given = {name: getattr(asked, name, None) for name in CONTENT_KEYS}
-    return {name: value for name, value in given.items() if value is not None}
+    found = {name: value for name, value in given.items() if value is not None}
+    return found if "template" in found else {"data": {}, **found}
 
 
 def parse_new_template(body: dict[str, Any]) -> NewTemplate:
@@ -192,7 +202,8 @@ def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
     if isinstance(devices, list) and len(devices) > devices_limit:
         text = f"{len(devices)} devices are too many: a push may name {devices_limit}."
         raise InvalidRequestError([Fault("/devices", "too_many", text)])
-    push = _read(NewPush if body.get("template") is not None else NewPlainPush, body)
+    may_lack_data = any(body.get(name) is not None for name in INSTEAD_OF_DATA)
+    push = _read(NewPush if may_lack_data else NewPlainPush, body)
     given = [name for name in AUDIENCES if getattr(push, name) is not None]
     if len(given) != 1:
         names = f"{' and '.join(given)} exclude each other" if given else "there is none"

@@ -79,7 +79,7 @@ def target_form(message: Message) -> Answer | None:
 
 def data_keys(message: Message) -> Answer | None:
     """No key that FCM keeps for itself."""
-    for where in ("message.data", "message.android.data"):
+    for where in ("message.data", "message.android.data", "message.webpush.data"):
         for key in _find(message, where):
             if key in RESERVED_KEYS or key.startswith(RESERVED_PREFIXES):
                 return invalid(where, f"Invalid data payload key: {key}")
@@ -92,6 +92,14 @@ def ttl(message: Message) -> Answer | None:
     if 0 <= seconds <= MAX_TTL_SECONDS:
         return None
     return invalid("message.android.ttl", f"Invalid ttl: must be 0 to {MAX_TTL_SECONDS} seconds")
+
+
+def link(message: Message) -> Answer | None:
+    """Where a click in a browser leads: https only."""
+    target = message.get("webpush", {}).get("fcm_options", {}).get("link", "https://")
+    if target.startswith("https://"):
+        return None
+    return invalid("message.webpush.fcm_options.link", "Invalid link: must be an HTTPS URL")
 
 
 def size(message: Message) -> Answer | None:
@@ -108,19 +116,23 @@ CHECKS: tuple[Callable[[Message], Answer | None], ...] = (
     target_form,
     data_keys,
     ttl,
+    link,
     size,
 )
 
 
 def content_bytes(message: Message) -> int:
-    """Bytes of keys and values, as Android or as Apple gets them, whichever is larger."""
-    android = message.get("android", {})
+    """Bytes of keys and values, as Android, Apple or a browser gets them, whichever is largest."""
     shared = _text_bytes(message.get("notification"))
-    data = android.get("data") or message.get("data", {})
-    to_android = shared + _text_bytes(data) + _text_bytes(android.get("notification"))
     apns = message.get("apns", {}).get("payload")
     to_apple = len(orjson.dumps(apns)) if apns else 0
-    return max(to_android, to_apple)
+    return max(to_apple, *(shared + _shown_bytes(message, name) for name in ("android", "webpush")))
+
+
+def _shown_bytes(message: Message, platform: str) -> int:
+    part = message.get(platform, {})
+    data = part.get("data") or message.get("data", {})
+    return _text_bytes(data) + _text_bytes(part.get("notification"))
 
 
 def _text_bytes(part: Any) -> int:

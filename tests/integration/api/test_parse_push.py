@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from typing import Any
 
 import pytest
 from sqlalchemy import func, update
@@ -188,6 +189,30 @@ async def test_a_client_sends_no_uri(
     assert answer.status == status, answer.body
     if status == 400:
         assert (answer.body["code"], "uri" in answer.body["error"]) == (115, True)
+
+
+@pytest.mark.parametrize(
+    ("beside", "place"),
+    [
+        ({"webpush": {"fcmOptions": {"link": "https://example.com"}}}, "link"),
+        ({"rawPayload": {"data": {"k": "v"}}}, "rawPayload"),
+    ],
+)
+async def test_a_client_sends_no_uri_by_another_name(
+    api: Api, database: AsyncEngine, *, beside: dict[str, Any], place: str
+) -> None:
+    """FCM has places of its own that say what a tap opens."""
+    await allow(database, api, client_push=True)
+    body = {"where": {}, "data": {"alert": "hello"}, **beside}
+    answers = [
+        await api.call(
+            "POST", "/parse/push", json=body, headers=await with_keys(database, api, kind)
+        )
+        for kind in (KeyKind.CLIENT, KeyKind.MASTER)
+    ]
+
+    assert [answer.status for answer in answers] == [400, 200]
+    assert (answers[0].body["code"], place in answers[0].body["error"]) == (115, True)
 
 
 # ---------------------------------------------------------------- once

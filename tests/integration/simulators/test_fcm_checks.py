@@ -102,6 +102,19 @@ BAD_BODIES = [
         "Message too big",
         id="too big for Apple",
     ),
+    pytest.param(
+        message(webpush={"data": {"k": "x" * 2047}, "notification": {"body": "x" * 2046}}),
+        "Message too big",
+        id="too big for a browser",
+    ),
+    pytest.param(
+        message(webpush={"data": {"gcm": ""}}), "Invalid data payload key: gcm", id="gcm in webpush"
+    ),
+    pytest.param(
+        message(webpush={"fcm_options": {"link": "http://example.com"}}),
+        "Invalid link: must be an HTTPS URL",
+        id="link",
+    ),
     pytest.param([], "Invalid value at '' (MESSAGE), []", id="a list"),
 ]
 

@@ -130,6 +130,16 @@ def accepted(data: dict[str, Any], **rest: Any) -> ApnsShape:
             {"aps": {"alert": "Hi"}},
             id="a null alert in aps takes nothing away",
         ),
+        pytest.param(
+            {"aps": {"content-available": True, "mutable-content": False, "alert": "Hi"}},
+            {"aps": {"content-available": 1, "alert": "Hi"}},
+            id="flags in aps",
+        ),
+        pytest.param(
+            {"sound": {"critical": True, "name": "a.caf", "volume": 1}},
+            {"aps": {"sound": {"critical": 1, "name": "a.caf", "volume": 1}}},
+            id="true is Apple's 1 in a critical sound, too",
+        ),
         pytest.param({"aps": {"badge": 9}, "badge": 3}, {"aps": {"badge": 9}}, id="badge in aps"),
         pytest.param(
             {"alert": "Hi", "priority": 5, "push_type": "alert", "collapse_id": "c"},

@@ -205,3 +205,11 @@ def test_a_push_for_other_devices_is_no_empty_one() -> None:
     assert shaped(IOS, {}, notification=shown) == Refused(reason="PayloadEmpty")
     assert not isinstance(shaped(ANDROID, {}, notification=shown), Refused)
     assert not isinstance(shaped(IOS, {"k": 1}, notification=shown), Refused)
+
+
+def test_a_text_in_the_device_s_language_is_no_empty_push() -> None:
+    """Whether there is something in it for a device is asked of the texts that it gets."""
+    data, shown = {"alert-de": "Hallo"}, {"title": "T"}
+    german = replace(IOS, locale="de-CH")
+    assert not isinstance(shaped(german, data, notification=shown), Refused)
+    assert shaped(IOS, data, notification=shown) == Refused(reason="PayloadEmpty")

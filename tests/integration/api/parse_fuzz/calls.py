@@ -76,7 +76,9 @@ PUSH = {
     "expiration_interval": 60,
     "audience_id": KNOWN_ID,
     "notification": {"title": "x"},
-    "rawPayload": {},
+    "rawPayload": {"data": {"k": "v"}},
+    "android": {"ttl": 60},
+    "webpush": {"data": {"k": "v"}},
     "wns": {"type": "toast"},
     "collapse_id": "one",
     "push_type": "alert",
@@ -110,10 +112,16 @@ DATA = {
     "expiration_time": 1,
     "custom": {"x": [1]},
 }
-NOTIFICATION = (
-    *("title", "color", "imageUrl", "priority", "visibility", "proxy", "titleLocArgs", "sticky"),
-    *("eventTime", "notificationCount", "vibrateTimings", "lightSettings", "unknown"),
-)
+#: Key beside `data` -> fields of FCM's that stand there.
+FCM_BLOCKS = {
+    "notification": (
+        *("title", "color", "imageUrl", "priority", "visibility", "proxy", "titleLocArgs"),
+        *("sticky", "eventTime", "notificationCount", "vibrateTimings", "lightSettings", "unknown"),
+    ),
+    "android": ("ttl", "priority", "collapseKey", "data", "notification", "fcmOptions", "unknown"),
+    "webpush": ("headers", "data", "notification", "fcmOptions", "unknown"),
+    "rawPayload": ("android", "apns", "data", "notification", "webpush", "fcmOptions", "token"),
+}
 WNS = (
     *("type", "image", "audio", "launch", "badge", "raw", "tag", "group", "ttl", "cache"),
     *("priority", "suppress_popup", "unknown"),

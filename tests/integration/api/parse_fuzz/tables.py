@@ -7,10 +7,10 @@ from tests.integration.api.parse_fuzz.calls import (
     AUDIENCE,
     DATA,
     EVENT,
+    FCM_BLOCKS,
     FIND,
     GOOD,
     INSTALLATION,
-    NOTIFICATION,
     PUSH,
     WNS,
     Call,
@@ -30,7 +30,7 @@ def each_place() -> Iterator[Callable[[Any], Call]]:
     yield from places("POST", "push", {"data": {"alert": "x"}}, {"channels": 1, "where": 1})
     yield from places("POST", "push", {"where": {"channels": GOOD}, "data": {"alert": "x"}}, PUSH)
     yield from (_data(key) for key in DATA)
-    yield from (_beside("notification", key) for key in NOTIFICATION)
+    yield from (_beside(block, key) for block, keys in FCM_BLOCKS.items() for key in keys)
     yield from (_beside("wns", key) for key in WNS)
     yield from (_part_of_batch(key) for key in ("method", "path", "body"))
     for key in ("channels", "tags", "channelUris"):

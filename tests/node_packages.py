@@ -1,0 +1,61 @@
+"""Packages of npm that tests are held against: pinned, and installed once for each checkout."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+#: What the newest Parse SDK asks for, and all others are content with.
+NODE: Final = (20, 19)
+INSTALL_SECONDS: Final = 120
+#: npm's words for a registry that it did not reach.
+OFFLINE: Final = re.compile(
+    r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT)\b"
+)
+
+
+class MissingError(Exception):
+    """The machine has no Node, or cannot reach a registry: why nothing was run."""
+
+
+def install(home: Path) -> None:
+    """Install the packages that this folder pins, unless they are there.
+
+    Raises:
+        MissingError: Node or npm is missing or too old, or npm has no registry.
+        RuntimeError: npm failed.
+    """
+    _require_node()
+    stamp = home / "node_modules" / ".installed-from"
+    wanted = hashlib.sha256((home / "package-lock.json").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    quiet = ("--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund")
+    ended = subprocess.run(
+        ["npm", "ci", *quiet],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    if ended.returncode and OFFLINE.search(ended.stderr):
+        raise MissingError(
+            f"npm reaches no registry, and the packages of tests/{home.name} are not there yet"
+        )
+    if ended.returncode:
+        raise RuntimeError(f"`npm ci` failed in {home}:\n{ended.stderr}")
+    stamp.write_text(wanted)
+
+
+def _require_node() -> None:
+    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
+    if missing:
+        raise MissingError(f"this machine has no {' and no '.join(missing)}")
+    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    numbers = [int(number) for number in re.findall(r"\d+", told)]
+    if tuple(numbers) < NODE:
+        wanted = ".".join(map(str, NODE))
+        raise MissingError(f"the packages need Node {wanted}; here is {told.strip()}")
