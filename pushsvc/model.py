@@ -69,7 +69,6 @@ class OutcomeClass(IntEnum):
 
     The first ten classes after `OPEN` are the vocabulary of the gateways' answers; the others
     are our own decisions. `CARRIED` is no outcome: the device went on into a follow-up batch.
-    `VALIDATED` is for pushes that are only to be looked at: nothing was delivered.
     """
 
     OPEN = 0
@@ -267,7 +266,7 @@ class Push:
 
     @property
     def validate_only(self) -> bool:
-        """Whether it is only looked at: nothing of it is delivered, and no badge changes."""
+        """Whether it is only looked at: nothing is delivered, and no badge changes."""
         return bool(self.content.get("validate_only"))
 
 
