@@ -9,8 +9,8 @@ from typing import Any, Final
 from pushsvc.model import Device
 from pushsvc.shaping.body import Form
 
-#: The forms that are held against the adapter's; FCM_APPLE and rawPayload come with one word more.
-FORMS: Final = (Form.APNS, Form.FCM_ANDROID)
+#: The forms that are held against the adapter's.
+FORMS: Final = (Form.APNS, Form.FCM_ANDROID, Form.FCM_APPLE)
 SEED: Final = 20_261_122
 NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
 #: A push is sent a while after it was submitted.
@@ -157,8 +157,6 @@ _NOTIFICATIONS: Final[list[Any]] = [
     {"titleLocKey": "k", "titleLocArgs": ["a"], "bodyLocKey": "b", "ticker": "t"},
     {"defaultSound": True, "notificationCount": 3, "localOnly": True, "sticky": False},
     {"channel_id": "c", "notification_priority": "PRIORITY_MAX", "sound": "default"},
-]
-_MORE_NOTIFICATIONS: Final[list[Any]] = [
     {"vibrateTimingsMillis": [100, 1500], "proxy": "deny", "defaultVibrateTimings": False},
     {
         "lightSettings": {
@@ -177,8 +175,6 @@ _RAW: Final[list[Any]] = [
     },
     {"webpush": {"headers": {"TTL": "60"}, "notification": {"title": "web"}}},
 ]
-#: Tells whether rawPayload and all of `notification` are held against the adapter's, too.
-WHOLE_FCM: Final = Form.FCM_APPLE in FORMS
 
 #: Key beside `data` -> how often it is there, and its values.
 _BESIDE: Final[dict[str, tuple[float, list[Any]]]] = {
@@ -191,8 +187,8 @@ _BESIDE: Final[dict[str, tuple[float, list[Any]]]] = {
             *("pushtotalk", "liveactivity", "widgets", "controls"),
         ],
     ),
-    "notification": (0.25, _NOTIFICATIONS + (_MORE_NOTIFICATIONS if WHOLE_FCM else [])),
-    **({"rawPayload": (0.05, _RAW)} if WHOLE_FCM else {}),
+    "notification": (0.25, _NOTIFICATIONS),
+    "rawPayload": (0.05, _RAW),
 }
 
 #: Place -> values that no gateway would take there, or would read over.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pushsvc.shaping.body import Form
 from tests.integration.builders import changes as do
-from tests.integration.builders.cases import WHOLE_FCM, Case
+from tests.integration.builders.cases import Case
 from tests.integration.builders.differences import Difference
 
 _ALL: Final = frozenset({Form.APNS, Form.FCM_ANDROID, Form.FCM_APPLE})
@@ -344,7 +344,7 @@ MADE_OTHERWISE: Final = (
     ),
     Difference(
         name="snake_case",
-        forms=_FCM if WHOLE_FCM else _FCM_APPLE,
+        forms=_FCM,
         why=(
             "`fcmOptions` of a rawPayload stays as it is, which FCM takes, too; here it is "
             "`fcm_options`, as its reference spells it."
@@ -362,6 +362,14 @@ MADE_OTHERWISE: Final = (
         ),
         when=lambda case: case.expires_at is not None,
         made=do.whole_ttl,
+    ),
+    Difference(
+        name="ttl of a rawPayload",
+        forms=_FCM,
+        why="A number is milliseconds; here seconds, as every number of this API that is a time.",
+        when=lambda case: "ttl" in ((case.body.get("rawPayload") or {}).get("android") or {}),
+        made=do.whole_ttl,
+        raw=True,
     ),
     Difference(
         name="push_id and time",
