@@ -101,8 +101,9 @@ async def taking_at_most(connection: AsyncConnection, seconds: float) -> AsyncIt
     await connection.execute(_TIMEOUT, {"milliseconds": str(int(seconds * 1_000))})
     try:
         yield
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _CANCELED:
+    except (DBAPIError, asyncpg.QueryCanceledError) as error:
+        # What is read as it comes raises the driver's own.
+        if getattr(getattr(error, "orig", error), "sqlstate", None) != _CANCELED:
             raise
         message = (
             f"The query took longer than {seconds:g} seconds. Ask for less, or in a way that "

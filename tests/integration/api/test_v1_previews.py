@@ -386,6 +386,18 @@ async def test_the_time_is_taken_from_recent_pushes(
     assert estimate["seconds"] == 0.002
 
 
+async def test_an_audience_that_takes_too_long_to_count_is_told_so(
+    strict_api: Api, database: AsyncEngine
+) -> None:
+    """The database is asked no longer than a find may take."""
+    await install(database, strict_api, "ab" * 32, custom={"s": "a" * 100_000})
+    where = {"s": {"$regex": "(?=.*c)(?=.*d)a*"}}
+
+    answer = await strict_api.v1("POST", PATH, json={"where": where, **CONTENT})
+
+    assert (answer.status, answer.body["code"]) == (400, "query_timeout")
+
+
 async def test_a_scheduled_push_is_seen_as_it_is_when_it_is_due(api: Api) -> None:
     """Its expiry counts from then."""
     due = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
