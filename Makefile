@@ -14,7 +14,11 @@ SLOW_WIRE_TESTS := tests/unit/wire/test_hpack_against_hpack.py
 QUERY_LAWS := $(wildcard tests/integration/test_compile*.py tests/integration/test_*quer*.py \
 	tests/integration/test_empty_lists.py tests/integration/test_places.py)
 
-.PHONY: help demo test test-unit test-parse test-wire wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
+# What each gateway is sent: the rules, the golden files, and others' builders where there is Node.
+SHAPING_TESTS := tests/unit/shaping tests/unit/preview tests/unit/cli/test_shape.py \
+	$(wildcard tests/integration/builders) tests/integration/delivery/test_golden_requests.py
+
+.PHONY: help demo test test-unit test-parse test-shaping test-wire wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -31,6 +35,9 @@ test-unit: $(READY) ## Only the tests that need no sockets
 test-parse: $(READY) ## Published Parse SDKs in Node against the service, and the laws of queries
 	@node --version >/dev/null 2>&1 && npm --version >/dev/null 2>&1 || { echo "make test-parse needs Node 20.19 or newer, and npm." >&2; exit 1; }
 	@$(BIN)/python -m pytest tests/acceptance/test_parse_sdks.py $(QUERY_LAWS) $(ARGS)
+
+test-shaping: $(READY) ## What every gateway is sent: golden files, strict simulators, Parse's own builders
+	@$(BIN)/python -m pytest $(SHAPING_TESTS) $(ARGS)
 
 test-wire: $(READY) wire-servers wire-coverage ## All proofs of the HTTP/2 wire, real servers among them
 	@$(BIN)/python -m pytest $(SLOW_WIRE_TESTS) tests/fuzz tests/integration/wire \

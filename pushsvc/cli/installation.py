@@ -1,9 +1,6 @@
 """`pushsvc installation`: many installations at once, from a file."""
 
-import codecs
-import contextlib
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
@@ -15,6 +12,7 @@ from rich.progress import Progress
 from pushsvc.cli import output, session
 from pushsvc.cli.display import byte_progress, result
 from pushsvc.cli.failures import MISTAKE, CommandError
+from pushsvc.cli.lines import LINE_BYTES, Line, lines_of, opened
 from pushsvc.cli.options import AppName, Json
 from pushsvc.errors import CallerError
 from pushsvc.model import App
@@ -24,8 +22,6 @@ from pushsvc.storage.installation_import import import_installations
 
 #: Installations in one transaction; with the longest line this bounds the memory.
 ROWS: Final = 1_000
-#: Parse's limit for an object is 128 KB; what is longer is no installation.
-LINE_BYTES: Final = 256 * 1024
 #: Bad lines that are told; the file of `--rejects` has them all.
 TOLD: Final = 20
 
@@ -35,16 +31,6 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 @app.callback()
 def installation() -> None:
     """Import installations."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the file that is not empty."""
-
-    number: int
-    content: bytes
-    #: in the file, the newline and what was skipped too
-    size: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +67,7 @@ def import_(
     async def work(resources: Resources) -> Tally:
         async with resources.engine.connect() as connection:
             owner = await session.app(connection, app_name)
-        with _opened(file, "rb") as lines, _opened(rejects, "wb") as refused:
+        with opened(file, "rb") as lines, opened(rejects, "wb") as refused:
             bar = byte_progress(as_json=as_json)
             return await Import(resources=resources, app=owner, refused=refused, bar=bar).read(
                 lines, size=_size(file)
@@ -161,26 +147,6 @@ class Import:
         self._rows = []
 
 
-def lines_of(file: IO[bytes]) -> Iterator[Line]:
-    """Yield the lines that are not empty; of one that is too long, the beginning."""
-    number = skipped = 0
-    while content := file.readline(LINE_BYTES + 1):
-        number += 1
-        size = len(content)
-        if number == 1:
-            # Some editors begin a file with it; it is no part of the line.
-            content = content.removeprefix(codecs.BOM_UTF8)
-        while not content.endswith(b"\n") and (rest := file.readline(LINE_BYTES)):
-            size += len(rest)
-            if rest.endswith(b"\n"):
-                break
-        if content.strip():
-            yield Line(number, content.rstrip(b"\r\n"), size + skipped)
-            skipped = 0
-        else:
-            skipped += size
-
-
 def parse_line(content: bytes) -> Fields:
     """Read an installation.
 
@@ -202,27 +168,6 @@ def parse_line(content: bytes) -> Fields:
         return parse_installation_row(body)
     except CallerError as error:
         raise ValueError(error.detail) from error
-
-
-@contextlib.contextmanager
-def _opened(path: Path | None, mode: str) -> Iterator[Any]:
-    """Open a file, stdin for -, nothing for None.
-
-    Raises:
-        CommandError: it cannot be opened.
-    """
-    if path is None:
-        yield None
-    elif str(path) == "-":
-        yield sys.stdin.buffer
-    else:
-        try:
-            file = path.open(mode)
-        except OSError as error:
-            message = f"{path} cannot be opened: {error.strerror}."
-            raise CommandError(message, code="file", status=MISTAKE, field="FILE") from error
-        with file:
-            yield file
 
 
 def _size(path: Path) -> int | None:

@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "installation": "Import installations.",
     "template": "Store, list, show and delete templates, which pushes can name.",
     "send": "Send a push.",
+    "shape": "Show what a gateway would be sent of a push, without any server.",
     "push": "List pushes and see what came of them.",
     "demo": "One push to 10,000 devices against strict simulators of the gateways.",
     "simulate": "Run the simulators of the gateways on their own.",

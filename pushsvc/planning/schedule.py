@@ -4,9 +4,12 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from pushsvc.model import Lane, Schedule, Submission
+from pushsvc.model import Json, Lane, Schedule, Submission
+
+#: The keys of a push that say when; a `Submission` has them under the same names.
+TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")
 
 #: Parse's push guide: at most two weeks ahead.
 FARTHEST: Final = timedelta(weeks=2)
@@ -40,6 +43,24 @@ class Times:
     due_at: datetime | None
     expires_at: datetime | None
     interval: float | None
+
+
+class _Null:
+    """JSON's null where it is a value, and a wrong one."""
+
+    def __str__(self) -> str:
+        return "null"
+
+
+_NULL: Final = _Null()
+
+
+def given_times(body: Json) -> dict[str, Any]:
+    """Return the times of a push in Parse's form: a key is present when it is null, too.
+
+    Such a null is no number and no text: it is refused as any other that is none, in its turn.
+    """
+    return {key: _NULL if body[key] is None else body[key] for key in TIME_KEYS if key in body}
 
 
 def read_times(submission: Submission) -> Times:

@@ -11,7 +11,7 @@ import orjson
 
 from pushsvc.model import Json, Refused
 from pushsvc.shaping import apns, aps, fcm_message, limits, wns_block
-from pushsvc.shaping.content import LOCALISED, STEERING_ALIASES, Content, Envelope
+from pushsvc.shaping.content import FILLED_IN, LOCALISED, STEERING_ALIASES, Content, Envelope
 from pushsvc.shaping.drafts import BLOCKS, DRAFTERS
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.splice import RESERVED
@@ -23,8 +23,6 @@ _Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
 #: The bounds of the JSON encoder's integers.
 _INT64: Final = -(2**63)
 _UINT64: Final = 2**64 - 1
-#: Beside these `data` may be empty: they say something themselves, to devices that FCM reaches.
-_INSTEAD_OF_DATA: Final = ("notification", "rawPayload")
 _MISSING: Final = 'A push needs "data", an object with at least one key.'
 _NO_OBJECT: Final = '"data" must be an object.'
 
@@ -71,16 +69,17 @@ _BESIDE_RULES: Final[_Rules] = {
 def check_content(content: Json, *, data_required: bool = True) -> None:
     """Raise ContentError unless every device can be sent something that this content says.
 
-    A `notification` or a `rawPayload` says something, too; `data_required=False` lets content
-    pass that says nothing. A payload that is too large for one gateway passes, and is refused
+    A block for one gateway says something, too; `data_required=False` lets content pass that says
+    nothing. A payload that is too large for one gateway passes, and is refused
     there; one that is too large for all of them does not.
     """
     data = content.get("data")
-    if not data and data_required and not any(map(content.get, _INSTEAD_OF_DATA)):
+    if not data and data_required and not any(map(content.get, FILLED_IN)):
         raise ContentError(field="/data", message=_MISSING)
     if not isinstance(data, dict):
         raise ContentError(field="/data", message=_NO_OBJECT)
     for key, value in content.items():
+        _check_json("", key)
         _check_json(f"/{key}", value)
     if len(orjson.dumps(content)) > limits.CONTENT_BYTES:
         raise ContentError(field="/data", message="The push is larger than 128 KB.")

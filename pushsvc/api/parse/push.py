@@ -9,6 +9,7 @@ from pushsvc.api.auth import Caller
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.errors import Fault, InvalidPushError, InvalidRequestError
 from pushsvc.model import Json, Source, Submission
+from pushsvc.planning.schedule import given_times
 from pushsvc.storage.apps import KeyKind
 
 STATUS_ID: Final = "X-Parse-Push-Status-Id"
@@ -17,7 +18,6 @@ SHAPING_KEYS: Final = (
     *("notification", "rawPayload", "android", "webpush", "wns"),
     *("collapse_id", "push_type", "priority", "template", "variables", "validate_only"),
 )
-TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.
 LEGACY_TYPE_KEYS: Final = ("type", "deviceType")
 #: SDKs send a UUID.
@@ -43,7 +43,7 @@ async def create(call: Call) -> Reply:
         content={"data": _data(body), **{k: body[k] for k in SHAPING_KEYS if k in body}},
         idempotency_key=call.request_id and f"parse:{call.request_id}",
         request_hash=fingerprint(body),
-        **{key: _given(body, key) for key in TIME_KEYS},
+        **given_times(body),
     )
     check_form(submission)
     _check_as_in_the_guide(body)
@@ -140,22 +140,6 @@ def _audience_id(body: Json) -> str | None:
         message = "audience_id must be the objectId of an audience."
         raise InvalidPushError(message, field="/audience_id")
     return given or None
-
-
-def _given(body: Json, key: str) -> Any:
-    """Return a time; Parse Server counts it as present when it is null, too."""
-    # No number and no text: it is refused as any other that is none, in its turn.
-    return _NULL if key in body and body[key] is None else body.get(key)
-
-
-class _Null:
-    """JSON's null where it is a value, and a wrong one."""
-
-    def __str__(self) -> str:
-        return "null"
-
-
-_NULL: Final = _Null()
 
 
 def _check_request_id(request_id: str | None) -> None:

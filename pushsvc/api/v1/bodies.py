@@ -17,6 +17,7 @@ from pydantic import (
 
 from pushsvc.api.audience import check_channels
 from pushsvc.errors import Fault, InvalidRequestError
+from pushsvc.shaping.content import FILLED_IN
 from pushsvc.storage.fields import BADGE_RANGE, DEVICE_TYPES, HEX_TOKEN_LENGTH
 
 AUDIENCES: Final = ("channels", "where", "devices")
@@ -31,7 +32,7 @@ Shaping = Annotated[Any, Field(json_schema_extra={"description": "Shapes the mes
 #: Checked by the pipeline, too, whose texts name the field of FCM's that is wrong.
 FcmBlock = Annotated[Any, Field(json_schema_extra={"type": ["object", "null"]})]
 #: Beside one of these a push may leave out `data`.
-INSTEAD_OF_DATA: Final = ("template", "notification", "rawPayload")
+INSTEAD_OF_DATA: Final = ("template", *sorted(FILLED_IN))
 
 
 def _known_type(value: str) -> str:
@@ -147,7 +148,7 @@ class NewPush(BesideData):
     data: dict[str, Any] | None = Field(
         None,
         description="What to send: `alert`, `badge`, `sound`, ...; required without a "
-        "`template`, a `notification` or a `rawPayload`.",
+        "`template` or a block for one gateway.",
     )
     push_time: Time = Field(
         None, description="When: ISO 8601 with a zone, or epoch seconds; now if left out."

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.cli import root
-from pushsvc.cli.installation import LINE_BYTES, lines_of, parse_line
+from pushsvc.cli.installation import parse_line
+from pushsvc.cli.lines import LINE_BYTES, lines_of
 
 GOOD = b'{"deviceType": "ios", "deviceToken": "aa"}'
 
