@@ -170,7 +170,10 @@ class Settings(BaseSettings):
         10, ge=2, description="Most database connections of one process."
     )
     find_timeout_seconds: float = Field(
-        10, gt=0, le=600, description="How long a find of the Parse API may take in the database."
+        10,
+        gt=0,
+        le=600,
+        description="How long a find, or the count of a preview, may take in the database.",
     )
     gateway_connections: int = Field(
         2, ge=1, le=100, description="Most connections to one gateway, per credential and process."

@@ -86,6 +86,7 @@ class OutcomeClass(IntEnum):
     DEDUPLICATED = 12
     CANCELLED = 13
     CARRIED = 14
+    VALIDATED = 15
 
 
 class Outcome(StrEnum):
@@ -97,6 +98,7 @@ class Outcome(StrEnum):
     EXPIRED = "expired"
     DEDUPLICATED = "deduplicated"
     CANCELLED = "cancelled"
+    VALIDATED = "validated"
 
 
 #: `OPEN` and `CARRIED` have no outcome, and are not counted.
@@ -114,6 +116,7 @@ OUTCOME_OF: Final[Mapping[OutcomeClass, Outcome]] = {
     OutcomeClass.EXPIRED: Outcome.EXPIRED,
     OutcomeClass.DEDUPLICATED: Outcome.DEDUPLICATED,
     OutcomeClass.CANCELLED: Outcome.CANCELLED,
+    OutcomeClass.VALIDATED: Outcome.VALIDATED,
 }
 
 
@@ -135,6 +138,8 @@ class Answer:
 
 #: The answer nearly every message gets; shared, so that success costs no object.
 ACCEPTED: Final = Answer(OutcomeClass.OK, "")
+#: What it is where the message was only to be looked at.
+VALIDATED: Final = Answer(OutcomeClass.VALIDATED, "")
 
 
 #: Parse's device types that WNS reaches.
@@ -258,6 +263,11 @@ class Push:
     #: the id of the last installation that is in a batch: where a plan goes on after a crash
     planned_through: int
     batches: int
+
+    @property
+    def validate_only(self) -> bool:
+        """Whether it is only looked at: nothing is delivered, and no badge changes."""
+        return bool(self.content.get("validate_only"))
 
 
 #: device type -> class -> devices; `OPEN` and `CARRIED` are not in it

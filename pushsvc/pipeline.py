@@ -1,5 +1,6 @@
 """THE WHOLE WAY OF A PUSH: submitted, planned, delivered, closed.
 
+    preview_push ─► the same checks ──► audience counted, messages shaped; nothing is stored
     submit_push ──► pushes row ──commit──► wake a planner (the job names the push)
     plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers
     deliver_batch ─► lease and badges ► load ► shape ► send ► ledger and follow-ups
@@ -32,6 +33,7 @@ from pushsvc.model import (
     Submission,
 )
 from pushsvc.planning import batches as cutting, schedule
+from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
@@ -114,6 +116,19 @@ def _matching(stored: pushes.Stored) -> pushes.Stored:
             "body. Send another request under another key."
         )
     return stored
+
+
+# ---------------------------------------------------------------- preview
+
+
+async def preview_push(resources: Resources, app: App, submission: Submission) -> Preview:
+    """Check a push as `submit_push` does, and return what would come of it. Nothing is stored.
+
+    Raises:
+        CallerError: what is wrong with it, or counting its audience takes too long.
+    """
+    submission, when = await admission.admitted(resources, app, submission)
+    return await look(resources, app, submission, when=when)
 
 
 # ---------------------------------------------------------------- plan
@@ -245,6 +260,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
         lease_seconds=settings.lease_seconds,
         expires_at=push.expires_at,
         badge=body.badge_change(push.content),
+        validate_only=push.validate_only,
     )
     if batch is None:
         return
@@ -267,6 +283,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 gateway_of=gateways.choose,
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
+                validate_only=push.validate_only,
             )
     finally:
         sheet.settle_rest(dispatch.NOT_SENT)

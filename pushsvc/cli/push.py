@@ -1,11 +1,11 @@
-"""`pushsvc push`: pushes, and what came of them."""
+"""`pushsvc push`: pushes, what would come of them, and what came of them."""
 
 from typing import Annotated
 
 import typer
 
 from pushsvc.api.v1 import views
-from pushsvc.cli import session, watching
+from pushsvc.cli import previewing, session, watching
 from pushsvc.cli.display import progress, result, table
 from pushsvc.cli.options import AppName, Json
 from pushsvc.model import Counts, Outcome, Push, PushState
@@ -17,6 +17,7 @@ from pushsvc.storage.opens import opens_of
 PushId = Annotated[str, typer.Argument(help="The push's id, from `send` or `push list`.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+app.command()(previewing.preview)
 
 
 @app.command(name="list")

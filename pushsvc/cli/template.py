@@ -1,21 +1,18 @@
 """`pushsvc template`: stored templates, which pushes can name."""
 
-import codecs
-import contextlib
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from pushsvc import admission
-from pushsvc.api.body import as_object, parse
 from pushsvc.api.v1.bodies import content_of, parse_new_template
 from pushsvc.api.v1.template_views import shown
 from pushsvc.cli import session
 from pushsvc.cli.display import result, table
 from pushsvc.cli.failures import MISTAKE, CommandError
+from pushsvc.cli.files import object_in
 from pushsvc.cli.options import AppName, Json
 from pushsvc.model import App
 from pushsvc.resources import Resources
@@ -23,7 +20,7 @@ from pushsvc.storage import templates
 from pushsvc.storage.templates import Template
 
 #: More than a template's 128 KB can be with each character escaped.
-FILE_BYTES: Final = 1_048_576
+FILE_MEGABYTES: Final = 1
 
 Name = Annotated[str, typer.Argument(help="The template's name.")]
 
@@ -113,18 +110,8 @@ def _read(file: Path) -> dict[str, Any]:
         CommandError: the file cannot be read.
         CallerError: what the API would answer.
     """
-    try:
-        with contextlib.ExitStack() as stack:
-            is_stdin = str(file) == "-"
-            stream = sys.stdin.buffer if is_stdin else stack.enter_context(file.open("rb"))
-            raw = stream.read(FILE_BYTES + 1)
-    except OSError as error:
-        message = f"{file} cannot be read: {error.strerror}."
-        raise CommandError(message, code="file", status=MISTAKE, field="FILE") from error
-    if len(raw) > FILE_BYTES:
-        message = f"{file} is larger than 1 MB; a template has at most 128 KB."
-        raise CommandError(message, code="file", status=MISTAKE, field="FILE")
-    return content_of(parse_new_template(as_object(parse(raw.removeprefix(codecs.BOM_UTF8)))))
+    read = object_in(file, field="FILE", most_megabytes=FILE_MEGABYTES)
+    return content_of(parse_new_template(read))
 
 
 def _told(template: Template) -> tuple[str, str]:

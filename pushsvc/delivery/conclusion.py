@@ -24,6 +24,8 @@ from pushsvc.model import (
 FINE_SECONDS: Final = 1
 COARSE_SECONDS: Final = 15
 COARSE_FROM_SECONDS: Final = 60
+#: FCM's word for a token whose app is gone.
+UNREGISTERED: Final = "UNREGISTERED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def conclude(
             _follow_up(batch, sorted(places), delay=delay)
             for delay, places in sorted(carried.items())
         ],
-        retirements=_retirements(batch, device_of, answers),
+        retirements=_retirements(batch, device_of, _evidence(push, answers)),
     )
 
 
@@ -118,8 +120,18 @@ def _follow_up(batch: Batch, places: Sequence[int], *, delay: float) -> NewBatch
     )
 
 
+def _evidence(push: Push, answers: Mapping[int, Answer]) -> Mapping[int, Answer]:
+    """Return the answers that call tokens dead; where we only look, FCM's plain word alone does."""
+    return {
+        index: answer
+        for index, answer in answers.items()
+        if answer.outcome is OutcomeClass.TOKEN_DEAD
+        and (not push.validate_only or answer.reason == UNREGISTERED)
+    }
+
+
 def _retirements(
-    batch: Batch, device_of: Mapping[int, Device], answers: Mapping[int, Answer]
+    batch: Batch, device_of: Mapping[int, Device], dead: Mapping[int, Answer]
 ) -> list[Retirement]:
     """Name the tokens to retire: those of installations that their own gateway calls dead."""
     if not batch.installation_ids:
@@ -134,8 +146,6 @@ def _retirements(
                 else None
             ),
         )
-        for index, answer in answers.items()
-        if answer.outcome is OutcomeClass.TOKEN_DEAD
-        and index in device_of
-        and device_of[index].token
+        for index, answer in dead.items()
+        if index in device_of and device_of[index].token
     ]

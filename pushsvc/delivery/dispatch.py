@@ -7,8 +7,18 @@ from typing import Final
 import structlog
 
 from pushsvc.clock import Clock
-from pushsvc.delivery.gateway import Gateway, Message
-from pushsvc.model import ACCEPTED, Answer, Batch, Device, OutcomeClass, Refused, Shape
+from pushsvc.delivery.gateway import Gateway, Message, Settle
+from pushsvc.delivery.validation import unasked, validating
+from pushsvc.model import (
+    ACCEPTED,
+    VALIDATED,
+    Answer,
+    Batch,
+    Device,
+    OutcomeClass,
+    Refused,
+    Shape,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +53,7 @@ class Sheet:
     def settle(self, index: int, answer: Answer) -> None:
         """Note what came of the device at this place; called once for each."""
         self.outcomes[index] = answer.outcome
-        if answer is not ACCEPTED:
+        if answer is not ACCEPTED and answer is not VALIDATED:
             self.answers[index] = answer
 
     def settle_rest(self, answer: Answer) -> None:
@@ -82,11 +92,13 @@ async def send(
     gateway_of: GatewayOf,
     key_of: KeyOf,
     in_time: Callable[[], bool],
+    validate_only: bool = False,
 ) -> None:
     """Send to every device that is open on the sheet; all gateways at once.
 
     `key_of` gives the 64-bit key of the device at a place, the lower half of its message id.
     `in_time` is asked before each message; those that are still here when it says no have expired.
+    With `validate_only` the gateways that would deliver are not called.
     """
     routed: dict[Gateway[Shape], list[Message[Shape]]] = {}
     for device in devices:
@@ -98,12 +110,19 @@ async def send(
             sheet.settle(index, found)
             continue
         shape, gateway = found
+        if validate_only and (answer := unasked(device.token, shape)):
+            sheet.settle(index, answer)
+            continue
         messages = routed.get(gateway)
         if messages is None:
             messages = routed[gateway] = []
         messages.append((index, key_of(index), device.token, shape))
+    settle = validating(sheet.settle) if validate_only else sheet.settle
     ends = await asyncio.gather(
-        *(_send(gateway, messages, sheet, in_time=in_time) for gateway, messages in routed.items()),
+        *(
+            _send(gateway, messages, sheet, settle=settle, in_time=in_time)
+            for gateway, messages in routed.items()
+        ),
         return_exceptions=True,
     )
     # A fault of ours in one gateway's code is no reason to give up the others' messages.
@@ -132,6 +151,7 @@ async def _send(
     messages: list[Message[Shape]],
     sheet: Sheet,
     *,
+    settle: Settle,
     in_time: Callable[[], bool],
 ) -> None:
     """Send to one gateway; whatever stops it, what it was handed has an answer."""
@@ -146,7 +166,7 @@ async def _send(
             yield message
 
     try:
-        await gateway.send(hand(), sheet.settle)
+        await gateway.send(hand(), settle)
     finally:
         for index, *_ in messages[:handed]:
             if sheet.is_open(index):

@@ -54,6 +54,9 @@ def push_hash(content: Json) -> str:
     return hashlib.md5(text, usedforsecurity=False).hexdigest()
 
 
+_Shape = Callable[[Device], Shape | Refused]
+
+
 class _Memo(dict[KeyT, ValueT], Generic[KeyT, ValueT]):
     """What was made for each key. Full, it forgets everything: all of it is cheap to make again."""
 
@@ -86,7 +89,9 @@ class Shaper:
         self._envelope = replace(envelope, validate_only=bool(content.get("validate_only")))
         self._truncates = bool(content.get("truncate"))
         self._choices: _Memo[str | None, Choice] = _Memo(self.content.choose, limits.KEPT_LOCALES)
-        self._forms = {form: self._of_form(form) for form in DRAFTERS}
+        made = {form: self._of_form(form) for form in DRAFTERS}
+        self._forms = {form: shape for form, (shape, _) in made.items()}
+        self._outlines = {form: outline for form, (_, outline) in made.items()}
 
     @classmethod
     def of(cls, push: Push, *, now: datetime) -> "Shaper":
@@ -114,12 +119,22 @@ class Shaper:
         form = form_of(device)
         return self._forms[form](device) if isinstance(form, Form) else form
 
-    def _of_form(self, form: Form) -> Callable[[Device], Shape | Refused]:
+    def outline(self, device: Device) -> Shape | Refused:
+        """Return what `shape` does, but with every text with variables empty.
+
+        What is refused so is refused whatever a device has in its fields.
+        """
+        form = form_of(device)
+        return form if isinstance(form, Refused) else self._outlines[form](device)
+
+    def _of_form(self, form: Form) -> tuple[_Shape, _Shape]:
+        """Return what shapes and what outlines the messages of this form."""
         choices, trait_of = self._choices, TRAITS.get(form, _no_trait)
         counts = form in BADGED and self.content.counts_badges
+        blank = self.content.variables.blank
         drafts = _Memo(partial(self._draft, form), limits.KEPT_DRAFTS)
 
-        def finish(key: _Key, texts: Texts = ()) -> Shape | Refused:
+        def finish(key: _Key, texts: Texts = blank) -> Shape | Refused:
             choice, trait, badge = key
             draft = drafts[choice]
             made = draft if isinstance(draft, Refused) else draft.finish(trait, badge, texts)
@@ -146,7 +161,7 @@ class Shaper:
                 return texts
             return finish((choice, trait_of(device), device.badge if counts else None), texts)
 
-        return fill if self.content.variables else shape
+        return (fill if self.content.variables else shape), shape
 
     def _draft(self, form: Form, choice: Choice) -> Draft | Refused:
         content = self.content.localised(choice)

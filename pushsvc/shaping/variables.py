@@ -188,6 +188,11 @@ class Variables:
         found = frozenset[str]().union(*(text.names for text in self._texts))
         return found - self.constants.keys()
 
+    @property
+    def blank(self) -> list[str]:
+        """The texts as if all of them were empty."""
+        return [""] * len(self._texts)
+
     def marked(self, value: Any) -> Any:
         """Return JSON with a mark in place of every text with variables.
 

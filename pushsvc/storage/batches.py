@@ -104,6 +104,12 @@ _SET: Final = """
     UPDATE badges SET badge = $2 WHERE installation_id = ANY($1) RETURNING installation_id, badge
 """
 
+#: What `_ADD` would come to.
+_WOULD_ADD: Final = """
+    SELECT installation_id, least(greatest(badge::bigint + $2, 0), 2147483647)::integer
+    FROM badges WHERE installation_id = ANY($1)
+"""
+
 _READ: Final = "SELECT installation_id, badge FROM badges WHERE installation_id = ANY($1)"
 
 
@@ -115,11 +121,13 @@ async def lease_batch(
     lease_seconds: float,
     expires_at: datetime | None,
     badge: BadgeChange | None,
+    validate_only: bool = False,
 ) -> Batch | None:
     """Take an open batch that is due, and apply the push's badge change to its devices.
 
     Badges are changed at the first lease only, and never once the push has expired: a batch
-    that is tried again, or taken over, reads them. None where it is not to be had.
+    that is tried again, or taken over, reads them. With `validate_only` they are never changed,
+    and are what they would be. None where the batch is not to be had.
     """
     async with driver(engine) as connection, connection.transaction():
         row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at)
@@ -130,7 +138,11 @@ async def lease_batch(
         seconds_left = row["seconds_left"]
         change = badge is not None and (seconds_left is None or seconds_left > 0)
         if badge is not None and change and ids:
-            badges = await _badges(connection, ids, badge=None if row["badges_applied"] else badge)
+            if validate_only:
+                badges = await _badges_after(connection, ids, badge)
+            else:
+                left = None if row["badges_applied"] else badge
+                badges = await _badges(connection, ids, badge=left)
         await connection.execute(
             _LEASE, push_id, seq, lease_seconds, change or row["badges_applied"]
         )
@@ -158,6 +170,23 @@ async def _badges(
     else:
         rows = await connection.fetch(_SET, ids, badge.absolute)
     return {row[0]: row[1] for row in rows}
+
+
+async def _badges_after(
+    connection: "Driver", ids: Sequence[int], badge: BadgeChange
+) -> dict[int, int]:
+    if badge.absolute is not None:
+        return dict.fromkeys(ids, badge.absolute)
+    rows = await connection.fetch(_WOULD_ADD, ids, badge.increment)
+    return {row[0]: row[1] for row in rows}
+
+
+async def badges_after(
+    engine: AsyncEngine, ids: Sequence[int], badge: BadgeChange
+) -> dict[int, int]:
+    """Return the badges that these installations would have after the change."""
+    async with driver(engine) as connection:
+        return await _badges_after(connection, ids, badge)
 
 
 def _recipients(stored: Sequence[Json] | None) -> tuple[Recipient, ...]:

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import asyncpg
 import orjson
-from sqlalchemy import event
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from pushsvc.errors import QueryTimeoutError
 
 #: What any statement may raise when the database is away, overloaded or shutting down.
 DATABASE_ERRORS: Final = (
@@ -82,3 +84,29 @@ async def driver(engine: AsyncEngine) -> AsyncIterator["asyncpg.Connection[async
         raw = await connection.get_raw_connection()
         assert raw.driver_connection is not None
         yield raw.driver_connection
+
+
+_TIMEOUT: Final = text("SELECT set_config('statement_timeout', :milliseconds, true)")
+#: SQLSTATE (PostgreSQL manual, appendix A): query_canceled
+_CANCELED: Final = "57014"
+
+
+@asynccontextmanager
+async def taking_at_most(connection: AsyncConnection, seconds: float) -> AsyncIterator[None]:
+    """Give each statement of this transaction so much time: a query that a caller has written.
+
+    Raises:
+        QueryTimeoutError: one took longer.
+    """
+    await connection.execute(_TIMEOUT, {"milliseconds": str(int(seconds * 1_000))})
+    try:
+        yield
+    except (DBAPIError, asyncpg.QueryCanceledError) as error:
+        # What is read as it comes raises the driver's own.
+        if getattr(getattr(error, "orig", error), "sqlstate", None) != _CANCELED:
+            raise
+        message = (
+            f"The query took longer than {seconds:g} seconds. Ask for less, or in a way that "
+            "an index can answer: by equality, and with $regex only beside one."
+        )
+        raise QueryTimeoutError(message) from error

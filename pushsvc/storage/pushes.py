@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import ColumnElement, RowMapping, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import (
@@ -108,6 +108,12 @@ async def insert_push(
         if stored is not None:
             return stored
         # It was deleted between the two statements, and its key is free again.
+
+
+async def as_stored(connection: AsyncConnection, content: Json) -> Json:
+    """Return content as a push has it when it is read again: JSONB has its own order of keys."""
+    found: Json = (await connection.execute(select(literal(content, JSONB)))).scalar_one()
+    return found
 
 
 def _where_of(audience: Json) -> str | None:

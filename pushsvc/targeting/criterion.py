@@ -1,6 +1,6 @@
 """The criterion of an audience, and the statement that finds its members by the best of indexes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -11,10 +11,13 @@ from sqlalchemy import (
     Subquery,
     and_,
     any_,
+    case,
+    false,
     func,
     literal_column,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
@@ -36,6 +39,12 @@ class Criterion:
     reader: Reader
     #: a device without a token may be a member, too
     any_token: bool = False
+    #: and so may one whose token is retired
+    any_retired: bool = False
+
+    def whatever_token(self) -> "Criterion":
+        """Return the criterion with those, too, that fulfil it but for their tokens."""
+        return replace(self, any_token=True, any_retired=True)
 
     def picks(self, table: FromClause) -> Clause:
         """Return what picks the members, by the name that the table has in the statement."""
@@ -47,31 +56,53 @@ class Criterion:
         Where a condition is to point to one of certain objects, it goes out from these; and where
         that is the only condition, the pointers tell all of it.
         """
+        pointers, others = self._pointers()
+        if pointers is not None and not others.conditions and self._is_plain:
+            an_id = pointers.c.installation_id
+            members = select(*_columns(an_id, pointers.c.token_shared)).distinct()
+            return members.where(pointers.c.reachable).subquery()
+        return self.select(*_columns(i.c.id, i.c.token_shared)).subquery()
+
+    def select(self, *columns: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+        """Return the statement that finds these columns of the members' rows."""
+        pointers, others = self._pointers()
+        if pointers is None:
+            return select(*columns).where(self.picks(i))
+        an_id = pointers.c.installation_id
+        arrays = select(func.array_agg(an_id).label("ids")).group_by(part_of(an_id)).subquery()
+        # An index finds the ids of one array in a single walk. They are bounded: held against rows
+        # one by one, a long one would cost as many steps for each.
+        together = arrays.join(i, i.c.id == any_(arrays.c.ids))
+        picked = self._picks(others, installation_rows(self.reader))
+        return select(*columns).select_from(together).where(picked)
+
+    def has_earlier(self) -> Clause:
+        """Return whether an earlier member has the token of the row of `installations`."""
+        earlier = i.alias()
+        same_token = earlier.c.device_token == i.c.device_token, earlier.c.id < i.c.id
+        there = select(earlier.c.id).where(*same_token, self.picks(earlier)).exists()
+        # Only where there can be one: each look is a walk down an index.
+        may = and_(i.c.token_shared, i.c.token_retired_at.is_(None))
+        return case((may, there), else_=false())
+
+    @property
+    def _is_plain(self) -> bool:
+        return self.reader.is_master and not self.any_token and not self.any_retired
+
+    def _pointers(self) -> tuple[Subquery | None, And]:
+        """Return the pointers to go out from, if there are such, and the other conditions."""
         rows = installation_rows(self.reader)
         given = self.condition.conditions if isinstance(self.condition, And) else (self.condition,)
         for place, one in enumerate(given):
             pointers = pointing(one, rows)
             if pointers is not None:
-                others = And((*given[:place], *given[place + 1 :]))
-                return self._from_pointers(pointers, others, rows)
-        return _columns(i.c.id, i.c.token_shared).where(self.picks(i)).subquery()
-
-    def _from_pointers(self, pointers: Subquery, others: And, rows: Rows) -> Subquery:
-        an_id = pointers.c.installation_id
-        if not others.conditions and not self.any_token and self.reader.is_master:
-            members = _columns(an_id, pointers.c.token_shared).distinct()
-            return members.where(pointers.c.reachable).subquery()
-        arrays = select(func.array_agg(an_id).label("ids")).group_by(part_of(an_id)).subquery()
-        # An index finds the ids of one array in a single walk. They are bounded: held against rows
-        # one by one, a long one would cost as many steps for each.
-        together = arrays.join(i, i.c.id == any_(arrays.c.ids))
-        members = _columns(i.c.id, i.c.token_shared).select_from(together)
-        return members.where(self._picks(others, rows)).subquery()
+                return pointers, And((*given[:place], *given[place + 1 :]))
+        return None, And(tuple(given))
 
     def _picks(self, condition: Condition, rows: Rows) -> Clause:
         columns = rows.table.c
         # To Parse a retired token is gone: who asks for tokens does not ask for those.
-        live = columns.token_retired_at.is_(None)
+        live = true() if self.any_retired else columns.token_retired_at.is_(None)
         asked = and_(live, rows.are(compile_condition(condition, rows)))
         if self.any_token:
             return asked
@@ -81,9 +112,9 @@ class Criterion:
 
 def _columns(
     an_id: ColumnElement[int], token_shared: ColumnElement[bool]
-) -> Select[int, int, bool]:
-    """Select these; in the order in which they are wanted, for where they are sorted for it."""
-    return select(part_of(an_id).label("part"), an_id.label("id"), token_shared)
+) -> tuple[ColumnElement[Any], ...]:
+    """Return these in the order in which they are wanted, for where they are sorted for it."""
+    return part_of(an_id).label("part"), an_id.label("id"), token_shared
 
 
 def part_of(an_id: ColumnElement[int]) -> ColumnElement[int]:

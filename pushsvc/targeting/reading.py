@@ -120,11 +120,8 @@ async def _doubles(
     """Return those that an earlier member has the token of."""
     if not doubtful:
         return frozenset()
-    earlier = i.alias()
-    same_token = earlier.c.device_token == i.c.device_token, earlier.c.id < i.c.id
     statement = select(i.c.id).where(
-        i.c.id == any_(literal(sorted(doubtful), ARRAY(BigInteger))),
-        select(earlier.c.id).where(*same_token, wanted.picks(earlier)).exists(),
+        i.c.id == any_(literal(sorted(doubtful), ARRAY(BigInteger))), wanted.has_earlier()
     )
     async with connection.begin():
         return frozenset((await connection.execute(statement)).scalars())

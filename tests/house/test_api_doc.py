@@ -13,7 +13,7 @@ from pushsvc.api.parse.routes import (
     ROUTES_OF_ONE,
     ROUTES_OF_TESTS,
 )
-from pushsvc.api.v1 import pushes, templates
+from pushsvc.api.v1 import previews, pushes, templates
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 HEADINGS = re.findall(r"^### (.+)$", PAGE, re.MULTILINE)
@@ -62,7 +62,7 @@ def test_what_belongs_to_parse_server_is_told() -> None:
 
 def test_every_v1_endpoint_is_told() -> None:
     """By method and path."""
-    for route in (*pushes.router.routes, *templates.router.routes):
+    for route in (*pushes.router.routes, *previews.router.routes, *templates.router.routes):
         path = route.path.replace("{push_id}", "{id}")  # type: ignore[attr-defined] # a Route
         for method in route.methods:  # type: ignore[attr-defined]
             assert f"{method} {path}" in HEADINGS

@@ -2,18 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.errors import QueryTimeoutError
 from pushsvc.resources import Resources
-
-_TIMEOUT: Final = text("SELECT set_config('statement_timeout', :milliseconds, true)")
-#: SQLSTATE (PostgreSQL manual, appendix A): query_canceled
-_CANCELED: Final = "57014"
+from pushsvc.storage.engine import taking_at_most
 
 
 @asynccontextmanager
@@ -24,15 +17,9 @@ async def finding(resources: Resources) -> AsyncIterator[AsyncConnection]:
         QueryTimeoutError: a statement took longer than `find_timeout_seconds`.
     """
     seconds = resources.settings.find_timeout_seconds
-    async with resources.finding, resources.engine.connect() as connection:
-        await connection.execute(_TIMEOUT, {"milliseconds": str(int(seconds * 1_000))})
-        try:
-            yield connection
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _CANCELED:
-                raise
-            message = (
-                f"The query took longer than {seconds:g} seconds. Ask for less, or in a way that "
-                "an index can answer: by equality, and with $regex only beside one."
-            )
-            raise QueryTimeoutError(message) from error
+    async with (
+        resources.finding,
+        resources.engine.connect() as connection,
+        taking_at_most(connection, seconds),
+    ):
+        yield connection

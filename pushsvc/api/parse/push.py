@@ -16,7 +16,7 @@ STATUS_ID: Final = "X-Parse-Push-Status-Id"
 #: Keys that shape the message, beside `data`.
 SHAPING_KEYS: Final = (
     *("notification", "rawPayload", "android", "webpush", "wns"),
-    *("collapse_id", "push_type", "priority", "template", "variables"),
+    *("collapse_id", "push_type", "priority", "template", "variables", "validate_only"),
 )
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.
 LEGACY_TYPE_KEYS: Final = ("type", "deviceType")

@@ -161,6 +161,9 @@ class NewPush(BesideData):
     on_unknown: Literal["resend", "drop"] = Field(
         "resend", description="What to do with a message that was written and never answered."
     )
+    validate_only: bool | None = Field(
+        None, description="Only look at it: FCM is asked, nothing is delivered, no badge changes."
+    )
 
 
 class NewPlainPush(NewPush):
@@ -170,7 +173,7 @@ class NewPlainPush(NewPush):
 
 
 #: What of a push, and of a template, is its content.
-CONTENT_KEYS: Final = ("template", "data", *BesideData.model_fields)
+CONTENT_KEYS: Final = ("template", "data", *BesideData.model_fields, "validate_only")
 
 
 def content_of(asked: NewPush | NewTemplate) -> dict[str, Any]:

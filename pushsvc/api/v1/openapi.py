@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import pushsvc
 from pushsvc.api.replies import JSON, PROBLEM
 from pushsvc.api.v1.bodies import NewPush, NewTemplate
+from pushsvc.api.v1.preview_views import PreviewView
 from pushsvc.api.v1.template_views import TemplatePage, TemplateView
 from pushsvc.api.v1.views import OpensPage, Problem, PushPage, PushView
 
@@ -21,6 +22,7 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (PushView, "serialization"),
     (PushPage, "serialization"),
     (OpensPage, "serialization"),
+    (PreviewView, "serialization"),
     (NewTemplate, "validation"),
     (TemplateView, "serialization"),
     (TemplatePage, "serialization"),

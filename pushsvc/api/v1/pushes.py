@@ -15,11 +15,12 @@ from pushsvc.api.body import read_object
 from pushsvc.api.replies import json_response, moment
 from pushsvc.api.v1 import cursor as cursors
 from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter
-from pushsvc.api.v1.bodies import NewPush, content_of, parse_new_push
+from pushsvc.api.v1.bodies import NewPush, parse_new_push
 from pushsvc.api.v1.openapi import reply_docs, request_docs
+from pushsvc.api.v1.submissions import submission_of
 from pushsvc.api.v1.views import OpensPage, PushPage, PushView, shown
 from pushsvc.errors import Fault, InvalidRequestError, NotFoundError
-from pushsvc.model import App, Lane, OnUnknown, Push, Source, Submission
+from pushsvc.model import App, Push
 from pushsvc.storage import pushes
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.opens import hours_of, opens_of
@@ -27,7 +28,6 @@ from pushsvc.storage.opens import hours_of, opens_of
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 REPLAYED: Final = "Idempotent-Replayed"
-LANES: Final = {"urgent": Lane.URGENT, "normal": Lane.BULK, None: None}
 
 _OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]{10}")
 
@@ -47,7 +47,7 @@ async def create(request: Request) -> Response:
     key = _idempotency_key(request)
     body = await read_object(request)
     asked = parse_new_push(body, devices_limit=resources.settings.explicit_devices_limit)
-    submission = _submission(asked, key=key, fingerprint_=fingerprint(body))
+    submission = submission_of(asked, key=key, request_hash=fingerprint(body))
     stored = await pipeline.submit_push(resources, app, submission)
     headers = {"Location": f"/v1/pushes/{stored.push.object_id}"}
     if not stored.replayed:
@@ -139,29 +139,6 @@ async def _rows(connection: AsyncConnection, some: Sequence[Push]) -> list[dict[
     counts = await pushes.counts_of_all(connection, some)
     opened = await opens_of(connection, [push.id for push in some])
     return [shown(push, counts[push.id], opens=opened[push.id]) for push in some]
-
-
-def _submission(asked: NewPush, *, key: str | None, fingerprint_: bytes) -> Submission:
-    return Submission(
-        source=Source.V1,
-        audience=_audience(asked),
-        content=content_of(asked),
-        push_time=asked.push_time,
-        expiration_time=asked.expiration_time,
-        expiration_interval=asked.expiration_interval,
-        lane=LANES[asked.priority],
-        on_unknown=OnUnknown(asked.on_unknown),
-        idempotency_key=key,
-        request_hash=fingerprint_,
-    )
-
-
-def _audience(asked: NewPush) -> dict[str, Any]:
-    if asked.devices is not None:
-        return {"devices": [device.model_dump(exclude_none=True) for device in asked.devices]}
-    if asked.where is not None:
-        return {"where": asked.where}
-    return {"channels": asked.channels}
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -20,6 +20,8 @@ class CountsView(BaseModel):
     expired: int
     deduplicated: int
     cancelled: int
+    #: only looked at: nothing was delivered
+    validated: int
 
 
 class OpenCountsView(CountsView):

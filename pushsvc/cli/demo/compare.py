@@ -109,7 +109,9 @@ def difference(line: Line, seen: Seen | None) -> str | None:
     if outcome in NEVER_SENT:
         return f"is {outcome}, and its gateway saw {seen}" if seen else None
     if seen is None:
-        return f"is {outcome} ({line.reason}), and its gateway saw nothing"
+        # Of what is only looked at, FCM alone is asked.
+        unasked = outcome is Outcome.VALIDATED
+        return None if unasked else f"is {outcome} ({line.reason}), and its gateway saw nothing"
     attempts = line.attempt + extra_sends(line.token)
     if seen.attempts != attempts:
         return f"took {attempts} requests by our ledger, and its gateway saw {seen}"
@@ -133,4 +135,13 @@ def _unknown(_line: Line, seen: Seen) -> bool:
     return seen.status == 0
 
 
-_AGREES: Final = {Outcome.SENT: _sent, Outcome.FAILED: _failed, Outcome.UNKNOWN: _unknown}
+def _validated(_line: Line, seen: Seen) -> bool:
+    return seen.status == OK_STATUS and seen.delivered == 0
+
+
+_AGREES: Final = {
+    Outcome.SENT: _sent,
+    Outcome.FAILED: _failed,
+    Outcome.UNKNOWN: _unknown,
+    Outcome.VALIDATED: _validated,
+}

@@ -23,6 +23,7 @@ async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
 
     assert operations == {
         ("post", "/v1/pushes"),
+        ("post", "/v1/pushes:preview"),
         ("get", "/v1/pushes"),
         ("get", "/v1/pushes/{push_id}"),
         ("get", "/v1/pushes/{push_id}/opens"),
@@ -49,6 +50,7 @@ async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None
 
     found = {reference.removeprefix("#/components/schemas/") for reference in references(document)}
     assert {"NewPush", "PushView", "PushPage", "OpensPage", "Problem"} <= found
+    assert {"PreviewView", "VariantView", "RequestView"} <= found
     assert {"NewTemplate", "TemplateView", "TemplatePage"} <= found
     assert found <= set(schemas)
 

@@ -49,6 +49,19 @@ async def settle(
         await connection.execute(statement.values(state=PushState.DONE, counts=plain))
 
 
+async def test_what_was_only_looked_at_was_neither_sent_nor_failed(
+    api: Api, database: AsyncEngine
+) -> None:
+    """The gateways delivered nothing of it."""
+    object_id = await send(api, where={}, validate_only=True)
+    await settle(database, object_id, {"android": {OutcomeClass.VALIDATED: 3}})
+
+    body = (await api.master("GET", f"{CLASS}/{object_id}")).body
+
+    assert (body["status"], body["numSent"]) == ("succeeded", 0)
+    assert not {"numFailed", "sentPerType", "failedPerType"} & body.keys()
+
+
 async def test_a_new_push_has_parses_shape(api: Api) -> None:
     """Texts of JSON, times of milliseconds, and no count of what is not."""
     object_id = await send(api, where={"deviceType": "ios"})

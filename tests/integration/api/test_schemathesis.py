@@ -68,6 +68,7 @@ async def test_v1_keeps_what_its_document_promises(
     flaws = [flaw for one in scenarios for flaw in (*_broken_checks(one), *_broken_errors(one))]
     assert not flaws, "\n\n".join(flaws)
     asked = {one.label for one in scenarios if one.interactions}
+    assert "POST /v1/pushes:preview" in asked
     assert asked >= {"POST /v1/pushes", "GET /v1/pushes", "GET /v1/pushes/{push_id}"}
     assert asked >= {f"{method} /v1/templates/{{name}}" for method in ("PUT", "GET", "DELETE")}
     assert sum(len(one.interactions) for one in scenarios) >= LEAST_REQUESTS

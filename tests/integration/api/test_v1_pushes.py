@@ -268,7 +268,8 @@ async def test_counts_are_told_by_outcome_type_and_class(api: Api, database: Asy
 
     body = (await api.v1("GET", f"{PATH}/{made.body['id']}")).body
 
-    nothing = {"failed": 0, "unknown": 0, "expired": 0, "deduplicated": 0, "cancelled": 0}
+    words = ("failed", "unknown", "expired", "deduplicated", "cancelled", "validated")
+    nothing = dict.fromkeys(words, 0)
     assert {
         "android": nothing | {"sent": 2, "unknown": 1, "deduplicated": 1},
         "ios": nothing | {"sent": 3, "failed": 1},

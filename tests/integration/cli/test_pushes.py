@@ -99,6 +99,44 @@ def test_what_the_api_refuses_is_refused_here(
     assert pushsvc("push", "list", "--app", name, "--json").json["pushes"] == []
 
 
+def test_a_push_can_be_seen_before_it_is_sent(pushsvc: Pushsvc, name: str, tmp_path: Path) -> None:
+    """`push preview` takes the options of `send`, and a body as the API takes it."""
+    devices, body = tmp_path / "in.ndjson", tmp_path / "body.json"
+    row = {"deviceType": "ios", "deviceToken": "0" * 64, "appIdentifier": "com.example.app"}
+    devices.write_text(json.dumps(row))
+    body.write_text(json.dumps({"where": {}, "data": {"alert": "Hi", "alert-de": "Na", "a": 1}}))
+    pushsvc("installation", "import", str(devices), "--app", name)
+    asked = ("push", "preview", "--app", name, "--file", str(body), "--badge", "7")
+
+    found = pushsvc(*asked, "--json").json["preview"]
+
+    assert found["audience"]["excluded"] == {"no_credential": 1}
+    assert {one["locale"] for one in found["variants"]} == {None, "de"}
+    request = found["variants"][0]["request"]
+    assert request["body"] == {"aps": {"alert": "Hi", "badge": 7}, "a": 1}
+    told = pushsvc(*asked).out
+    for part in ("/3/device/0000", "apns-push-type: alert", '"alert": "Na"', "no_credential"):
+        assert part in told
+    assert pushsvc("push", "list", "--app", name, "--json").json["pushes"] == []
+
+
+def test_options_win_over_the_file(pushsvc: Pushsvc, name: str, tmp_path: Path) -> None:
+    """Within `data` key by key; another audience replaces the file's."""
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"where": {}, "data": {"alert": "Hi", "a": 1}, "collapse_id": "c"}))
+
+    sent = pushsvc(
+        *("send", "--app", name, "--file", str(body), "--alert", "Ho", "--channel", "news"),
+        *("--validate-only", "--json"),
+    ).json["push"]
+
+    assert sent["data"] == {"alert": "Ho", "a": 1}
+    assert sent["audience"] == {"channels": ["news"]}
+    assert (sent["collapse_id"], sent["validate_only"]) == ("c", True)
+    nowhere = pushsvc("send", "--app", name, "--file", str(tmp_path / "none.json"), "--json")
+    assert (nowhere.status, nowhere.error["field"]) == (2, "--file")
+
+
 def test_an_unknown_push_is_a_mistake(pushsvc: Pushsvc) -> None:
     """`show` and `watch` say how to find pushes."""
     for command in ("show", "watch"):

@@ -12,6 +12,7 @@ from pushsvc.storage.ledger import Line
 SENT = Line("t", "ios", OutcomeClass.OK, "", 1)
 DEAD = Line("t", "ios", OutcomeClass.TOKEN_DEAD, "Unregistered", 1)
 UNKNOWN = Line("t", "ios", OutcomeClass.UNKNOWN, "reset", 1)
+LOOKED_AT = Line("t", "android", OutcomeClass.VALIDATED, "", 1)
 EXPIRED = Line("t", "ios", OutcomeClass.EXPIRED, "Expired", 1)
 REFUSED = Line(f"aa{REFUSED_ONCE}", "ios", OutcomeClass.OK, "", 1)
 RETRIED = Line("t", "ios", OutcomeClass.OK, "", 3)
@@ -27,6 +28,8 @@ MALFORMED = Line("t", "android", OutcomeClass.TOKEN_DEAD, "INVALID_ARGUMENT mess
         pytest.param(UNKNOWN, Seen(1, 1, 0, ""), id="taken and never answered"),
         pytest.param(UNKNOWN, Seen(1, 0, 0, ""), id="not taken and never answered"),
         pytest.param(EXPIRED, None, id="never sent, never seen"),
+        pytest.param(LOOKED_AT, None, id="looked at by us alone"),
+        pytest.param(LOOKED_AT, Seen(1, 0, 200, ""), id="looked at, and not delivered"),
         pytest.param(REFUSED, Seen(2, 1, 200, ""), id="refused unprocessed, sent again at once"),
         pytest.param(RETRIED, Seen(3, 1, 200, ""), id="accepted at the third attempt"),
     ],
@@ -54,6 +57,7 @@ def test_equal_ledgers_agree(line: Line, seen: Seen | None) -> None:
             Line("t", "ios", OutcomeClass.OPEN, "", 1), Seen(1, 1, 200, ""), id="no outcome"
         ),
         pytest.param(REFUSED, Seen(1, 1, 200, ""), id="the refusal was never seen"),
+        pytest.param(LOOKED_AT, Seen(1, 1, 200, ""), id="looked at, and yet delivered"),
     ],
 )
 def test_every_difference_is_found(line: Line, seen: Seen | None) -> None:

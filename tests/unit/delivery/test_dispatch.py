@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterator
 
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.gateway import Message, Settle
-from pushsvc.model import ACCEPTED, Device, FcmShape, OutcomeClass, Refused, Shape
+from pushsvc.model import (
+    ACCEPTED,
+    ApnsHead,
+    ApnsShape,
+    Device,
+    FcmShape,
+    OutcomeClass,
+    Refused,
+    Shape,
+)
 
 SHAPE = FcmShape(head=b"", tail=b"")
 
@@ -39,6 +48,7 @@ async def sent(
     *,
     shape: Shape | Refused = SHAPE,
     in_time: Callable[[], bool] = lambda: True,
+    validate_only: bool = False,
 ) -> list[OutcomeClass]:
     sheet = dispatch.Sheet(bytes(len(found)))
     await dispatch.send(
@@ -48,6 +58,7 @@ async def sent(
         gateway_of=lambda _shape: gateway,
         key_of=lambda index: index,
         in_time=in_time,
+        validate_only=validate_only,
     )
     return [OutcomeClass(byte) for byte in sheet.outcomes]
 
@@ -61,6 +72,24 @@ async def test_what_cannot_be_sent_says_why_and_the_rest_goes() -> None:
         OutcomeClass.REQUEST_BAD
     ]
     assert await sent(devices("d"), None) == [OutcomeClass.CREDENTIAL]
+    assert gateway.got == ["a"]
+
+
+async def test_of_a_push_that_is_only_looked_at_fcm_alone_hears() -> None:
+    """Its yes is no delivery; the other gateways would deliver, so they are not called."""
+    gateway = Accepting()
+    head = ApnsHead(push_id=1, topic="a.b", headers=())
+    apns = ApnsShape(head, b"{}")
+
+    assert await sent(devices("a"), gateway, validate_only=True) == [OutcomeClass.VALIDATED]
+    assert gateway.got == ["a"]
+    assert await sent(devices("ab", "no hex"), gateway, shape=apns, validate_only=True) == [
+        OutcomeClass.VALIDATED,
+        OutcomeClass.TOKEN_SUSPECT,
+    ]
+    assert await sent(devices("ab"), None, shape=apns, validate_only=True) == [
+        OutcomeClass.CREDENTIAL
+    ]
     assert gateway.got == ["a"]
 
 

@@ -83,6 +83,7 @@ PUSH = {
     "collapse_id": "one",
     "push_type": "alert",
     "priority": 10,
+    "validate_only": True,
     "template": "welcome",
     "variables": {"name": "Ada"},
     "type": "ios",

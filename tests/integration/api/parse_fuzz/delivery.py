@@ -18,6 +18,7 @@ from tests.integration.pushing import (
 )
 
 AT_ONCE = 8
+WELL = {OutcomeClass.OK, OutcomeClass.DEDUPLICATED, OutcomeClass.VALIDATED}
 CHANNELS = ["news", GOOD]
 #: Known only when a device's payload is made, and so told in the ledger.
 TOLD_LATER = ("TooLarge",)
@@ -97,7 +98,7 @@ async def _refused(site: Site, devices: Mapping[int, str]) -> list[str]:
             reasons = {p: r for r, places in (row.exceptions or {}).items() for p in places}
             for place, number in enumerate(row.installation_ids):
                 outcome, reason = OutcomeClass(row.outcomes[place]), reasons.get(place, "")
-                if number not in devices or outcome in {OutcomeClass.OK, OutcomeClass.DEDUPLICATED}:
+                if number not in devices or outcome in WELL:
                     continue
                 if not any(told in reason for told in TOLD_LATER):
                     what = f"{devices[number]}: {outcome.name} {reason}"

@@ -1,0 +1,142 @@
+"""A preview as `/v1` shows it."""
+
+from collections import Counter
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pushsvc.api.replies import moment, moment_or_none
+from pushsvc.preview.look import Preview
+from pushsvc.preview.reach import Reach
+from pushsvc.preview.variants import Variant
+
+#: Locales shown one by one, those of the most devices.
+LOCALES_SHOWN: Final = 100
+
+
+class Whole(BaseModel):
+    """No key but these."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RequestView(Whole):
+    """A request as its gateway gets it, but for `authorization`."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any = Field(description="JSON where the gateway is sent JSON; else the text that is.")
+
+
+class VariantView(Whole):
+    """One form of the message in one choice of texts."""
+
+    platform: str
+    form: str
+    gateway: str
+    locale: str | None = Field(description="The tag of its texts; null for those without one.")
+    devices: int = Field(description="How many of the audience get it.")
+    example: str | None = Field(
+        description="objectId of the installation it is shown for; null where it is none."
+    )
+    made_up: bool = Field(description="It is shown for a device that is not there.")
+    request: RequestView | None
+    size_bytes: int | None = Field(description="As the gateway counts it.")
+    limit_bytes: int | None
+    fits: bool
+    refused: str | None = Field(description="Why this device would get nothing.")
+
+
+class LocaleView(Whole):
+    """The devices of one locale."""
+
+    locale: str | None
+    devices: int
+
+
+class AudienceView(Whole):
+    """Who is sent to, and who is not."""
+
+    devices: int
+    by_platform: dict[str, int]
+    by_locale: list[LocaleView] = Field(description="The most frequent, the first of them first.")
+    other_locales: int = Field(description="Devices of all other locales.")
+    excluded: dict[str, int] = Field(description="Devices that get nothing, by the reason.")
+
+
+class EstimateView(Whole):
+    """How long it would take from its due moment."""
+
+    seconds: float
+    messages_per_second: float
+    based_on: str = Field(description="Whose recent pushes: `app`, `server`, or `default`.")
+    pushes: int
+
+
+class PreviewView(Whole):
+    """A push as it would go out now."""
+
+    due_at: str
+    expires_at: str | None
+    audience: AudienceView
+    variants: list[VariantView]
+    variants_left_out: int
+    estimate: EstimateView
+
+
+def shown(preview: Preview) -> dict[str, Any]:
+    """Return a preview as `PreviewView` describes it."""
+    estimate = preview.estimate
+    return {
+        "due_at": moment(preview.due_at),
+        "expires_at": moment_or_none(preview.expires_at),
+        "audience": _audience(preview.reach),
+        "variants": [_variant(one) for one in preview.variants],
+        "variants_left_out": preview.variants_left_out,
+        "estimate": {
+            "seconds": estimate.seconds,
+            "messages_per_second": estimate.messages_per_second,
+            "based_on": estimate.based_on,
+            "pushes": estimate.pushes,
+        },
+    }
+
+
+def _audience(reach: Reach) -> dict[str, Any]:
+    shown_locales = reach.locales.most_common(LOCALES_SHOWN)
+    return {
+        "devices": reach.devices,
+        "by_platform": _sorted(reach.by_type),
+        "by_locale": [{"locale": name, "devices": n} for name, n in shown_locales],
+        "other_locales": reach.devices - sum(n for _, n in shown_locales),
+        "excluded": _sorted(reach.excluded),
+    }
+
+
+def _sorted(counted: Counter[str]) -> dict[str, int]:
+    return {name: n for name, n in sorted(counted.items()) if n}
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    request = variant.request
+    return {
+        "platform": variant.platform,
+        "form": variant.form.value,
+        "gateway": variant.gateway.value,
+        "locale": variant.locale,
+        "devices": variant.devices,
+        "example": variant.example,
+        "made_up": variant.made_up,
+        "request": request
+        and {
+            "method": request.method,
+            "path": request.path,
+            "headers": request.headers,
+            "body": request.body,
+        },
+        "size_bytes": request and request.size_bytes,
+        "limit_bytes": request and request.limit_bytes,
+        "fits": request is not None,
+        "refused": variant.refused,
+    }

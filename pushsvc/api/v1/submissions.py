@@ -1,0 +1,39 @@
+"""A push as `/v1` takes it becomes a submission."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pushsvc.api.v1.bodies import NewPush, content_of
+from pushsvc.model import Lane, OnUnknown, Source, Submission
+
+LANES: Final[Mapping[str | None, Lane | None]] = {
+    "urgent": Lane.URGENT,
+    "normal": Lane.BULK,
+    None: None,
+}
+
+
+def submission_of(
+    asked: NewPush, *, key: str | None = None, request_hash: bytes | None = None
+) -> Submission:
+    """Return the submission of a body, with what tells a repeated request from another."""
+    return Submission(
+        source=Source.V1,
+        audience=_audience(asked),
+        content=content_of(asked),
+        push_time=asked.push_time,
+        expiration_time=asked.expiration_time,
+        expiration_interval=asked.expiration_interval,
+        lane=LANES[asked.priority],
+        on_unknown=OnUnknown(asked.on_unknown),
+        idempotency_key=key,
+        request_hash=request_hash,
+    )
+
+
+def _audience(asked: NewPush) -> dict[str, Any]:
+    if asked.devices is not None:
+        return {"devices": [device.model_dump(exclude_none=True) for device in asked.devices]}
+    if asked.where is not None:
+        return {"where": asked.where}
+    return {"channels": asked.channels}

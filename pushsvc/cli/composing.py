@@ -1,0 +1,181 @@
+"""A push as options and a file say it: the body that the API would be sent, built in one place."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+from pushsvc.api.v1.bodies import AUDIENCES, parse_new_push
+from pushsvc.api.v1.submissions import submission_of
+from pushsvc.cli.failures import MISTAKE, CommandError
+from pushsvc.cli.files import object_in
+from pushsvc.model import Submission
+
+#: Room for as many explicit devices as a push may name.
+FILE_MEGABYTES: Final = 16
+
+File = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file with the body as the API takes it, in JSON; options win. - is stdin."
+    ),
+]
+Channel = Annotated[
+    list[str] | None, typer.Option(help="To all devices in this channel; repeat for more.")
+]
+Where = Annotated[
+    str | None, typer.Option(help="To the installations that fulfil this query, in JSON.")
+]
+Device = Annotated[list[str] | None, typer.Option(help="To this installation id; repeat for more.")]
+Alert = Annotated[str | None, typer.Option(help="The text.")]
+Title = Annotated[str | None, typer.Option(help="The title.")]
+Badge = Annotated[str | None, typer.Option(help="A number, or Increment.")]
+Sound = Annotated[str | None, typer.Option(help="Name of a sound in the app.")]
+Data = Annotated[str | None, typer.Option(help="A JSON object with more keys, custom ones too.")]
+Template = Annotated[str | None, typer.Option(help="A stored template, for what is not said here.")]
+Var = Annotated[
+    list[str] | None,
+    typer.Option(help="A variable of the texts, NAME=VALUE, in JSON or as text; repeatable."),
+]
+At = Annotated[
+    str | None, typer.Option(help="When, in ISO 8601 with a zone: 2026-12-24T18:00:00Z.")
+]
+ExpiresIn = Annotated[float | None, typer.Option(help="Seconds after which it is no longer sent.")]
+
+
+def body(  # the options of two commands
+    *,
+    file: Path | None,
+    channel: list[str] | None,
+    where: str | None,
+    device: list[str] | None,
+    alert: str | None,
+    title: str | None,
+    badge: str | None,
+    sound: str | None,
+    data: str | None,
+    template: str | None,
+    var: list[str] | None,
+    at: str | None,
+    expires_in: float | None,
+) -> dict[str, Any]:
+    """Return the body of a push; what an option says wins over the file.
+
+    Raises:
+        CommandError: an option, or the file, is not to be understood.
+        CallerError: the file is no JSON object.
+    """
+    found = {} if file is None else object_in(file, field="--file", most_megabytes=FILE_MEGABYTES)
+    to_whom = _audience(channel, where, device, is_said=not found.keys().isdisjoint(AUDIENCES))
+    if to_whom:
+        found = {key: value for key, value in found.items() if key not in AUDIENCES}
+    short = {"alert": alert, "title": title, "badge": _badge(badge), "sound": sound}
+    given = {
+        "template": template,
+        "push_time": at,
+        "expiration_interval": expires_in,
+    }
+    return {
+        **found,
+        **to_whom,
+        **_given(given),
+        **_merged(found, "data", _object("--data", data) | _given(short), always=True),
+        **_merged(found, "variables", _variables(var)),
+    }
+
+
+def submission(asked: dict[str, Any], *, devices_limit: int) -> Submission:
+    """Return the push after the checks that one through the API has.
+
+    Raises:
+        CallerError: what the API would answer.
+    """
+    return submission_of(parse_new_push(asked, devices_limit=devices_limit))
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _merged(
+    found: dict[str, Any], name: str, given: dict[str, Any], *, always: bool = False
+) -> dict[str, Any]:
+    """Return a key of the body with what the options say of it laid over what the file says."""
+    there = found.get(name)
+    if not given and (there is not None or not always):
+        return {}
+    return {name: {**there, **given} if isinstance(there, dict) else given}
+
+
+def _audience(
+    channels: list[str] | None, where: str | None, devices: list[str] | None, *, is_said: bool
+) -> dict[str, Any]:
+    """Return the audience that was asked for; none where the file says it.
+
+    Raises:
+        CommandError: it was asked for in no way, or in several.
+    """
+    given: dict[str, Any] = {}
+    if channels:
+        given["channels"] = channels
+    if where is not None:
+        given["where"] = _object("--where", where)
+    if devices:
+        # They are stored in lower case.
+        given["devices"] = [{"installation_id": one.lower()} for one in devices]
+    if len(given) > 1 or not (given or is_said):
+        message = "Say to whom, in one way: --channel, --where or --device."
+        raise CommandError(message, code="usage", status=MISTAKE, field="--channel")
+    return given
+
+
+def _object(option: str, text: str | None) -> dict[str, Any]:
+    """Read an option's JSON object; an empty one where it is not given.
+
+    Raises:
+        CommandError: it is not JSON, or not an object.
+    """
+    try:
+        value = json.loads(text or "{}")
+    except ValueError as error:
+        message = f"{option}: not JSON: {error}."
+        raise CommandError(message, code="usage", status=MISTAKE, field=option) from error
+    if not isinstance(value, dict):
+        message = f'{option}: must be a JSON object, such as {{"key": "value"}}.'
+        raise CommandError(message, code="usage", status=MISTAKE, field=option)
+    return value
+
+
+def _variables(given: list[str] | None) -> dict[str, Any]:
+    """Read variables: a value is JSON, or text where it is none.
+
+    Raises:
+        CommandError: there is no name, or no value.
+    """
+    read: dict[str, Any] = {}
+    for one in given or ():
+        name, sign, value = one.partition("=")
+        if not name or not sign:
+            message = f"--var: {one!r} is not NAME=VALUE."
+            raise CommandError(message, code="usage", status=MISTAKE, field="--var")
+        try:
+            read[name] = json.loads(value, parse_constant=_no_json)
+        except (ValueError, RecursionError):
+            read[name] = value
+    return read
+
+
+def _no_json(constant: str) -> NoReturn:
+    """Refuse what Python takes for a number: NaN, Infinity."""
+    raise ValueError(constant)
+
+
+def _badge(text: str | None) -> int | str | None:
+    """Read a badge: a number, or a word that submit_push judges."""
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return text

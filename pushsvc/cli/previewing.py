@@ -1,0 +1,122 @@
+"""`pushsvc push preview`: a push seen before it is sent."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from pushsvc import pipeline
+from pushsvc.api.v1 import preview_views
+from pushsvc.cli import composing, session
+from pushsvc.cli.display import result, table
+from pushsvc.cli.options import AppName, Json
+from pushsvc.preview.look import Preview
+from pushsvc.resources import Resources
+
+
+def preview(
+    *,
+    app_name: AppName,
+    channel: composing.Channel = None,
+    where: composing.Where = None,
+    device: composing.Device = None,
+    alert: composing.Alert = None,
+    title: composing.Title = None,
+    badge: composing.Badge = None,
+    sound: composing.Sound = None,
+    data: composing.Data = None,
+    template: composing.Template = None,
+    var: composing.Var = None,
+    file: composing.File = None,
+    at: composing.At = None,
+    expires_in: composing.ExpiresIn = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a push would send, to how many, and for how long. Nothing is stored or sent."""
+    body = composing.body(
+        file=file,
+        channel=channel,
+        where=where,
+        device=device,
+        alert=alert,
+        title=title,
+        badge=badge,
+        sound=sound,
+        data=data,
+        template=template,
+        var=var,
+        at=at,
+        expires_in=expires_in,
+    )
+
+    async def work(resources: Resources) -> Preview:
+        async with resources.engine.connect() as connection:
+            owner = await session.app(connection, app_name)
+        limit = resources.settings.explicit_devices_limit
+        submission = composing.submission(body, devices_limit=limit)
+        return await pipeline.preview_push(resources, owner, submission)
+
+    found = preview_views.shown(session.run(work))
+    result({"preview": found}, *_told(found), as_json=as_json)
+
+
+def _told(found: Mapping[str, Any]) -> list[RenderableType]:
+    """Return the requests first, so that the sums stand where the eye is at the end."""
+    requests = [_request(one) for one in found["variants"] if one["request"]]
+    return [*requests, _variants(found["variants"]), *_audience(found["audience"]), _end(found)]
+
+
+def _request(variant: Mapping[str, Any]) -> str:
+    request = variant["request"]
+    body = request["body"]
+    text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+    headers = [f"{name}: {value}" for name, value in request["headers"].items()]
+    title = f"{variant['platform']} by {variant['gateway']}, {variant['locale'] or 'default'} texts"
+    return "\n".join([title, f"{request['method']} {request['path']}", *headers, "", text, ""])
+
+
+def _variants(variants: Sequence[Mapping[str, Any]]) -> RenderableType:
+    rows = [
+        (
+            one["platform"],
+            one["gateway"],
+            one["locale"] or "default",
+            one["devices"],
+            "-" if one["size_bytes"] is None else f"{one['size_bytes']}/{one['limit_bytes']}",
+            one["refused"] or "fits",
+            "made up" if one["made_up"] else one["example"],
+        )
+        for one in variants
+    ]
+    return table(("platform", "gateway", "texts", "devices", "bytes", "", "shown for"), rows)
+
+
+def _audience(audience: Mapping[str, Any]) -> list[RenderableType]:
+    shown: list[RenderableType] = [
+        table(
+            ("platform", "devices"),
+            [*audience["by_platform"].items(), ("all", audience["devices"])],
+        )
+    ]
+    locales = [(one["locale"] or "none", one["devices"]) for one in audience["by_locale"]]
+    if audience["other_locales"]:
+        locales.append(("others", audience["other_locales"]))
+    if locales:
+        shown.append(table(("locale", "devices"), locales))
+    if audience["excluded"]:
+        shown.append(table(("excluded for", "devices"), list(audience["excluded"].items())))
+    return shown
+
+
+def _end(found: Mapping[str, Any]) -> str:
+    estimate = found["estimate"]
+    source = {
+        "app": f"by {estimate['pushes']} recent push(es) of this app",
+        "server": f"by {estimate['pushes']} recent push(es) of this server",
+        "default": "a guess: there are no recent pushes to go by",
+    }[estimate["based_on"]]
+    pace = f"{estimate['messages_per_second']:,.0f} messages/s"
+    left = found["variants_left_out"]
+    more = f" {left:,} variants are not shown." if left else ""
+    return f"It would take about {estimate['seconds']:,.1f} s at {pace}, {source}.{more}"

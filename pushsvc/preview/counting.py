@@ -1,0 +1,105 @@
+"""An audience counted: one statement, whose cohorts are read as they come."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pushsvc.model import App, Device, Json
+from pushsvc.preview.reach import Cohort, Judge, Reach, token_of
+from pushsvc.resources import Resources
+from pushsvc.storage import reach as kinds
+from pushsvc.storage.devices import address_of
+from pushsvc.storage.engine import taking_at_most
+from pushsvc.targeting import audience
+from pushsvc.targeting.rows import Reader
+
+#: Groups in memory at once.
+_ROWS: Final = 1_000
+
+
+async def count(resources: Resources, app: App, wanted: Json, *, judge: Judge) -> Reach:
+    """Return who of the audience gets what.
+
+    Raises:
+        QueryTimeoutError: it took longer than `find_timeout_seconds`.
+    """
+    reach = Reach()
+    # Not as remembered, as in the plan: an unknown relation is everybody.
+    schema = await resources.schemas.now(app.id)
+    async with _counting(resources) as connection:
+        if "devices" in wanted:
+            named = await audience.named(connection, wanted["devices"], app_id=app.id)
+            judge.add(_explicit(named), reach)
+            statement = kinds.of_ids(named.ids, sorted(named.duplicates))
+        else:
+            limits = resources.limits.of_stored()
+            members = audience.criterion(
+                wanted, Reader(app_id=app.id, schema=schema), limits=limits
+            )
+            is_double = members.has_earlier().label("is_double")
+            statement = members.whatever_token().select(*kinds.COLUMNS, is_double)
+        await _add_all(connection, statement, judge=judge, reach=reach)
+    return reach
+
+
+@asynccontextmanager
+async def _counting(resources: Resources) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection, of those that finds have, for a statement that may be long."""
+    seconds = resources.settings.find_timeout_seconds
+    async with (
+        resources.finding,
+        resources.engine.connect() as connection,
+        taking_at_most(connection, seconds),
+    ):
+        await connection.execute(kinds.SETTINGS)
+        yield connection
+
+
+async def _add_all(
+    connection: AsyncConnection, statement: Select[*tuple[Any, ...]], *, judge: Judge, reach: Reach
+) -> None:
+    found = await connection.stream(
+        kinds.cohorts(statement), execution_options={"yield_per": _ROWS}
+    )
+    async for rows in found.partitions():
+        judge.add(map(_cohort, rows), reach)
+
+
+def _cohort(row: Any) -> Cohort:
+    channels = {name: f"{origin or '-'}/" for name, origin in (row.channels or {}).items()}
+    token = token_of(row.kind)
+    device = Device(
+        0,
+        row.device_type,
+        address_of(row.device_type, row.push_type, token=token, channels=channels),
+        row.app_identifier,
+        row.locale,
+        1,
+        row.push_type,
+    )
+    return Cohort(
+        device=device,
+        n=row.n,
+        member=row.id,
+        retired=row.retired,
+        is_double=row.is_double,
+    )
+
+
+def _explicit(named: audience.Named) -> Iterator[Cohort]:
+    """Yield the devices that are no installations; of those with one token the first gets it."""
+    taken = set(named.tokens)
+    for one in named.recipients:
+        device = Device(0, one.device_type, one.token, one.app_identifier, one.locale, one.badge)
+        yield Cohort(
+            device=device,
+            n=1,
+            member=one,
+            is_double=one.token in taken,
+            is_absent=one.device_type == audience.NO_TYPE,
+        )
+        if one.token:
+            taken.add(one.token)

@@ -1,0 +1,70 @@
+"""The whole of a preview: the audience counted, the variants shaped, the time estimated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pushsvc.model import App, Schedule, Submission
+from pushsvc.preview.counting import count
+from pushsvc.preview.estimate import Estimate, estimated
+from pushsvc.preview.reach import Judge, Reach
+from pushsvc.preview.variants import Showroom, Variant
+from pushsvc.resources import Resources
+from pushsvc.shaping.body import Envelope, Shaper
+from pushsvc.storage.credentials import credentials_of
+from pushsvc.storage.pushes import as_stored
+
+#: Stands for the push's id, as long as that is: it gets one when it is sent.
+PUSH_ID: Final = "0000000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A push as it would go out."""
+
+    due_at: datetime
+    expires_at: datetime | None
+    reach: Reach
+    variants: Sequence[Variant]
+    #: variants that are not shown, since there are too many
+    variants_left_out: int
+    estimate: Estimate
+
+
+async def look(
+    resources: Resources, app: App, submission: Submission, *, when: Schedule
+) -> Preview:
+    """Return what would come of a submission that was admitted.
+
+    Raises:
+        QueryTimeoutError: counting its audience took too long.
+    """
+    async with resources.engine.connect() as connection:
+        content = await as_stored(connection, submission.content)
+        credentials = await credentials_of(connection, resources.seal, app_id=app.id)
+    shaper = Shaper(content, _envelope(resources, when))
+    reach = await count(resources, app, submission.audience, judge=Judge(shaper, credentials))
+    shown, left_out = await Showroom(resources.engine, shaper, credentials).show(reach)
+    async with resources.engine.connect() as connection:
+        estimate = await estimated(connection, reach, app_id=app.id)
+    return Preview(
+        due_at=when.due_at,
+        expires_at=when.expires_at,
+        reach=reach,
+        variants=shown,
+        variants_left_out=left_out,
+        estimate=estimate,
+    )
+
+
+def _envelope(resources: Resources, when: Schedule) -> Envelope:
+    """Return the envelope of a push that is made now, and sent when it is due."""
+    now = resources.clock.now()
+    return Envelope(
+        push_id=0,
+        push_object_id=PUSH_ID,
+        created_at=now,
+        expires_at=when.expires_at,
+        now=max(now, when.due_at),
+    )

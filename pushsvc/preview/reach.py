@@ -1,0 +1,185 @@
+"""Who of an audience would get which message, and who none and why. Pure.
+
+Devices come in cohorts of the same kind, so what is judged for one holds for all of them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from pushsvc.delivery.credentials import choose
+from pushsvc.delivery.validation import unasked
+from pushsvc.model import (
+    VALIDATED,
+    ApnsShape,
+    Credential,
+    Device,
+    GatewayName,
+    Recipient,
+    Refused,
+    Shape,
+)
+from pushsvc.shaping.body import Shaper
+from pushsvc.shaping.content import Choice
+from pushsvc.shaping.forms import GATEWAYS, Form, form_of
+from pushsvc.storage import reach as kinds
+
+#: Reasons of ours; a message that cannot be shaped has the shaper's.
+NO_TOKEN: Final = "no_token"  # noqa: S105 - a reason
+TOKEN_RETIRED: Final = "token_retired"  # noqa: S105 - a reason
+DUPLICATE_TOKEN: Final = "duplicate_token"  # noqa: S105 - a reason
+NO_INSTALLATION: Final = "no_installation"
+NO_CREDENTIAL: Final = "no_credential"
+_SHORTER: Final = {"PayloadTooLarge": "too_large"}
+_CAPITAL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+#: Locales counted one by one: a client may write anything there.
+LOCALES_MOST: Final = 10_000
+
+#: A token of each kind; the origin of a URI is followed by a path.
+_TOKENS: Final = {
+    kinds.NO_TOKEN: "",
+    kinds.HEX: "00",
+    kinds.COLON: "x:x",
+    kinds.BRACE: "{}",
+    kinds.OTHER: "-",
+}
+
+#: An installation's key, or an explicit device.
+Member = int | Recipient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """Devices of an audience between which there is no difference but their fields and badges."""
+
+    device: Device
+    n: int
+    #: one of them
+    member: Member
+    retired: bool = False
+    is_double: bool = False
+    #: named, and not there
+    is_absent: bool = False
+
+
+@dataclass(slots=True)
+class Seen:
+    """Who gets one form in one choice of texts."""
+
+    devices: int = 0
+    #: one of them, or else one that would get it if it could be sent to
+    member: Member | None = None
+
+
+@dataclass(slots=True)
+class Reach:
+    """The sums over all cohorts."""
+
+    devices: int = 0
+    by_type: Counter[str] = field(default_factory=Counter)
+    by_gateway: Counter[GatewayName] = field(default_factory=Counter)
+    locales: Counter[str | None] = field(default_factory=Counter)
+    #: devices of locales beyond those that are counted one by one
+    of_other_locales: int = 0
+    excluded: Counter[str] = field(default_factory=Counter)
+    seen: dict[tuple[Form, Choice], Seen] = field(default_factory=dict)
+
+    def take(
+        self, cohort: Cohort, form: Form | None, choice: Choice, *, reason: str | None
+    ) -> None:
+        """Add a cohort, which gets nothing where there is a reason."""
+        device = cohort.device
+        if form is not None:
+            seen = self.seen.setdefault((form, choice), Seen())
+            if seen.member is None or (reason is None and not seen.devices):
+                seen.member = cohort.member
+            seen.devices += 0 if reason else cohort.n
+        if reason is not None:
+            self.excluded[reason] += cohort.n
+            return
+        assert form is not None
+        self.devices += cohort.n
+        self.by_type[device.device_type] += cohort.n
+        self.by_gateway[GATEWAYS[form]] += cohort.n
+        if device.locale in self.locales or len(self.locales) < LOCALES_MOST:
+            self.locales[device.locale] += cohort.n
+        else:
+            self.of_other_locales += cohort.n
+
+
+class Judge:
+    """Tells of each cohort what it gets, or why it gets nothing."""
+
+    def __init__(self, shaper: Shaper, credentials: Sequence[Credential]) -> None:
+        self._shaper = shaper
+        self._choose = _remembering(partial(choose, credentials))
+
+    def add(self, cohorts: Iterable[Cohort], reach: Reach) -> None:
+        """Add cohorts to the sums."""
+        for cohort in cohorts:
+            form, reason = self._judge(cohort)
+            reach.take(
+                cohort, form, self._shaper.content.choose(cohort.device.locale), reason=reason
+            )
+
+    def _judge(self, cohort: Cohort) -> tuple[Form | None, str | None]:
+        """Return the form of the message and why it is not sent; in the order of the delivery."""
+        reason = _unaddressed(cohort)
+        if reason is not None:
+            return None, reason
+        form = form_of(cohort.device)
+        if isinstance(form, Refused):
+            return None, worded(form.reason)
+        return form, self._unsent(cohort.device)
+
+    def _unsent(self, device: Device) -> str | None:
+        shape = self._shaper.outline(device)
+        if isinstance(shape, Refused):
+            return worded(shape.reason)
+        if self._choose(shape) is None:
+            return NO_CREDENTIAL
+        refusal = unasked(device.token, shape)
+        return None if refusal is None or refusal is VALIDATED else worded(refusal.reason)
+
+
+def _unaddressed(cohort: Cohort) -> str | None:
+    """Return why there is nowhere to send to."""
+    if cohort.is_absent:
+        return NO_INSTALLATION
+    if cohort.is_double:
+        return DUPLICATE_TOKEN
+    if cohort.retired:
+        return TOKEN_RETIRED
+    return None if cohort.device.token else NO_TOKEN
+
+
+def worded(reason: str) -> str:
+    """Return a reason of the ledger as a key of ours."""
+    return _SHORTER.get(reason) or _CAPITAL.sub("_", reason).lower()
+
+
+def token_of(kind: str) -> str:
+    """Return a token of this kind."""
+    token = _TOKENS.get(kind)
+    return f"{kind}/" if token is None else token
+
+
+def _remembering(
+    choose_for: Callable[[Shape], Credential | None],
+) -> Callable[[Shape], Credential | None]:
+    """Return the same that looks once for each topic, and for each other gateway."""
+    chosen: dict[str | type, Credential | None] = {}
+
+    def find(shape: Shape) -> Credential | None:
+        key = shape.head.topic if isinstance(shape, ApnsShape) else type(shape)
+        if key not in chosen:
+            if len(chosen) >= kinds.APP_CHARACTERS:
+                chosen.clear()
+            chosen[key] = choose_for(shape)
+        return chosen[key]
+
+    return find
