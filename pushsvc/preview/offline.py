@@ -27,6 +27,7 @@ from pushsvc.shaping.body import (
     check_content,
     gateway_of,
 )
+from pushsvc.shaping.content import shaping_of
 from pushsvc.storage.devices import VALUE_CHARACTERS, address_of
 from pushsvc.storage.fields import (
     BADGE,
@@ -43,11 +44,6 @@ from pushsvc.storage.fields import (
 #: Stands for the object id that a push gets when it is stored.
 OBJECT_ID_OF_PUSH: Final = "pushsvc000"
 
-#: Keys beside `data` that shape a message.
-SHAPING_KEYS: Final = (
-    *("notification", "rawPayload", "android", "webpush", "wns"),
-    *("collapse_id", "push_type", "priority", "truncate", "variables", "validate_only"),
-)
 _BAD_TOKEN: Final = Refused(reason=BAD_DEVICE_TOKEN.reason)
 _NO_TOKEN: Final = Refused(reason=NO_TOKEN.reason)
 
@@ -133,11 +129,7 @@ def _submission(body: Json) -> tuple[dict[str, Any], Submission]:
     if body.get("template") is not None:
         message = "Templates are stored in a server: write out what the template says."
         raise InvalidPushError(message, field="/template")
-    data = body.get("data")
-    content = {
-        "data": {} if data is None else data,
-        **{key: body[key] for key in SHAPING_KEYS if key in body},
-    }
+    content = shaping_of(body)
     times = schedule.given_times(body)
     return content, Submission(source=Source.PARSE, audience={}, content=content, **times)
 

@@ -28,11 +28,23 @@ STEERING: Final = frozenset(
 )
 #: Keys beside `data` whose texts may hold variables, as those in `data` may.
 FILLED_IN: Final = frozenset({"notification", "rawPayload", "android", "webpush", "wns"})
+#: All keys that shape a message from beside `data`.
+SHAPING_KEYS: Final = (
+    *("notification", "rawPayload", "android", "webpush", "wns", "collapse_id", "push_type"),
+    *("priority", "truncate", "template", "variables", "validate_only"),
+)
 #: What only Apple devices understand; Parse leaves it out of what Android devices get.
 APPLE_ONLY: Final = frozenset({"badge", "content-available", "mutable-content"})
 
 #: For each key of LOCALISED the tag whose text is taken; None for the text without a tag.
 Choice = tuple[str | None, ...]
+
+
+def shaping_of(body: Json) -> dict[str, Any]:
+    """Return what of a push in Parse's form shapes its messages; a null `data` is an empty one."""
+    data = body.get("data")
+    shaping = {key: body[key] for key in SHAPING_KEYS if key in body}
+    return {"data": {} if data is None else data, **shaping}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,14 +10,10 @@ from pushsvc.api.parse.call import Call, Reply
 from pushsvc.errors import Fault, InvalidPushError, InvalidRequestError
 from pushsvc.model import Json, Source, Submission
 from pushsvc.planning.schedule import given_times
+from pushsvc.shaping.content import shaping_of
 from pushsvc.storage.apps import KeyKind
 
 STATUS_ID: Final = "X-Parse-Push-Status-Id"
-#: Keys that shape the message, beside `data`.
-SHAPING_KEYS: Final = (
-    *("notification", "rawPayload", "android", "webpush", "wns"),
-    *("collapse_id", "push_type", "priority", "template", "variables", "validate_only"),
-)
 #: Before `where` there was this (Parse's push guide); with one it is a contradiction.
 LEGACY_TYPE_KEYS: Final = ("type", "deviceType")
 #: SDKs send a UUID.
@@ -40,7 +36,7 @@ async def create(call: Call) -> Reply:
         audience_id=_audience_id(body),
         from_client=_is_let_in_as_client(caller),
         # Null is missing, and what is missing is refused by the content's own rule.
-        content={"data": _data(body), **{k: body[k] for k in SHAPING_KEYS if k in body}},
+        content=shaping_of(body),
         idempotency_key=call.request_id and f"parse:{call.request_id}",
         request_hash=fingerprint(body),
         **given_times(body),
@@ -91,11 +87,6 @@ def _is_let_in_as_client(caller: Caller) -> bool:
 
 
 # ---------------------------------------------------------------- what is sent
-
-
-def _data(body: Json) -> Any:
-    data = body.get("data")
-    return {} if data is None else data
 
 
 def _check_as_in_the_guide(body: Json) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pushsvc.api.parse.push import SHAPING_KEYS
 from pushsvc.model import Refused
 from pushsvc.preview.request import request_of
 from pushsvc.shaping.body import ContentError, Envelope, Form, Shaper, check_content
+from pushsvc.shaping.content import shaping_of
 from tests.integration.builders.cases import CREATED, NOW, Body, Case
 from tests.integration.builders.changes import PUSH_ID, PUSH_OBJECT_ID
 from tests.integration.builders.differences import Difference, Request
@@ -58,7 +58,7 @@ class Told:
 def ours(pair: Pair) -> Request | str:
     """Return our request, or where or why it is refused."""
     case = pair.case
-    content: Body = {key: case.body[key] for key in ("data", *SHAPING_KEYS) if key in case.body}
+    content: Body = shaping_of(case.body)
     envelope = Envelope(
         push_id=PUSH_ID,
         push_object_id=PUSH_OBJECT_ID,
