@@ -22,6 +22,7 @@ from pushsvc.model import (
 
 log = structlog.get_logger(__name__)
 
+SHAPING_FAILED: Final = Answer(OutcomeClass.REQUEST_BAD, "ShapingFailed")
 NO_TOKEN: Final = Answer(OutcomeClass.TOKEN_DEAD, "MissingDeviceToken")
 NO_CREDENTIAL: Final = Answer(OutcomeClass.CREDENTIAL, "MissingCredential")
 #: Handed to a gateway, and the process was stopped before its answer came.
@@ -139,7 +140,12 @@ def _route(
     """Return what goes to the device and by which gateway, or why nothing can."""
     if not device.token:
         return NO_TOKEN
-    shape = shape_of(device)
+    try:
+        shape = shape_of(device)
+    except Exception:
+        # A fault of ours in one device's message is no reason to give up the others'.
+        log.exception("shaping.failed", device_type=device.device_type)
+        return SHAPING_FAILED
     if isinstance(shape, Refused):
         return Answer(OutcomeClass.REQUEST_BAD, shape.reason)
     gateway = gateway_of(shape)

@@ -19,6 +19,7 @@ LONGEST: Final = timedelta(days=3_653)
 PAST_TOLERANCE: Final = timedelta(seconds=60)
 #: Seconds since 1970 that are more than this (the year 5138) are milliseconds.
 MILLISECONDS_FROM: Final = 10**11
+MILLISECONDS_TO: Final = 10**15
 #: Of a caller's own value in an error's message.
 SHOWN_CHARACTERS: Final = 100
 #: A time with its zone: Z or an offset with a colon (Parse's rule for an absolute time).
@@ -101,7 +102,7 @@ def _expiry(submission: Submission) -> tuple[str, object, object]:
     if moment is not None or interval is not None or not isinstance(data, dict):
         return "/", moment, interval
     moment = data.get("expiration_time")
-    if isinstance(moment, int | float) and moment >= MILLISECONDS_FROM:
+    if isinstance(moment, int | float) and MILLISECONDS_FROM <= moment < MILLISECONDS_TO:
         moment /= 1000
     return "/data/", moment, data.get("expiration_interval")
 
@@ -184,7 +185,7 @@ def _after(due_at: datetime, interval: float, *, place: str) -> datetime:
 
 def _moment(field: str, value: object) -> datetime:
     """Parse's texts: malformed times are 115 `<value> is not valid time.`."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and not _is_nan(value):
         try:
             return datetime.fromtimestamp(value, UTC)
         except (OverflowError, ValueError, OSError):
@@ -209,6 +210,11 @@ def _moment(field: str, value: object) -> datetime:
             raise ScheduleError(field, message, parse_code=115)
     message = f"{_shown(value)} is not valid time."
     raise ScheduleError(field, message, parse_code=115)
+
+
+def _is_nan(value: float) -> bool:
+    # Not math.isnan, which cannot take integers of hundreds of digits.
+    return value != value  # noqa: PLR0124
 
 
 def _shown(value: object) -> str:

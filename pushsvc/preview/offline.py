@@ -28,7 +28,7 @@ from pushsvc.shaping.body import (
     gateway_of,
 )
 from pushsvc.shaping.content import shaping_of
-from pushsvc.storage.devices import VALUE_CHARACTERS, address_of
+from pushsvc.storage.devices import address_of
 from pushsvc.storage.fields import (
     BADGE,
     BADGE_RANGE,
@@ -37,6 +37,7 @@ from pushsvc.storage.fields import (
     OBJECT_ID,
     UNSET,
     UPDATED_AT,
+    VALUE_CHARACTERS,
     changed,
     parse_installation_fields,
 )

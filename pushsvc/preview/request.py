@@ -6,6 +6,7 @@ those of whoever sends.
 
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -77,11 +78,11 @@ def _fcm(device: Device, shape: FcmShape) -> GatewayRequest:
 def _wns(device: Device, shape: WnsShape) -> GatewayRequest:
     headers = dict(shape.headers)
     is_xml = headers["Content-Type"] == "text/xml"
-    _, _, target = device.token.partition("://")
+    target = urlsplit(device.token)
     return GatewayRequest(
         gateway=GatewayName.WNS,
         method="POST",
-        path="/" + target.partition("/")[2],
+        path=(target.path or "/") + (f"?{target.query}" if target.query else ""),
         headers=headers,
         body=shape.body.decode() if is_xml else _raw(shape.body),
         size_bytes=len(shape.body),

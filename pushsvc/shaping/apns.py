@@ -42,7 +42,7 @@ _NOTICED: Final = frozenset({"alert", "sound"})
 #: What a bundle id is made of; anything else would also be no header value.
 _BUNDLE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 #: A custom key `topic` that is a bundle id, in reverse-domain form; "news" is the app's own.
-_TOPIC: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+_TOPIC: Final = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 #: Keys of `data` with a place of their own; all others are custom, and stand beside `aps`.
 _TAKEN: Final = frozenset({"alert", "title", "badge", "aps"})
 
@@ -133,11 +133,15 @@ def aps_of(content: Content, envelope: Envelope) -> tuple[str, dict[str, Any]]:
         if own.get("alert") is not None:
             own = {**own, "alert": {**_alert_object(alert), **_alert_object(own["alert"])}}
     aps |= {key: value for key, value in own.items() if value is not None}
+    if isinstance(aps.get("alert"), dict):
+        aps["alert"] = _alert_object(aps["alert"])
     aps = keys.with_numbers(aps)
     badge = aps.pop("badge", _badge(content))
     push_type = asked or ("background" if badge is None and _is_silent(aps) else "alert")
     if push_type == "background":
         aps.setdefault("content-available", 1)
+    if push_type in keys.WIDGETS:
+        aps.setdefault("content-changed", True)
     if push_type == keys.LIVE_ACTIVITY:
         # Of two updates a device shows the one with the later time.
         aps.setdefault("timestamp", int(envelope.created_at.timestamp()))
@@ -164,14 +168,14 @@ def custom_keys(content: Content, push_type: str) -> dict[str, Any]:
 
 def _alert(alert: Any, title: Any) -> Any:
     if title is None:
-        return alert
+        return _alert_object(alert) if isinstance(alert, dict) else alert
     return {**_alert_object(alert), "title": title}
 
 
 def _alert_object(alert: Any) -> Json:
-    """Return an alert in its long form: a string is its body."""
+    """Return an alert in its long form: a string is its body. What is null is not given."""
     if isinstance(alert, dict):
-        return alert
+        return {key: value for key, value in alert.items() if value is not None}
     return {"body": alert} if isinstance(alert, str) else {}
 
 

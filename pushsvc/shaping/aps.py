@@ -78,11 +78,16 @@ _LIVE_ACTIVITY: Final[Mapping[str, _Kind]] = {
     "attributes-type": _TEXT,
     "attributes": _OBJECT,
 }
+#: Of widgets and controls, whose extension is told by it to fetch what has changed; custom else.
+_WIDGET: Final[Mapping[str, _Kind]] = {
+    "content-changed": (lambda value: isinstance(value, bool), "true or false"),
+}
 _OWN: Final[Mapping[str, _Kind]] = {
     "alert": (lambda value: isinstance(value, str | dict), "a string or an object"),
     "badge": (lambda value: isinstance(value, int) and not isinstance(value, bool), "an integer"),
     **_NOTIFICATION,
     **_LIVE_ACTIVITY,
+    **_WIDGET,
 }
 #: Live activities are put in order by any numbers.
 _OF_LIVE_ACTIVITIES: Final[Mapping[str, _Kind]] = {
@@ -102,6 +107,8 @@ _SPELLED: Final[Mapping[str, str]] = {"target-content-id": "targetContentIdentif
 _FLAGS: Final = frozenset({"content-available", "mutable-content"})
 
 LIVE_ACTIVITY: Final = "liveactivity"
+#: Push types whose payload Apple's samples have as `{"aps": {"content-changed": true}}`.
+WIDGETS: Final = frozenset({"widgets", "controls"})
 
 
 def _camel(key: str) -> str:
@@ -110,17 +117,16 @@ def _camel(key: str) -> str:
 
 
 def _spellings(push_type: str) -> dict[str, str]:
-    keys = (*_NOTIFICATION, *(_LIVE_ACTIVITY if push_type == LIVE_ACTIVITY else ()))
-    return {name: key for key in keys for name in (_camel(key), key)}
+    own = {LIVE_ACTIVITY: _LIVE_ACTIVITY, **dict.fromkeys(WIDGETS, _WIDGET)}.get(push_type, {})
+    return {name: key for key in (*_NOTIFICATION, *own) for name in (_camel(key), key)}
 
 
-_ALL_SPELLINGS: Final = _spellings(LIVE_ACTIVITY)
-_USUAL_SPELLINGS: Final = _spellings("alert")
+_SPELLINGS: Final = {name: _spellings(name) for name in ("", LIVE_ACTIVITY, *WIDGETS)}
 
 
 def spellings(push_type: str) -> Mapping[str, str]:
     """Return the keys of `data` that are keys of `aps`, with what they are called there."""
-    return _ALL_SPELLINGS if push_type == LIVE_ACTIVITY else _USUAL_SPELLINGS
+    return _SPELLINGS.get(push_type) or _SPELLINGS[""]
 
 
 def read(data: Json, push_type: str) -> dict[str, Any]:

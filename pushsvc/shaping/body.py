@@ -1,11 +1,11 @@
 """One push's content in the form of each gateway, for each device at the price of a look-up."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import orjson
 
@@ -32,11 +32,9 @@ __all__ = [
     "push_hash",
 ]
 
-#: The push has something to say, but to other devices than this one. Apple's word.
-PAYLOAD_EMPTY: Final = Refused(reason="PayloadEmpty")
-
 #: texts, trait and badge
 _Key = tuple[Choice, str | None, int | None]
+_Drafted = Draft | Refused
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 
@@ -85,7 +83,11 @@ class Shaper:
     """
 
     def __init__(self, content: Json, envelope: Envelope) -> None:
-        self.content = Content.of(content)
+        try:
+            self.content = Content.of(content)
+        except ContentError:
+            # Let in before there were variables: what it says is what it was to say.
+            self.content = Content.of(content, is_literal=True)
         self._envelope = replace(envelope, validate_only=bool(content.get("validate_only")))
         self._truncates = bool(content.get("truncate"))
         self._choices: _Memo[str | None, Choice] = _Memo(self.content.choose, limits.KEPT_LOCALES)
@@ -120,53 +122,47 @@ class Shaper:
         return self._forms[form](device) if isinstance(form, Form) else form
 
     def outline(self, device: Device) -> Shape | Refused:
-        """Return what `shape` does, but with every text with variables empty.
+        """Return a message like the device's own, its fields not known.
 
-        What is refused so is refused whatever a device has in its fields.
+        What is refused so is refused whatever the device has in them.
         """
         form = form_of(device)
-        return form if isinstance(form, Refused) else self._outlines[form](device)
+        return self._outlines[form](device) if isinstance(form, Form) else form
 
     def _of_form(self, form: Form) -> tuple[_Shape, _Shape]:
         """Return what shapes and what outlines the messages of this form."""
         choices, trait_of = self._choices, TRAITS.get(form, _no_trait)
-        counts = form in BADGED and self.content.counts_badges
-        blank = self.content.variables.blank
+        counts, variables = form in BADGED and self.content.counts_badges, self.content.variables
         drafts = _Memo(partial(self._draft, form), limits.KEPT_DRAFTS)
 
-        def finish(key: _Key, texts: Texts = blank) -> Shape | Refused:
-            choice, trait, badge = key
-            draft = drafts[choice]
-            made = draft if isinstance(draft, Refused) else draft.finish(trait, badge, texts)
-            if made is limits.TOO_LARGE and self._truncates:
-                return self._shortened(form, key, texts)
-            return made
+        def finish(key: _Key, texts: Texts = ()) -> Shape | Refused:
+            made = _finished(drafts[key[0]], key, texts)
+            too_large = made is limits.TOO_LARGE and self._truncates
+            return self._shortened(form, key, texts) if too_large else made
 
         finished = _Memo(finish, limits.KEPT_SHAPES)
 
-        def shape(device: Device) -> Shape | Refused:
-            badge = device.badge if counts else None
-            return finished[choices[device.locale], trait_of(device), badge]
+        def key_of(device: Device) -> _Key:
+            return choices[device.locale], trait_of(device), device.badge if counts else None
 
         def needed(choice: Choice) -> tuple[int, ...]:
             return self._needs(form, choice, drafts[choice])
 
         needs = _Memo(needed, limits.KEPT_DRAFTS)
-        render = self.content.variables.render
 
         def fill(device: Device) -> Shape | Refused:
-            choice = choices[device.locale]
-            texts = render(device.fields, needs[choice])
-            if isinstance(texts, Refused):
-                return texts
-            return finish((choice, trait_of(device), device.badge if counts else None), texts)
+            key = key_of(device)
+            texts = variables.render(device.fields, needs[key[0]])
+            return texts if isinstance(texts, Refused) else finish(key, texts)
 
-        return (fill if self.content.variables else shape), shape
+        outlined = _Memo(partial(self._outline, form, drafts), limits.KEPT_SHAPES)
+        shape = fill if variables else lambda device: finished[key_of(device)]
+        return shape, lambda device: outlined[key_of(device)]
 
     def _draft(self, form: Form, choice: Choice) -> Draft | Refused:
         content = self.content.localised(choice)
         if not content.says(BLOCKS[form]):
-            return PAYLOAD_EMPTY
+            return limits.PAYLOAD_EMPTY
         return DRAFTERS[form](content, self._envelope)
 
     def _needs(self, form: Form, choice: Choice, draft: Draft | Refused) -> tuple[int, ...]:
@@ -185,13 +181,26 @@ class Shaper:
         return (*bare.needs, *numbers_in(whole.data.get("alert")))
 
     def _shortened(self, form: Form, key: _Key, texts: Texts) -> Shape | Refused:
-        choice, trait, badge = key
-
         def attempt(content: Content) -> Shape | Refused:
-            draft = DRAFTERS[form](content, self._envelope)
-            return draft if isinstance(draft, Refused) else draft.finish(trait, badge, texts)
+            return _finished(DRAFTERS[form](content, self._envelope), key, texts)
 
-        return shortened(self.content.localised(choice).filled(texts), attempt)
+        return shortened(self.content.localised(key[0]), texts, attempt)
+
+    def _outline(self, form: Form, drafts: Mapping[Choice, _Drafted], key: _Key) -> Shape | Refused:
+        draft = drafts[key[0]]
+        made = _finished(draft, key, self.content.variables.of_one(""))
+        if made is limits.TOO_LARGE and self._truncates:
+            draft = DRAFTERS[form](without_text(self.content.localised(key[0])), self._envelope)
+            made = _finished(draft, key, self.content.variables.of_one(""))
+        if made is limits.PAYLOAD_EMPTY:
+            # Of nothing but texts that are empty as yet.
+            made = _finished(draft, key, self.content.variables.of_one("-"))
+        return made
+
+
+def _finished(draft: _Drafted, key: _Key, texts: Texts) -> Shape | Refused:
+    _, trait, badge = key
+    return draft if isinstance(draft, Refused) else draft.finish(trait, badge, texts)
 
 
 def _no_trait(_device: Device) -> None:

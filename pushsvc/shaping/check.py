@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
@@ -11,11 +10,12 @@ import orjson
 
 from pushsvc.model import Json, Refused
 from pushsvc.shaping import apns, aps, fcm_message, limits, wns_block
-from pushsvc.shaping.content import FILLED_IN, LOCALISED, STEERING_ALIASES, Content, Envelope
+from pushsvc.shaping.content import FILLED_IN, STEERING, STEERING_ALIASES, Content, Envelope
 from pushsvc.shaping.drafts import BLOCKS, DRAFTERS
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.splice import RESERVED
 from pushsvc.shaping.truncate import without_text
+from pushsvc.storage.fields import VALUE_CHARACTERS
 
 #: Name of a key -> what its value must be, null apart, and the sentence that says so.
 _Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
@@ -85,6 +85,7 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
         raise ContentError(field="/data", message="The push is larger than 128 KB.")
     _check_rules("/", content, {**_STEERING_RULES, **_BESIDE_RULES})
     _check_rules("/data/", data, {**_STEERING_RULES, **_ALIAS_RULES, **_DATA_RULES})
+    _check_variables(content.get("variables") or {})
     whole = Content.of(content)
     flaws = chain(
         aps.flaws(data, str(whole.option("push_type"))),
@@ -145,27 +146,31 @@ def _is_utf8(text: str) -> bool:
 def _check_rules(place: str, values: Json, rules: _Rules) -> None:
     for name, (is_right, message) in rules.items():
         value = values.get(name)
-        if value is not None and not is_right(value):
+        if not _is_nothing(name, value) and not is_right(value):
             raise ContentError(field=place + name, message=message)
 
 
+def _check_variables(variables: Json) -> None:
+    for name, value in variables.items():
+        if len(orjson.dumps(value)) > VALUE_CHARACTERS:
+            message = f"A variable has at most {VALUE_CHARACTERS} bytes of JSON."
+            raise ContentError(field=f"/variables/{name}", message=message)
+
+
+def _is_nothing(name: str, value: Any) -> bool:
+    """Tell what is not given: null, and for what steers an empty text, as in Parse's adapter."""
+    return value is None or (value == "" and name in STEERING)
+
+
 def _check_fits(whole: Content) -> None:
-    """Raise ContentError if no gateway would take even the shortest texts."""
-    shortest = {
-        name: min((whole.data.get(name), *whole.variants[name].values()), key=_length)
-        for name in LOCALISED
-    }
-    data = {**whole.data, **shortest}
-    data = {key: value for key, value in data.items() if value is not None}
-    smallest = replace(whole, data=data, variants={name: {} for name in LOCALISED})
-    if whole.beside.get("truncate"):
-        smallest = without_text(smallest)
+    """Raise ContentError if no gateway would take any choice of texts, as short as may be."""
     epoch = datetime.fromtimestamp(0, UTC)
     envelope = Envelope(push_id=0, push_object_id="", created_at=epoch, expires_at=None, now=epoch)
     told = [form for form in DRAFTERS if whole.says(BLOCKS[form])]
-    if all(isinstance(DRAFTERS[form](smallest, envelope), Refused) for form in told):
-        raise ContentError(field="/data", message="The payload is too large for every gateway.")
-
-
-def _length(value: Any) -> int:
-    return len(orjson.dumps(value))
+    for choice in whole.choices():
+        content = whole.localised(choice)
+        if whole.beside.get("truncate"):
+            content = without_text(content)
+        if any(not isinstance(DRAFTERS[form](content, envelope), Refused) for form in told):
+            return
+    raise ContentError(field="/data", message="The payload is too large for every gateway.")

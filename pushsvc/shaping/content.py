@@ -3,14 +3,16 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final, Self
 
 from pushsvc.model import BadgeChange, Json
+from pushsvc.shaping import limits
 from pushsvc.shaping.badge import badge_change
 from pushsvc.shaping.fault import ContentError
-from pushsvc.shaping.locale import fallbacks, tag_of
-from pushsvc.shaping.splice import Texts, unmarked
-from pushsvc.shaping.variables import VariableError, Variables
+from pushsvc.shaping.language import VariableError
+from pushsvc.shaping.locale import fallbacks, locales_of, tag_of
+from pushsvc.shaping.variables import Variables
 
 #: Keys of `data` that may come once for each locale: `alert`, `alert-fr`, `alert-fr-CA`.
 LOCALISED: Final = ("alert", "title")
@@ -84,15 +86,19 @@ class Content:
     variables: Variables
 
     @classmethod
-    def of(cls, content: Json) -> Self:
-        """Set the locale variants apart, and mark the texts with variables.
+    def of(cls, content: Json, *, is_literal: bool = False) -> Self:
+        """Set the locale variants apart, and mark the texts with variables unless it has none.
 
         Raises:
             ContentError: the badge or a text with variables is not to be understood.
         """
         variables = Variables.of(content.get("variables") or {})
+
+        def marked(place: str, key: str, value: Any) -> Any:
+            return value if is_literal else _marked(place + key, value, variables)
+
         beside = {
-            key: _marked(f"/{key}", value, variables) if key in FILLED_IN else value
+            key: marked("/", key, value) if key in FILLED_IN else value
             for key, value in content.items()
         }
         variants: dict[str, dict[str, Any]] = {name: {} for name in LOCALISED}
@@ -100,7 +106,7 @@ class Content:
         for key, given in content["data"].items():
             value = given
             if key not in STEERING:
-                value = _marked(f"/data/{key}", given, variables)
+                value = marked("/data/", key, given)
             name, _, suffix = key.partition("-")
             tag = tag_of(suffix) if name in variants and _is_text(value, name) else None
             if tag is None:
@@ -151,9 +157,10 @@ class Content:
         )
 
     def choices(self) -> list[Choice]:
-        """Return every choice of texts that a device can get, the one without a locale first."""
+        """Return the choices of texts that devices can get, the one without a locale first."""
         tags = dict.fromkeys(tag for by_tag in self.variants.values() for tag in by_tag)
-        return list(dict.fromkeys(self.choose(locale) for locale in (None, *tags)))
+        locales = islice(locales_of(tags), limits.CHOICES)
+        return list(dict.fromkeys(self.choose(locale) for locale in (None, *locales)))
 
     def localised(self, choice: Choice) -> Self:
         """Return the content with the chosen texts in their places, and no other variants."""
@@ -165,10 +172,6 @@ class Content:
         return replace(
             self, data={**self.data, **chosen}, variants={name: {} for name in LOCALISED}
         )
-
-    def filled(self, texts: Texts) -> Self:
-        """Return the content with texts in place of their marks."""
-        return replace(self, data=unmarked(self.data, texts), beside=unmarked(self.beside, texts))
 
 
 def _marked(field: str, value: Any, variables: Variables) -> Any:

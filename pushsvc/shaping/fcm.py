@@ -14,7 +14,7 @@ from pushsvc.model import FcmShape, Json, Refused
 from pushsvc.shaping import limits
 from pushsvc.shaping.content import APPLE_ONLY, Content, Envelope
 from pushsvc.shaping.fcm_message import PARSE_KEYS, written
-from pushsvc.shaping.splice import Body, Texts, cut, fixed_bytes, nested
+from pushsvc.shaping.splice import Body, Texts, cut, fixed_bytes, nested, plain_marks
 
 #: The part of a message for each platform -> what is shown there; the rest of it is `data`.
 _PLATFORMS: Final = (("android", "notification"), ("apns", "payload"), ("webpush", "notification"))
@@ -28,7 +28,7 @@ class Draft:
 
     head: bytes
     body: Body
-    #: counted again with its texts: they stand in more than one platform's part
+    #: counted again with its texts: they do not count as they stand there
     is_counted_late: bool
 
     @property
@@ -65,9 +65,10 @@ def draft_of(message: Json, envelope: Envelope) -> Draft | Refused:
     counted = counted_bytes(message)
     if counted > limits.FCM_PAYLOAD_BYTES:
         return limits.TOO_LARGE
-    is_counted_late = sum(name in message for name, _ in _PLATFORMS) > 1
+    tail = b",%b}" % orjson.dumps(message)[1:]
+    is_counted_late = _is_counted_late(message, tail)
     body = cut(
-        b",%b}" % orjson.dumps(message)[1:],
+        tail,
         limit=_UNCOUNTED if is_counted_late else limits.FCM_PAYLOAD_BYTES,
         counted=counted,
     )
@@ -79,6 +80,21 @@ def draft_of(message: Json, envelope: Envelope) -> Draft | Refused:
         body=body,
         is_counted_late=is_counted_late and bool(body.holes),
     )
+
+
+def _is_counted_late(message: Json, tail: bytes) -> bool:
+    """Tell whether what is filled in may count otherwise than it is written.
+
+    So it is in several platforms' parts, of which the largest counts; in strings of `data`, which
+    count without JSON's escapes; and in what does not reach the device.
+    """
+    if sum(name in message for name, _ in _PLATFORMS) > 1:
+        return True
+    parts = [message.get("notification")]
+    for name, shown in _PLATFORMS:
+        part = message.get(name) or {}
+        parts += part.get(shown), part.get("fcm_options")
+    return plain_marks(tail) > sum(plain_marks(orjson.dumps(part)) for part in parts if part)
 
 
 def counted_bytes(message: Json) -> int:

@@ -17,7 +17,7 @@ from pushsvc.shaping import limits
 Flaw = tuple[str, str]
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])[A-Z]")
-_DURATION: Final = re.compile(r"\d{1,9}(\.\d{1,9})?s")
+_DURATION: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?s")
 #: Milliseconds that are nine digits of seconds.
 _LONGEST_MILLISECONDS: Final = 10**12
 _RGB: Final = re.compile(r"#[0-9A-Fa-f]{6}")

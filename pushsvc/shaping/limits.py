@@ -32,10 +32,16 @@ CONTENT_DEPTH: Final = 64
 KEPT_SHAPES: Final = 1024
 #: Drafts kept for one push and form: the locales that one content can be in.
 KEPT_DRAFTS: Final = 256
+#: Choices of texts that are looked at when a push is submitted or previewed.
+CHOICES: Final = 1024
 #: Devices' locale strings kept for one push, each with the texts it was given.
 KEPT_LOCALES: Final = 4096
 
+#: No gateway takes a larger payload.
+MOST_PAYLOAD_BYTES: Final = max(APNS_VOIP_PAYLOAD_BYTES, FCM_PAYLOAD_BYTES, WNS_PAYLOAD_BYTES)
 TOO_LARGE: Final = Refused(reason="PayloadTooLarge")
+#: The push has something to say, but to other devices than this one; Apple's word.
+PAYLOAD_EMPTY: Final = Refused(reason="PayloadEmpty")
 
 #: XML 1.0 section 2.2: no other character can be written, not even escaped.
 NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

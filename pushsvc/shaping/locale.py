@@ -1,6 +1,8 @@
 """Which language a device is spoken to in: locale tags, and what to fall back on."""
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Final
 
 #: A language of two or three letters, maybe a script, maybe a region (BCP 47, RFC 5646 2.1).
@@ -22,6 +24,23 @@ def tag_of(suffix: str) -> str | None:
     """
     tag = _normal(suffix)
     return tag if _TAG.fullmatch(tag) else None
+
+
+def locales_of(tags: Iterable[str]) -> Iterator[str]:
+    """Yield locales between which tags may make a difference: with each script and region of each.
+
+    A device of `zh-Hant-TW` may get one text by `zh-Hant` and another by `zh-TW`.
+    """
+    subtags: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for tag in tags:
+        found = _TAG.fullmatch(tag)
+        if found is not None:
+            language, *others = found.groups(default="")
+            for known, subtag in zip(subtags.setdefault(language, ({}, {})), others, strict=True):
+                known |= {"": None, subtag: None}
+    for language, (scripts, regions) in subtags.items():
+        for pair in product(scripts, regions):
+            yield "-".join(filter(None, (language, *pair)))
 
 
 def fallbacks(locale: str | None) -> tuple[str, ...]:

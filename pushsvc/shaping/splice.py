@@ -58,15 +58,14 @@ def numbers_in(value: Any) -> set[int]:
     return {int(hole["text"]) for hole in _HOLE.finditer(text) if hole["text"]}
 
 
-def unmarked(value: Any, texts: Texts) -> Any:
-    """Return JSON with the texts in place of their marks."""
-    if isinstance(value, str):
-        if not value.startswith(_OPEN) or value == BADGE_MARK:
-            return value
-        return RESERVED.sub("", texts[int(value[1:-1])])
-    if isinstance(value, dict):
-        return {key: unmarked(part, texts) for key, part in value.items()}
-    return [unmarked(part, texts) for part in value] if isinstance(value, list) else value
+def plain_marks(body: bytes) -> int:
+    """Return how many texts stand in a body that are not within JSON of their own."""
+    return sum(bool(hole["text"]) and not hole["nested"] for hole in _HOLE.finditer(body))
+
+
+def unmarked(text: str, texts: Texts) -> str:
+    """Return what stands for a mark, without what would be taken for another; or else the text."""
+    return RESERVED.sub("", texts[int(text[1:-1])]) if text.startswith(_OPEN) else text
 
 
 def nested(text: str) -> str:

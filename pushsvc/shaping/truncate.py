@@ -7,27 +7,37 @@ from typing import Any, Final
 
 from pushsvc.model import Refused, Shape
 from pushsvc.shaping.content import Content
-from pushsvc.shaping.limits import TOO_LARGE
+from pushsvc.shaping.limits import MOST_PAYLOAD_BYTES, TOO_LARGE
+from pushsvc.shaping.splice import Texts, unmarked
 
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 _JOINER: Final = "\N{ZERO WIDTH JOINER}"
-#: Follow what they belong to: variation selectors, skin tones, tags.
-_FOLLOWING: Final = (range(0xFE00, 0xFE10), range(0x1F3FB, 0x1F400), range(0xE0020, 0xE0080))
+#: Belong to what stands before them: skin tones, tags, and the later letters of a Hangul syllable.
+#: Accents, variation selectors and the like are marks to Unicode (categories M).
+_FOLLOWING: Final = (range(0x1F3FB, 0x1F400), range(0xE0020, 0xE0080), range(0x1160, 0x1200))
+#: Two of them are a flag.
+_REGIONAL: Final = range(0x1F1E6, 0x1F200)
 
 
-def shortened(content: Content, attempt: Callable[[Content], Shape | Refused]) -> Shape | Refused:
+def shortened(
+    content: Content, texts: Texts, attempt: Callable[[Content], Shape | Refused]
+) -> Shape | Refused:
     """Return the message with as much of the alert's text as fits, and an ellipsis.
 
-    `attempt` shapes content. Refused as too large where even the ellipsis alone is.
+    `attempt` shapes content; of texts with variables only the alert is filled in it. Refused as too
+    large where even the ellipsis alone is.
     """
-    text = _alert_text(content.data.get("alert"))
+    text = _alert_text(content)
     if text is None:
         return TOO_LARGE
+    whole: str = unmarked(text, texts)
+    # A character is a byte at the least.
+    ends = _ends(whole[: MOST_PAYLOAD_BYTES + 1])
     best: Shape | Refused = TOO_LARGE
-    low, high = 0, len(text) - 1
+    low, high = 0, len(ends) - 1
     while low <= high:
         middle = (low + high) // 2
-        made = attempt(_with_text(content, _cut(text, middle) + ELLIPSIS))
+        made = attempt(_with_text(content, whole[: ends[middle]].rstrip() + ELLIPSIS))
         if made is TOO_LARGE:
             high = middle - 1
         else:
@@ -37,29 +47,40 @@ def shortened(content: Content, attempt: Callable[[Content], Shape | Refused]) -
 
 def without_text(content: Content) -> Content:
     """Return the content with nothing of the text that may be shortened."""
-    text = _alert_text(content.data.get("alert"))
-    return content if text is None else _with_text(content, "")
+    return content if _alert_text(content) is None else _with_text(content, "")
 
 
-def _alert_text(alert: Any) -> str | None:
+def _alert_text(content: Content) -> str | None:
+    alert = content.data.get("alert")
     text = alert.get("body") if isinstance(alert, dict) else alert
     return text if isinstance(text, str) and text else None
 
 
 def _with_text(content: Content, text: str) -> Content:
-    alert = content.data["alert"]
+    alert: Any = content.data["alert"]
     shorter = {**alert, "body": text} if isinstance(alert, dict) else text
     return replace(content, data={**content.data, "alert": shorter})
 
 
-def _cut(text: str, length: int) -> str:
-    """Return the first so many characters, less what would be half of one that people see."""
-    while 0 < length < len(text) and _belongs_together(text[length - 1], text[length]):
-        length -= 1
-    return text[:length].rstrip()
+def _ends(text: str) -> list[int]:
+    """Return where a text may be cut: between what people see as characters.
+
+    Nearly as Unicode's annex 29 has it (grapheme clusters), for what people write.
+    """
+    ends, regionals = [0], 0
+    for place in range(1, len(text)):
+        before, after = text[place - 1], text[place]
+        regionals = regionals + 1 if ord(before) in _REGIONAL else 0
+        is_half_a_flag = regionals % 2 == 1 and ord(after) in _REGIONAL
+        if not is_half_a_flag and not _belongs_together(before, after):
+            ends.append(place)
+    return ends
 
 
 def _belongs_together(before: str, after: str) -> bool:
-    if _JOINER in (before, after) or unicodedata.combining(after):
+    if _JOINER in (before, after) or (before, after) == ("\r", "\n"):
         return True
-    return any(ord(after) in following for following in _FOLLOWING)
+    if after.isascii():
+        return False
+    number = ord(after)
+    return unicodedata.category(after)[0] == "M" or any(number in one for one in _FOLLOWING)

@@ -33,8 +33,6 @@ _SOUNDS: Final = ("ms-winsoundevent:", "ms-appx:")
 #: Keys with a place of their own in a toast, or none on Windows; the others are its arguments.
 _NO_ARGUMENT: Final = APPLE_ONLY | STEERING | {"alert", "title", "sound", "uri", "aps"}
 
-#: The caller's own raw text with variables has come out empty.
-EMPTY: Final = Refused(reason="PayloadEmpty")
 #: A badge was asked for that counts, and the device has no badge.
 MISSING_BADGE: Final = Refused(reason="MissingBadge")
 
@@ -95,7 +93,7 @@ class Draft:
         body = self.body.fill(badge, texts)
         if isinstance(body, Refused):
             return body
-        return WnsShape(self.fields.of(device_type), body) if body else EMPTY
+        return WnsShape(self.fields.of(device_type), body) if body else limits.PAYLOAD_EMPTY
 
 
 def draft(content: Content, envelope: Envelope) -> Draft | Refused:

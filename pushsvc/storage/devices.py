@@ -1,14 +1,14 @@
 """Devices: what each message of a batch needs to know of where it goes."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pushsvc.model import WINDOWS_DEVICE_TYPES, Batch, Device, Json, Recipient
+from pushsvc.model import WINDOWS_DEVICE_TYPES, Batch, Device, Recipient
 from pushsvc.storage.channel_uri import chosen
 from pushsvc.storage.engine import driver
-from pushsvc.storage.fields import BADGE, COLUMNS, DEVICE_TYPES
+from pushsvc.storage.fields import BADGE, COLUMNS, DEVICE_TYPES, VALUE_CHARACTERS
 
 if TYPE_CHECKING:
     import asyncpg
@@ -30,11 +30,9 @@ _READ: Final[Mapping[str, str]] = {
     "updatedAt": _MOMENT.format(column="updated_at"),
     BADGE: "(SELECT badge FROM badges WHERE installation_id = id)",
 }
-#: Values of custom fields that are longer count as missing: no payload has room for one, and a
-#: batch has a thousand of each.
-VALUE_CHARACTERS: Final = 16_384
+_SPECIAL: Final = "CASE WHEN length(to_jsonb({0})::text) <= $3 THEN to_jsonb({0}) END"
 _FIELDS: Final = """
-    SELECT id, ARRAY[{special}], (
+    SELECT id, ARRAY[{special}]::jsonb[], (
         SELECT jsonb_object_agg(name, custom -> name) FROM unnest($2::text[]) AS name
         WHERE length((custom -> name)::text) <= $3
     ) FROM installations WHERE id = ANY($1)
@@ -46,7 +44,7 @@ async def load_devices(
 ) -> list[Device]:
     """Return the batch's devices that are still there, in any order, with these fields of each.
 
-    A device whose token was retired has none.
+    A device whose token was retired has none. Values that are too long for any text are left out.
     """
     if batch.recipients:
         return [_named(place, recipient) for place, recipient in enumerate(batch.recipients)]
@@ -54,6 +52,10 @@ async def load_devices(
     async with driver(engine) as connection:
         rows = await connection.fetch(_LOAD, ids)
         values = await _values(connection, ids, sorted(fields)) if fields else {}
+    if BADGE in fields:
+        # As the message has it: another push may have changed the one in the table meanwhile.
+        for number, badge in batch.badges.items():
+            values.setdefault(number, {})[BADGE] = badge
     place_of = {number: place for place, number in enumerate(ids)}
     badge_of, values_of = batch.badges.get, values.get
     return [
@@ -96,10 +98,10 @@ def _named(place: int, recipient: Recipient) -> Device:
 
 async def _values(
     connection: "Driver", ids: Sequence[int], names: Sequence[str]
-) -> dict[int, Json]:
+) -> dict[int, dict[str, Any]]:
     special = [name for name in names if name in _READ]
     custom = [name for name in names if name not in _READ]
-    columns = ", ".join(f"to_jsonb({_READ[name]})" for name in special) or "NULL::jsonb"
+    columns = ", ".join(_SPECIAL.format(_READ[name]) for name in special)
     rows = await connection.fetch(_FIELDS.format(special=columns), ids, custom, VALUE_CHARACTERS)
     return {
         number: {

@@ -53,6 +53,9 @@ COLUMNS: Final[Mapping[str, str]] = {
     "channelUris": "channel_uris",
 }
 BADGE: Final = "badge"
+#: Values longer than this, in JSON, are none to the texts of a push: no payload has room for one,
+#: and a batch has a thousand of each.
+VALUE_CHARACTERS: Final = 16_384
 
 #: Parse's push guide, then what its SDKs of today send.
 DEVICE_TYPES: Final = frozenset(

@@ -121,6 +121,29 @@ def test_priority_of_a_push_type(push_type: str, asked: int | None, priority: st
     assert header(made, "apns-priority") == priority
 
 
+@pytest.mark.parametrize("push_type", ["widgets", "controls"])
+def test_a_widget_is_told_that_something_has_changed(push_type: str) -> None:
+    """As in Apple's samples; for any other push the key is the app's own."""
+    assert payload({"k": 1}, push_type=push_type) == {"aps": {"content-changed": True}, "k": 1}
+    assert payload({"contentChanged": False}, push_type=push_type)["aps"] == {
+        "content-changed": False
+    }
+    assert payload({"content-changed": 1}) == {"aps": {}, "content-changed": 1}
+
+
+def test_null_in_an_alert_is_nothing() -> None:
+    """It neither stands in a payload nor takes a text away."""
+    data = {"alert": {"body": "B", "title": None}, "aps": {"alert": {"body": None}}}
+    assert payload(data) == {"aps": {"alert": {"body": "B"}}}
+    assert payload({"alert": {"body": "B", "title": None}}) == {"aps": {"alert": {"body": "B"}}}
+
+
+def test_an_empty_text_steers_nothing() -> None:
+    """As in Parse's push adapter, it is as good as left out."""
+    made = sent({"alert": "Hi", "priority": "", "push_type": ""}, collapse_id="", push_type="")
+    assert (header(made, "apns-priority"), header(made, "apns-push-type")) == ("10", "alert")
+
+
 def test_a_background_push_says_so_in_aps() -> None:
     """Without content-available Apple would not wake the app."""
     assert payload({"k": 1}, push_type="background") == {"aps": {"content-available": 1}, "k": 1}
@@ -137,7 +160,15 @@ def test_header_keys_of_parse_s_adapter() -> None:
     assert orjson.loads(made.body) == {"aps": {"alert": "Hi"}}
 
 
-@pytest.mark.parametrize(("topic", "is_one"), [("com.example.other", True), ("news", False)])
+@pytest.mark.parametrize(
+    ("topic", "is_one"),
+    [
+        ("com.example.other", True),
+        ("news", False),
+        ("a." + "b" * 253, True),
+        ("a." + "b" * 254, False),
+    ],
+)
 def test_topic_in_data(topic: str, *, is_one: bool) -> None:
     """A bundle id is the topic, without a suffix; any other word is the app's own key."""
     made = sent({"alert": "Hi", "topic": topic}, push_type="voip")

@@ -85,11 +85,41 @@ def test_a_text_too_large_for_all_is_let_in_when_it_may_be_shortened() -> None:
     check_content({"data": {"alert": {"body": "a" * 9000}}, "truncate": True})
 
 
-@pytest.mark.parametrize("unit", ["e\u0301", "\U0001f44d\U0001f3fd", "☀\ufe0f", FAMILY])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("e\u0301", "\U0001f44d\U0001f3fd", "☀\ufe0f", FAMILY, "1\ufe0f\u20e3"),
+        *("\U0001f1eb\U0001f1f7", "\u0e01\u0e31", "\u0939\u093f", "\u1112\u1161\u11ab"),
+        "\U0001f3f4\U000e0067\U000e0062\U000e007f",
+    ],
+)
 def test_what_people_see_as_one_character_is_not_cut(unit: str) -> None:
     """Accents, skin tones, variants and families stay whole."""
     found = aps_alert(shaped(IOS, {"alert": unit * 3000}, truncate=True))
     assert found.removesuffix("…").replace(unit, "") == ""
+
+
+def test_a_text_that_cannot_be_cut_is_an_ellipsis() -> None:
+    """However long it is, it is looked through once; no more than fits into any message counts."""
+    assert aps_alert(shaped(IOS, {"alert": "\u0301" * 40_000}, truncate=True)) == "…"
+
+
+def test_a_device_s_values_change_nothing_else() -> None:
+    """Whether its alert had to be shortened or not, a message is built by the same rules."""
+    data = {"topic": "{{ v }}", "uri": "{{ v }}", "image": "{{ v }}"}
+    for value in ("com.example.other", "https://evil.example/"):
+        for device in (IOS, ANDROID, WINDOWS, replace(ANDROID, device_type="web")):
+            one = replace(device, fields={"v": value})
+            short = shaped(one, {**data, "alert": "Hi…"})
+            long = shaped(one, {**data, "alert": "Hi" + "\u0301" * 9000}, truncate=True)
+            assert without(long, "H…", "…") == without(short, "Hi…"), value
+
+
+def without(made: object, *texts: str) -> str:
+    found = repr(made)
+    for text in texts:
+        found = found.replace(repr(text.encode())[2:-1], "").replace(text, "")
+    return found
 
 
 @settings(max_examples=100, deadline=None)

@@ -10,7 +10,8 @@ from hypothesis import given, settings, strategies as st
 
 from pushsvc.model import ApnsShape, FcmShape, Refused, WnsShape
 from pushsvc.shaping.body import ContentError, check_content
-from pushsvc.shaping.variables import PARTS_LIMIT, TEXTS_CHARACTERS, TEXTS_LIMIT
+from pushsvc.shaping.language import PARTS_LIMIT
+from pushsvc.shaping.variables import TEXTS_CHARACTERS, TEXTS_LIMIT
 from tests.unit.shaping.one_device import ANDROID, IOS, WINDOWS, shaped, shaper_of
 
 FIELDS = {
@@ -56,6 +57,11 @@ def alert(text: str, fields: dict[str, Any] | None = None, **beside: Any) -> str
         ("{{ 'yes' if points > 5 else 'no' }}", "yes"),
         ("{{ name is defined }} {{ nick is defined }}", "true false"),
         ("{{ name ~ '!' }}{{ none }}", "Ann!"),
+        ("{{ vip ~ points ~ tags ~ born }}", 'true7["a","b"]2000-01-01T00:00:00.000Z'),
+        ("{{ points | string }} {{ tags | upper }} {{ share | round(1) }}", '7 ["A","B"] 0.5'),
+        ("{{ tags | first }} {{ tags | last }}", "a b"),
+        ("{{ tags | tojson }} {{ name | tojson }}", '["a","b"] "Ann"'),
+        ("{{ 'a b&c/é' | urlencode }}", "a%20b%26c%2F%C3%A9"),
         ("{{ '{{' }} name }}", "{{ name }}"),
         ("{% raw %}{{ name }}{% endraw %}", "{{ name }}"),
         ("100 % {of} it", "100 % {of} it"),
@@ -75,6 +81,9 @@ def test_filled(text: str, filled: str) -> None:
         ("{{ nick | round }}", "nick"),
         ("{{ address.street }}", "street"),
         ("{{ nick.first }}", "nick"),
+        ("{{ nick ~ name }}", "nick"),
+        ("{{ none_at_all | first }}", "none_at_all"),
+        ("{{ address.cities | first }}", "cities"),
         ("{% if nick %}a{% endif %}", "nick"),
     ],
 )
@@ -87,6 +96,24 @@ def test_a_value_of_the_wrong_kind_fails_its_device() -> None:
     """A filter that cannot work on a device's value refuses that device."""
     assert alert("{{ name | round }}") == Refused(reason="TemplateFailed")
     assert alert("{{ name | round }}", {"name": 1.2}) == "1"
+
+
+def test_what_a_filter_may_ask_for_is_bounded() -> None:
+    """Neither a caller's number nor the length of a value can keep a worker busy."""
+    assert alert("{{ 5 | round(-3000000) }}") == Refused(reason="TemplateFailed")
+    assert alert("{{ points | round(3000000, 'floor') }}") == Refused(reason="TemplateFailed")
+    long = {"v": "a" * 16_000, "w": ["b" * 16_000]}
+    for name in long:
+        text = f"{{{{ {name} | title | upper | lower | length }}}}" * 8
+        assert alert(text, long) == Refused(reason="VariableTooLong")
+    assert alert("{{ v | length }}", long) == "16000"
+
+
+def test_half_a_character_in_a_text_fails_its_devices() -> None:
+    """A constant may be written as an escape, which is no character by itself."""
+    for more in ("", "a" * 5000):
+        made = alert("{{ '\\ud800' }}" + more, truncate=True)
+        assert made == Refused(reason="BadText")
 
 
 def test_the_push_s_own_variables_win() -> None:
@@ -111,6 +138,9 @@ def test_the_push_s_own_variables_win() -> None:
         ("{{ name is foo }}", "No test named 'foo'"),
         ("{{ self }}", "self is no variable"),
         ("{{ name[1:2] }}", "cannot have: slice"),
+        ("{{ " + "not " * 60 + "a }}", "nested too deeply"),
+        ("{{ a" + ".b" * 60 + " }}", "nested too deeply"),
+        ("{{ a" + " | title" * 40 + " }}", "nested too deeply"),
         ("{{ " + "(" * 400 + "1" + ")" * 400 + " }}", "nested too deeply"),
         ("{{ name }}" * (PARTS_LIMIT + 1), f"{PARTS_LIMIT} are allowed"),
     ],
@@ -261,12 +291,41 @@ def said(shape: WnsShape) -> list[tuple[str | None, dict[str, str]]]:
     return [(element.text, element.attrib) for element in ET.fromstring(shape.body).iter()]
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"android": {"data": {"x": "{{ v }}"}}},
+        {"android": {"collapse_key": "{{ v }}"}},
+        {"notification": {"title": "{{ v }}"}},
+        {"webpush": {"headers": {"X": "{{ v }}"}}},
+        {"webpush": {"notification": {"body": "{{ v }}"}}},
+        {"rawPayload": {"data": {"x": "{{ v }}"}, "android": {"data": {"x": "{{ v }}"}}}},
+        {"rawPayload": {"apns": {"payload": {"aps": {"alert": "{{ v }}"}}}}},
+    ],
+)
+@pytest.mark.parametrize("value", ['"' * 1990, "a" * 2100, '"' * 2100, "a" * 3990, "é" * 2100])
+def test_what_is_filled_in_counts_as_what_is_written(block: dict[str, Any], value: str) -> None:
+    """A message with a variable is too large where the same message without one would be."""
+    content = {"data": {"alert": "Hi"}, **block}
+    plain = orjson.loads(orjson.dumps(content).replace(b"{{ v }}", orjson.dumps(value)[1:-1]))
+    for device in (ANDROID, replace(ANDROID, device_type="web")):
+        filled = shaper_of(content).shape(replace(device, fields={"v": value}))
+        assert filled == shaper_of(plain).shape(device)
+
+
+def test_a_push_from_before_there_were_variables_goes_out_as_it_is() -> None:
+    """A text that was let in, and is none of this language, is sent to the letter."""
+    made = shaper_of({"data": {"alert": "Use {{ braces", "k": "{{ name }}"}}).shape(IOS)
+    assert isinstance(made, ApnsShape)
+    expected = {"aps": {"alert": "Use {{ braces"}, "k": "{{ name }}"}
+    assert orjson.loads(made.body) == expected
+
+
 def test_half_a_character_is_refused() -> None:
     """A value that no UTF-8 can hold fails its device, and raises nothing."""
     data = {"alert": "{{ v }}"}
-    for device in (IOS, ANDROID):
+    for device in (IOS, ANDROID, WINDOWS):
         assert shaped(replace(device, fields={"v": "\ud800"}), data) == Refused(reason="BadText")
-    assert isinstance(shaped(replace(WINDOWS, fields={"v": "a\ud800"}), data), WnsShape)
 
 
 def test_a_text_that_becomes_too_large_fails_its_device() -> None:

@@ -1,0 +1,96 @@
+"""What texts with variables can make of a value: Jinja's filters of these names, on JSON's values.
+
+None makes much of little, so that a text costs what its values are long.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+from jinja2 import StrictUndefined, pass_environment
+from jinja2.filters import do_default, do_float, do_int, do_truncate
+
+#: Digits behind the point, or before it: 10 to the power of a caller's number has no bound.
+_DIGITS: Final = range(-15, 16)
+
+
+class Missing(StrictUndefined):
+    """What stands for a variable that a device has no value for; its error says only the name."""
+
+    @property
+    def _undefined_message(self) -> str:
+        return str(self._undefined_name)
+
+
+def shown(value: Any) -> Any:
+    """Return a value as people expect to read it: JSON's words, and a date's time."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping) and value.get("__type") == "Date":
+        return value.get("iso", "")
+    if isinstance(value, bool | Mapping | list):
+        return as_json(value)
+    return value
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON text, for texts that are JSON themselves."""
+    return _given(value, lambda given: orjson.dumps(given).decode())
+
+
+def _given(value: Any, work: Callable[[Any], str]) -> str:
+    if isinstance(value, Missing):
+        str(value)  # raises, with the name
+    return work(value)
+
+
+def _on_text(work: Callable[[str], str]) -> Callable[[Any], str]:
+    return lambda value: work(str(shown(value)))
+
+
+def _round(value: float, precision: int = 0) -> float:
+    if precision not in _DIGITS:
+        message = "precision out of range"
+        raise ValueError(message)
+    return round(value, precision)
+
+
+def _at(place: int, name: str) -> Callable[[Any], Any]:
+    def find(value: Any) -> Any:
+        # A list without members has none that could be missed later.
+        return value[place] if len(value) else Missing(name=name)
+
+    return find
+
+
+@pass_environment
+def _truncate(environment: Any, value: Any, *args: Any, **named: Any) -> str:
+    return do_truncate(environment, str(shown(value)), *args, **named)
+
+
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "abs": abs,
+    "capitalize": _on_text(str.capitalize),
+    "count": len,
+    "d": do_default,
+    "default": do_default,
+    "first": _at(0, "first"),
+    "float": do_float,
+    "int": do_int,
+    "last": _at(-1, "last"),
+    "length": len,
+    "lower": _on_text(str.lower),
+    "round": _round,
+    "string": _on_text(str),
+    "title": _on_text(str.title),
+    "tojson": as_json,
+    "trim": _on_text(str.strip),
+    "truncate": _truncate,
+    "upper": _on_text(str.upper),
+    "urlencode": _on_text(lambda text: quote(text, safe="")),
+}

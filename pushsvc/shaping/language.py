@@ -1,0 +1,154 @@
+"""The language of texts with variables: Jinja's expressions and `{% if %}`, and less.
+
+In its sandbox, without loops, calls and arithmetic, and with little nesting: how long a text takes
+to compile and to fill is bounded by its own length and by that of the values.
+https://jinja.palletsprojects.com/templates/
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from jinja2 import Template, TemplateSyntaxError, meta, nodes
+from jinja2.runtime import Context
+from jinja2.sandbox import SandboxedEnvironment
+
+from pushsvc.shaping.filters import FILTERS, Missing, shown
+
+#: A text with one of these is taken for one with variables.
+_SIGNS: Final = ("{{", "{%")
+#: Names, constants, filters and tests in one text, and how deeply it may be nested: the time that
+#: Jinja takes to compile one grows with the cube of that.
+PARTS_LIMIT: Final = 50
+DEPTH_LIMIT: Final = 16
+#: Texts kept compiled, those of a push together.
+KEPT_TEXTS: Final = 2048
+
+_ALLOWED: Final = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.CondExpr),
+    *(nodes.Name, nodes.Const, nodes.Filter, nodes.Getattr, nodes.Getitem, nodes.Test),
+    *(nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Keyword),
+    nodes.Concat,
+)
+_COUNTED: Final = (nodes.Name, nodes.Const, nodes.Filter, nodes.Test)
+#: What Jinja keeps for itself.
+_RESERVED: Final = frozenset({"self", "super", "caller", "varargs", "kwargs", "loop"})
+
+
+class VariableError(Exception):
+    """A text with variables that cannot be compiled; the message says why and what to write."""
+
+
+class _Environment(SandboxedEnvironment):
+    """Jinja's sandbox, with the values of JSON in it and nothing of Python's."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return what a JSON object has under this name, and never what Python gives it."""
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return a member of a JSON object or array."""
+        try:
+            found = obj[argument]
+        except (LookupError, TypeError):
+            found = None
+        return self.undefined(obj=obj, name=argument) if found is None else found
+
+
+# Not optimised: Jinja would work out what constants come to while it compiles.
+ENVIRONMENT: Final = _Environment(
+    undefined=Missing,
+    finalize=shown,
+    keep_trailing_newline=True,
+    cache_size=0,
+    optimized=False,
+)
+ENVIRONMENT.filters = dict(FILTERS)
+
+Render = Callable[[Context], Iterator[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A compiled text."""
+
+    render: Render
+    #: the variables that it looks at
+    names: frozenset[str]
+    #: how often it goes over a value at the most
+    weight: int
+
+
+def has_variables(text: str) -> bool:
+    """Tell whether a text is one with variables."""
+    return any(sign in text for sign in _SIGNS)
+
+
+@lru_cache(KEPT_TEXTS)
+def compiled(source: str) -> Text:
+    """Compile a text.
+
+    Raises:
+        VariableError: it is not of this language, or too long.
+    """
+    try:
+        tree = ENVIRONMENT.parse(source)
+        weight = _checked(tree)
+        names = frozenset(meta.find_undeclared_variables(tree))
+        template = Template.from_code(ENVIRONMENT, ENVIRONMENT.compile(tree), {})
+    except TemplateSyntaxError as error:
+        raise _unreadable((error.message or "it cannot be read").rstrip(".")) from error
+    except (RecursionError, SyntaxError, MemoryError) as error:
+        # Python's own compiler has limits, too.
+        raise _unreadable("nested too deeply") from error
+    except ValueError as error:
+        raise _unreadable("a number in it is too long") from error
+    return Text(render=template.root_render_func, names=names, weight=weight)
+
+
+def _unreadable(why: str) -> VariableError:
+    message = f"A text with variables: {why}. Write {{{{ '{{{{' }}}} where {{{{ is to be read."
+    return VariableError(message)
+
+
+def _checked(tree: nodes.Template) -> int:
+    """Return how many parts a text has.
+
+    Raises:
+        VariableError: there are too many, or others than the language has.
+    """
+    parts = 0
+    stack: list[tuple[nodes.Node, int]] = [(tree, 0)]
+    while stack:
+        node, depth = stack.pop()
+        parts += isinstance(node, _COUNTED)
+        if depth > DEPTH_LIMIT:
+            raise _unreadable("nested too deeply")
+        _check(node)
+        if isinstance(node, nodes.Concat):
+            # Jinja joins what Python writes of a value, and not what is shown of it.
+            node.nodes = [_as_text(part) for part in node.nodes]
+        stack += ((child, depth + 1) for child in node.iter_child_nodes())
+    if parts > PARTS_LIMIT:
+        message = f"A text has {parts} variables, values and filters; {PARTS_LIMIT} are allowed."
+        raise VariableError(message)
+    return parts
+
+
+def _as_text(part: nodes.Expr) -> nodes.Filter:
+    text = nodes.Filter(part, "string", [], [], None, None, lineno=part.lineno)
+    text.set_environment(ENVIRONMENT)
+    return text
+
+
+def _check(node: nodes.Node) -> None:
+    if not isinstance(node, _ALLOWED):
+        word = type(node).__name__.lower()
+        message = f"A text with variables cannot have: {word}. It has variables, filters, if."
+        raise VariableError(message)
+    if isinstance(node, nodes.Filter) and node.name not in FILTERS:
+        message = f"There is no filter {node.name}. There are {', '.join(sorted(FILTERS))}."
+        raise VariableError(message)
+    if isinstance(node, nodes.Name) and node.name in _RESERVED:
+        raise VariableError(f"{node.name} is no variable; installations have no such field.")
