@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
@@ -10,7 +11,14 @@ import orjson
 
 from pushsvc.model import Json, Refused
 from pushsvc.shaping import apns, aps, fcm_message, limits, wns_block
-from pushsvc.shaping.content import FILLED_IN, STEERING, STEERING_ALIASES, Content, Envelope
+from pushsvc.shaping.content import (
+    FILLED_IN,
+    LOCALISED,
+    STEERING,
+    STEERING_ALIASES,
+    Content,
+    Envelope,
+)
 from pushsvc.shaping.drafts import BLOCKS, DRAFTERS
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.splice import RESERVED
@@ -23,6 +31,11 @@ _Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
 #: The bounds of the JSON encoder's integers.
 _INT64: Final = -(2**63)
 _UINT64: Final = 2**64 - 1
+#: Of a push that is only weighed.
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_ENVELOPE: Final = Envelope(
+    push_id=0, push_object_id="", created_at=_EPOCH, expires_at=None, now=_EPOCH
+)
 _MISSING: Final = 'A push needs "data", an object with at least one key.'
 _NO_OBJECT: Final = '"data" must be an object.'
 
@@ -164,13 +177,16 @@ def _is_nothing(name: str, value: Any) -> bool:
 
 def _check_fits(whole: Content) -> None:
     """Raise ContentError if no gateway would take any choice of texts, as short as may be."""
-    epoch = datetime.fromtimestamp(0, UTC)
-    envelope = Envelope(push_id=0, push_object_id="", created_at=epoch, expires_at=None, now=epoch)
-    told = [form for form in DRAFTERS if whole.says(BLOCKS[form])]
-    for choice in whole.choices():
-        content = whole.localised(choice)
-        if whole.beside.get("truncate"):
-            content = without_text(content)
-        if any(not isinstance(DRAFTERS[form](content, envelope), Refused) for form in told):
-            return
+    # What is too large without any text need not be tried with each.
+    bare = {key: "" if key in LOCALISED else value for key, value in whole.data.items()}
+    if _fits(replace(whole, data=bare)):
+        for choice in whole.choices():
+            content = whole.localised(choice)
+            if _fits(without_text(content) if whole.beside.get("truncate") else content):
+                return
     raise ContentError(field="/data", message="The payload is too large for every gateway.")
+
+
+def _fits(content: Content) -> bool:
+    told = (form for form in DRAFTERS if content.says(BLOCKS[form]))
+    return any(not isinstance(DRAFTERS[form](content, _ENVELOPE), Refused) for form in told)
