@@ -214,7 +214,7 @@ def _moment(field: str, value: object) -> datetime:
 
 def _is_nan(value: float) -> bool:
     # Not math.isnan, which cannot take integers of hundreds of digits.
-    return value != value  # noqa: PLR0124
+    return value != value  # noqa: PLR0124 - only NaN is so
 
 
 def _shown(value: object) -> str:
