@@ -45,7 +45,8 @@ _RESERVED_PREFIXES: Final = ("google", "gcm")
 _WHOLE: Final = re.compile(r"\d{1,12}", re.ASCII)
 #: RFC 8030, section 5.4.
 TOPIC: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
-HTTPS: Final = re.compile(r"https://[^\s/?#].*")
+#: An address whose host is no variable: where a click leads is not for a device's fields to say.
+HTTPS: Final = re.compile(r"https://[^\s/?#{}]+([/?#].*)?")
 _LABEL: Final = re.compile(r"[a-zA-Z0-9\-_.~%]{1,50}")
 
 

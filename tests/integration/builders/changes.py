@@ -240,6 +240,10 @@ def allowed_priority(_case: Case, form: Form, request: Request) -> None:
         fields["apns-priority"] = str(max(5, int(fields.get("apns-priority", 10))))
 
 
+def content_changed(_case: Case, form: Form, request: Request) -> None:
+    payload(form, request).setdefault("aps", {}).setdefault("content-changed", True)
+
+
 def with_aps(_case: Case, form: Form, request: Request) -> None:
     payload(form, request).setdefault("aps", {})
 

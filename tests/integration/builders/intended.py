@@ -309,6 +309,16 @@ MADE_OTHERWISE: Final = (
         made=do.topic_suffix,
     ),
     Difference(
+        name="widgets are told of a change",
+        forms=_APPLE,
+        why=(
+            "Nothing, or content-changed as a custom key; here `aps` has it for widgets and "
+            "controls, as in Apple's samples."
+        ),
+        when=lambda case: case.push_type in do.TOPICS,
+        made=do.content_changed,
+    ),
+    Difference(
         name="background",
         forms=_APPLE,
         why=(
