@@ -69,5 +69,5 @@ def _options(content: Content) -> dict[str, Any]:
 
 
 def _is_https(content: Content, value: Any) -> bool:
-    """Tell whether a value is such an address, or a text with variables that is one whatever they are."""
+    """Tell whether a value is such an address, whatever its variables are."""
     return isinstance(value, str) and HTTPS.fullmatch(content.variables.source(value)) is not None
