@@ -8,21 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from pushsvc.model import Json
+from pushsvc.shaping.values import is_number, is_share, is_text
 
 #: what a value must be, and how that is said
 _Kind = tuple[Callable[[Any], bool], str]
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
 def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, list) and all(map(is_text, value))
 
 
 def _is_flag(value: Any) -> bool:
@@ -35,17 +28,13 @@ def _is_sound(value: Any) -> bool:
         return isinstance(value, str)
     return all(
         key not in value or is_right(value[key])
-        for key, is_right in (("name", _is_text), ("critical", _is_flag), ("volume", _is_share))
+        for key, is_right in (("name", is_text), ("critical", _is_flag), ("volume", is_share))
     )
 
 
-def _is_share(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
-
-
-_TEXT: Final[_Kind] = (_is_text, "a string")
+_TEXT: Final[_Kind] = (is_text, "a string")
 _FLAG: Final[_Kind] = (_is_flag, "1 or 0")
-_MOMENT: Final[_Kind] = (_is_number, "a number: seconds since 1970")
+_MOMENT: Final[_Kind] = (is_number, "a number: seconds since 1970")
 _OBJECT: Final[_Kind] = (lambda value: isinstance(value, dict), "an object")
 _INTERRUPTIONS: Final = ("passive", "active", "time-sensitive", "critical")
 _EVENTS: Final = ("start", "update", "end")
@@ -64,7 +53,7 @@ _NOTIFICATION: Final[Mapping[str, _Kind]] = {
         lambda value: value in _INTERRUPTIONS,
         f"one of {', '.join(_INTERRUPTIONS)}",
     ),
-    "relevance-score": (_is_share, "a number from 0 to 1"),
+    "relevance-score": (is_share, "a number from 0 to 1"),
     "filter-criteria": _TEXT,
 }
 #: Of live activities. In `data` they are custom keys unless the push type is that: "event" and
@@ -92,7 +81,7 @@ _OWN: Final[Mapping[str, _Kind]] = {
 #: Live activities are put in order by any numbers.
 _OF_LIVE_ACTIVITIES: Final[Mapping[str, _Kind]] = {
     **_OWN,
-    "relevance-score": (_is_number, "a number"),
+    "relevance-score": (is_number, "a number"),
 }
 _ALERT: Final[Mapping[str, _Kind]] = {
     **dict.fromkeys(("title", "subtitle", "body", "launch-image"), _TEXT),

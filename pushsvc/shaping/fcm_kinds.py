@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from pushsvc.shaping import limits
+from pushsvc.shaping.values import is_number, is_share
 
 #: where it is, as a JSON pointer, and a sentence
 Flaw = tuple[str, str]
@@ -175,10 +176,6 @@ def one_of(*names: str, prefix: str = "") -> Value:
     return Value(is_right, f"one of {', '.join(name.lower() for name in names)}", write)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value in _INT32
 
@@ -201,13 +198,13 @@ def seconds(value: float) -> str:
 
 
 def _is_ttl(value: Any) -> bool:
-    if _is_number(value):
+    if is_number(value):
         return bool(0 <= value <= limits.FCM_TTL_SECONDS)
     return DURATION.is_right(value) and float(value[:-1]) <= limits.FCM_TTL_SECONDS
 
 
 def _is_milliseconds(value: Any) -> bool:
-    return _is_number(value) and 0 <= value < _LONGEST_MILLISECONDS
+    return is_number(value) and 0 <= value < _LONGEST_MILLISECONDS
 
 
 def _from_milliseconds(value: float) -> str:
@@ -244,13 +241,9 @@ MOMENT: Final = Value(_is_moment, "a time in RFC 3339, with its zone")
 # ---------------------------------------------------------------- lights
 
 
-def _is_share(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
-
-
 def _is_light_color(value: Any) -> bool:
     if isinstance(value, dict):
-        return value.keys() <= set(_SHARES) and all(map(_is_share, value.values()))
+        return value.keys() <= set(_SHARES) and all(map(is_share, value.values()))
     return matches(_RGBA)(value)
 
 

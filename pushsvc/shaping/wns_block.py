@@ -13,6 +13,7 @@ from pushsvc.model import Json
 from pushsvc.shaping import limits
 from pushsvc.shaping.content import Content
 from pushsvc.shaping.splice import RESERVED
+from pushsvc.shaping.values import is_integer, is_text
 from pushsvc.shaping.wns_xml import SILENT, texts_of
 
 TOAST, BADGE, TILE, RAW = "toast", "badge", "tile", "raw"
@@ -42,14 +43,6 @@ class _Rule(NamedTuple):
     types: tuple[str, ...]
 
 
-def _is_integer(value: Any, numbers: range) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value in numbers
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -70,24 +63,24 @@ RULES: Final[Mapping[str, _Rule]] = {
     "type": _Rule(lambda value: value in _ALL, f"one of {', '.join(_ALL)}", _ALL),
     "image": _Rule(is_image, "a URL that begins with http, https, ms-appx or ms-appdata", _SEEN),
     "audio": _Rule(_fits(_AUDIO), 'ms-winsoundevent:..., ms-appx:///..., or "silent"', (TOAST,)),
-    "launch": _Rule(_is_text, "a string", _SEEN),
+    "launch": _Rule(is_text, "a string", _SEEN),
     "badge": _Rule(
-        lambda value: value in GLYPHS if _is_text(value) else _is_integer(value, _NUMBERS),
+        lambda value: value in GLYPHS if is_text(value) else is_integer(value, _NUMBERS),
         f"a whole number from 0, or one of {', '.join(GLYPHS)}",
         (BADGE,),
     ),
     "raw": _Rule(
-        lambda value: isinstance(value, dict) or (_is_text(value) and value != ""),
+        lambda value: isinstance(value, dict) or (is_text(value) and value != ""),
         "an object, or a string that is not empty",
         (RAW,),
     ),
     "tag": _Rule(_fits(TAG), _TAG_SAID, _SEEN),
     "group": _Rule(_fits(TAG), _TAG_SAID, (TOAST,)),
     "ttl": _Rule(
-        lambda value: _is_integer(value, _NUMBERS[1:]), "a whole number of seconds from 1", _ALL
+        lambda value: is_integer(value, _NUMBERS[1:]), "a whole number of seconds from 1", _ALL
     ),
     "cache": _Rule(_is_flag, "true or false", _KEPT),
-    "priority": _Rule(lambda value: _is_integer(value, _PRIORITIES), "1, 2, 3 or 4", _ALL),
+    "priority": _Rule(lambda value: is_integer(value, _PRIORITIES), "1, 2, 3 or 4", _ALL),
     "suppress_popup": _Rule(_is_flag, "true or false", (TOAST,)),
 }
 

@@ -1,0 +1,23 @@
+"""What kind of value JSON holds: the questions that more than one gateway's keys ask."""
+
+from typing import Any
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether this is a string."""
+    return isinstance(value, str)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether this is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_integer(value: Any, numbers: range) -> bool:
+    """Tell whether this is an integer among these numbers."""
+    return isinstance(value, int) and not isinstance(value, bool) and value in numbers
+
+
+def is_share(value: Any) -> bool:
+    """Tell whether this is a number from 0 to 1."""
+    return is_number(value) and 0 <= value <= 1
