@@ -162,4 +162,5 @@ def _alerts(data: Json) -> Iterator[tuple[str, Any]]:
 def _flaw(place: str, value: Any, kind: _Kind) -> Iterator[tuple[str, str]]:
     is_right, said = kind
     if value is not None and not is_right(value):
-        yield place, f"{place.rpartition('/')[2]} must be {said}."
+        name = place.removeprefix("/data/").replace("/", ".")
+        yield place, f"{name} must be {said}."

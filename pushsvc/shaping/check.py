@@ -36,6 +36,12 @@ _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _ENVELOPE: Final = Envelope(
     push_id=0, push_object_id="", created_at=_EPOCH, expires_at=None, now=_EPOCH
 )
+_TOO_LARGE: Final = (
+    f"The payload is too large for every gateway: APNs takes {limits.APNS_PAYLOAD_BYTES} bytes "
+    f"({limits.APNS_VOIP_PAYLOAD_BYTES} for voip), FCM {limits.FCM_PAYLOAD_BYTES}, WNS "
+    f"{limits.WNS_PAYLOAD_BYTES}. Shorten it; truncate: true shortens the text of the alert, and "
+    "nothing else."
+)
 _MISSING: Final = 'A push needs "data", an object with at least one key.'
 _NO_OBJECT: Final = '"data" must be an object.'
 
@@ -91,11 +97,11 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
         raise ContentError(field="/data", message=_MISSING)
     if not isinstance(data, dict):
         raise ContentError(field="/data", message=_NO_OBJECT)
+    if _size(content) > limits.CONTENT_BYTES:
+        raise ContentError(field="/data", message="The push is larger than 128 KB.")
     for key, value in content.items():
         _check_json("", key)
         _check_json(f"/{key}", value)
-    if len(orjson.dumps(content)) > limits.CONTENT_BYTES:
-        raise ContentError(field="/data", message="The push is larger than 128 KB.")
     _check_rules("/", content, {**_STEERING_RULES, **_BESIDE_RULES})
     _check_rules("/data/", data, {**_STEERING_RULES, **_ALIAS_RULES, **_DATA_RULES})
     _check_variables(content.get("variables") or {})
@@ -108,6 +114,14 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
     for place, sentence in flaws:
         raise ContentError(field=place, message=sentence)
     _check_fits(whole)
+
+
+def _size(content: Json) -> int:
+    """Return its bytes; 0 where it cannot be written, for which there is a better word."""
+    try:
+        return len(orjson.dumps(content))
+    except orjson.JSONEncodeError:
+        return 0
 
 
 def _check_json(field: str, value: Any) -> None:
@@ -184,7 +198,7 @@ def _check_fits(whole: Content) -> None:
             content = whole.localised(choice)
             if _fits(without_text(content) if whole.beside.get("truncate") else content):
                 return
-    raise ContentError(field="/data", message="The payload is too large for every gateway.")
+    raise ContentError(field="/data", message=_TOO_LARGE)
 
 
 def _fits(content: Content) -> bool:

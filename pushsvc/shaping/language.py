@@ -5,6 +5,7 @@ to compile and to fill is bounded by its own length and by that of the values.
 https://jinja.palletsprojects.com/templates/
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from pushsvc.shaping.filters import FILTERS, Missing, shown
+from pushsvc.shaping.values import is_storable
 
 #: A text with one of these is taken for one with variables.
 _SIGNS: Final = ("{{", "{%")
@@ -32,6 +34,19 @@ _ALLOWED: Final = (
     nodes.Concat,
 )
 _COUNTED: Final = (nodes.Name, nodes.Const, nodes.Filter, nodes.Test)
+#: What it has not -> how that is called.
+_WORDS: Final = (
+    (nodes.Call, "calls"),
+    (nodes.For, "loops"),
+    ((nodes.Assign, nodes.AssignBlock), "assignments"),
+    (
+        (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow),
+        "arithmetic",
+    ),
+    (nodes.Literal, "lists, tuples and objects of its own"),
+    (nodes.Slice, "slices"),
+    (nodes.Stmt, "statements but if"),
+)
 #: What Jinja keeps for itself.
 _RESERVED: Final = frozenset({"self", "super", "caller", "varargs", "kwargs", "loop"})
 
@@ -136,6 +151,13 @@ def _checked(tree: nodes.Template) -> int:
     return parts
 
 
+def _check_constant(value: object) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _unreadable("a number in it is too large")
+    if isinstance(value, str) and not is_storable(value):
+        raise _unreadable("it holds U+0000, or half a character")
+
+
 def _as_text(part: nodes.Expr) -> nodes.Filter:
     text = nodes.Filter(part, "string", [], [], None, None, lineno=part.lineno)
     text.set_environment(ENVIRONMENT)
@@ -144,9 +166,11 @@ def _as_text(part: nodes.Expr) -> nodes.Filter:
 
 def _check(node: nodes.Node) -> None:
     if not isinstance(node, _ALLOWED):
-        word = type(node).__name__.lower()
-        message = f"A text with variables cannot have: {word}. It has variables, filters, if."
+        word = next((word for kind, word in _WORDS if isinstance(node, kind)), "this")
+        message = f"A text with variables cannot have {word}: it has variables, filters and if."
         raise VariableError(message)
+    if isinstance(node, nodes.Const):
+        _check_constant(node.value)
     if isinstance(node, nodes.Filter) and node.name not in FILTERS:
         message = f"There is no filter {node.name}. There are {', '.join(sorted(FILTERS))}."
         raise VariableError(message)

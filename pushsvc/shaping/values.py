@@ -8,6 +8,15 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def is_storable(text: str) -> bool:
+    """Tell whether a text can be kept in UTF-8 by Postgres, which has no U+0000."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
 def is_number(value: Any) -> bool:
     """Tell whether this is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -12,6 +12,7 @@ from pushsvc.model import Json, Refused
 from pushsvc.shaping.language import ENVIRONMENT, Text, VariableError, compiled, has_variables
 from pushsvc.shaping.limits import TOO_LARGE
 from pushsvc.shaping.splice import BAD_TEXT, mark
+from pushsvc.shaping.values import is_storable
 
 #: Different texts with variables of one push, and the parts and the characters in all of them: to
 #: compile them takes a fifth of a second at the most.
@@ -164,4 +165,6 @@ def _filled(text: Text, context: Context) -> str | Refused:
 
 
 def _missing(name: str) -> Refused:
+    if not is_storable(name):
+        return TEMPLATE_FAILED
     return Refused(reason=f"{MISSING_VARIABLE}:{name[:NAME_CHARACTERS]}")

@@ -203,6 +203,8 @@ def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
     if isinstance(devices, list) and len(devices) > devices_limit:
         text = f"{len(devices)} devices are too many: a push may name {devices_limit}."
         raise InvalidRequestError([Fault("/devices", "too_many", text)])
+    _check_names(body.get("channels"))
+    _check_devices(devices)
     may_lack_data = any(body.get(name) is not None for name in INSTEAD_OF_DATA)
     push = _read(NewPush if may_lack_data else NewPlainPush, body)
     given = [name for name in AUDIENCES if getattr(push, name) is not None]
@@ -218,16 +220,58 @@ def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
     return push
 
 
+def _check_names(channels: Any) -> None:
+    """Refuse the first that is no string: a body has room for a million."""
+    for place, name in enumerate(channels if isinstance(channels, list) else ()):
+        if not isinstance(name, str):
+            pointer = f"/channels/{place}"
+            raise InvalidRequestError(
+                [Fault(pointer, "invalid_value", f"{pointer}: must be a string.")]
+            )
+
+
+def _check_devices(devices: Any) -> None:
+    """Refuse what is named in no way, or in several, before its other keys are looked at."""
+    faults = []
+    for place, device in enumerate(devices if isinstance(devices, list) else ()):
+        named = len(_WAYS & device.keys()) if isinstance(device, dict) else 1
+        if named != 1 or len(device or ()) > KEYS_SHOWN:
+            faults.append(Fault(f"/devices/{place}", "one_device", _ONE_WAY))
+    if faults:
+        raise InvalidRequestError(faults)
+
+
 def _read(model: type[ModelT], body: dict[str, Any]) -> ModelT:
+    # To look for the name that each of a million may have meant takes seconds.
+    unknown = [key for key in body if key not in model.model_fields]
+    if len(unknown) > KEYS_SHOWN:
+        raise InvalidRequestError(
+            [_fault((key,), "extra_forbidden", "", model=model) for key in unknown[:KEYS_SHOWN]]
+        )
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
+        found = error.errors(include_url=False, include_context=False)[:KEYS_SHOWN]
         raise InvalidRequestError(
             [_fault(one["loc"], one["type"], one["msg"], model=model) for one in found]
         ) from None
 
 
+_WAYS: Final = frozenset({"object_id", "installation_id", "token"})
+_ONE_WAY: Final = (
+    "A device is named in one way: by object_id, by installation_id, or by token and device_type."
+)
+#: As many faults as an answer has.
+KEYS_SHOWN: Final = 20
+#: pydantic's type of a fault -> what we say
+_SAID: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be an object"),
+    "list_type": "must be an array",
+    "string_type": "must be a string",
+    "int_type": "must be an integer",
+    "bool_type": "must be true or false",
+    "string_too_short": "must not be empty",
+}
 #: pydantic's type of a fault -> our code
 _CODES: Final[Mapping[str, str]] = {"extra_forbidden": "unknown_key", "missing": "missing_key"}
 
@@ -240,7 +284,8 @@ def _fault(place: Sequence[int | str], kind: str, message: str, *, model: type[S
         return Fault(pointer, code, _unknown(model, place))
     if code == "missing_key":
         return Fault(pointer, code, f"{pointer} is missing.")
-    return Fault(pointer, code, f"{pointer}: {message.removeprefix('Value error, ')}.")
+    said = _SAID.get(kind) or message.removeprefix("Value error, ")
+    return Fault(pointer, code, f"{pointer}: {said}.")
 
 
 def _unknown(model: type[Strict], place: Sequence[int | str]) -> str:

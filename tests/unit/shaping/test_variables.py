@@ -109,13 +109,6 @@ def test_what_a_filter_may_ask_for_is_bounded() -> None:
     assert alert("{{ v | length }}", long) == "16000"
 
 
-def test_half_a_character_in_a_text_fails_its_devices() -> None:
-    """A constant may be written as an escape, which is no character by itself."""
-    for more in ("", "a" * 5000):
-        made = alert("{{ '\\ud800' }}" + more, truncate=True)
-        assert made == Refused(reason="BadText")
-
-
 def test_the_push_s_own_variables_win() -> None:
     """A client writes its own installation; what the sender says is what the sender meant."""
     assert alert("{{ name }} {{ code }}", variables={"name": "Bob", "code": 17}) == "Bob 17"
@@ -126,18 +119,23 @@ def test_the_push_s_own_variables_win() -> None:
     [
         ("{{ name", "unexpected end of template"),
         ("{{ name }} {{", "unexpected"),
-        ("{{ range(9) }}", "cannot have: call"),
-        ("{% for tag in tags %}a{% endfor %}", "cannot have: for"),
-        ("{% set a = 1 %}", "cannot have: assign"),
-        ("{% include 'x' %}", "cannot have: include"),
-        ("{{ 'a' * 1000000000 }}", "cannot have: mul"),
-        ("{{ 9 ** 999999999 }}", "cannot have: pow"),
+        ("{{ range(9) }}", "cannot have calls"),
+        ("{% for tag in tags %}a{% endfor %}", "cannot have loops"),
+        ("{% set a = 1 %}", "cannot have assignments"),
+        ("{% include 'x' %}", "cannot have statements but if"),
+        ("{{ 'a' * 1000000000 }}", "cannot have arithmetic"),
+        ("{{ 9 ** 999999999 }}", "cannot have arithmetic"),
         ("{{ tags | join(',') }}", "There is no filter join"),
         ("{{ name | attr('__class__') }}", "There is no filter attr"),
         ("{{ '%099999999d' | format(1) }}", "There is no filter format"),
         ("{{ name is foo }}", "No test named 'foo'"),
         ("{{ self }}", "self is no variable"),
-        ("{{ name[1:2] }}", "cannot have: slice"),
+        ("{{ '\\ud800' }}", "half a character"),
+        ("{{ a['\\x00'] }}", "U+0000"),
+        ("{{ a | default('\\x00') }}", "U+0000"),
+        ("{{ 1e999 }}", "too large"),
+        ("{{ [1] }}", "lists"),
+        ("{{ name[1:2] }}", "cannot have slices"),
         ("{{ " + "not " * 60 + "a }}", "nested too deeply"),
         ("{{ a" + ".b" * 60 + " }}", "nested too deeply"),
         ("{{ a" + " | title" * 40 + " }}", "nested too deeply"),
