@@ -234,8 +234,9 @@ def _check_devices(devices: Any) -> None:
     """Refuse what is named in no way, or in several, before its other keys are looked at."""
     faults = []
     for place, device in enumerate(devices if isinstance(devices, list) else ()):
-        named = len(_WAYS & device.keys()) if isinstance(device, dict) else 1
-        if named != 1 or len(device or ()) > KEYS_SHOWN:
+        if not isinstance(device, dict):
+            continue
+        if len(_WAYS & device.keys()) != 1 or len(device) > KEYS_SHOWN:
             faults.append(Fault(f"/devices/{place}", "one_device", _ONE_WAY))
     if faults:
         raise InvalidRequestError(faults)

@@ -136,11 +136,10 @@ async def test_the_priority_names_the_lane(api: Api, priority: str | None, lane:
             ["invalid_expiration"],
         ),
         ({"where": {}, "data": {"badge": "x"}}, ["/data/badge"], ["invalid_push"]),
-        (
-            {"devices": [{}], **DATA},
-            ["/devices/0/token", "/devices/0/device_type"],
-            ["missing_key"] * 2,
-        ),
+        ({"devices": [{}], **DATA}, ["/devices/0"], ["one_device"]),
+        ({"devices": [{**TOKEN, "object_id": "a"}], **DATA}, ["/devices/0"], ["one_device"]),
+        ({"devices": [{"token": "a"}], **DATA}, ["/devices/0/device_type"], ["missing_key"]),
+        ({"channels": ["a", 1, 2], **DATA}, ["/channels/1"], ["invalid_value"]),
         ({"devices": [1], **DATA}, ["/devices/0"], ["invalid_value"]),
         (
             {"devices": [TOKEN, {**TOKEN, "device_type": "toaster"}], **DATA},
@@ -184,9 +183,11 @@ async def test_an_unknown_key_comes_with_the_nearest_known(
 
 async def test_the_faults_of_a_reply_are_bounded(api: Api) -> None:
     """However many there are."""
-    answer = await api.v1("POST", PATH, json={"channels": [1] * 1000, **DATA})
+    many = {f"k{number}": 1 for number in range(1000)}
+    for body in ({**many, **DATA}, {"devices": [{**TOKEN, "badge": "x"}] * 30, **DATA}):
+        answer = await api.v1("POST", PATH, json={"where": {}, **body})
 
-    assert len(answer.pointers) == 20
+        assert len(answer.pointers) == 20
 
 
 async def test_an_idempotency_key_pushes_once(api: Api) -> None:
