@@ -10,9 +10,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.delivery.credentials import choose
-from pushsvc.delivery.validation import unasked
+from pushsvc.delivery.validation import refused_unasked
 from pushsvc.model import (
-    VALIDATED,
     Batch,
     Credential,
     Device,
@@ -209,8 +208,8 @@ def _refusal(device: Device, shape: Shape | Refused) -> str | None:
     """Return why the device gets nothing, in the ledger's words."""
     if isinstance(shape, Refused):
         return shape.reason
-    refusal = unasked(device.token, shape)
-    return None if refusal is None or refusal is VALIDATED else refusal.reason
+    refusal = refused_unasked(device.token, shape)
+    return None if refusal is None else refusal.reason
 
 
 def _shown(choices: Sequence[Choice], reach: Reach) -> list[Choice]:

@@ -1,6 +1,8 @@
 """A preview as `/v1` shows it."""
 
 from collections import Counter
+from heapq import nlargest
+from operator import itemgetter
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,6 +55,7 @@ class LocaleView(Whole):
 
     locale: str | None
     devices: int
+    by_platform: dict[str, int]
 
 
 class AudienceView(Whole):
@@ -104,12 +107,16 @@ def shown(preview: Preview) -> dict[str, Any]:
 
 
 def _audience(reach: Reach) -> dict[str, Any]:
-    shown_locales = reach.locales.most_common(LOCALES_SHOWN)
+    locales = [(name, by_type.total(), by_type) for name, by_type in reach.locales.items()]
+    shown_locales = nlargest(LOCALES_SHOWN, locales, key=itemgetter(1))
     return {
         "devices": reach.devices,
         "by_platform": _sorted(reach.by_type),
-        "by_locale": [{"locale": name, "devices": n} for name, n in shown_locales],
-        "other_locales": reach.devices - sum(n for _, n in shown_locales),
+        "by_locale": [
+            {"locale": name, "devices": n, "by_platform": _sorted(by_type)}
+            for name, n, by_type in shown_locales
+        ],
+        "other_locales": reach.devices - sum(n for _, n, _ in shown_locales),
         "excluded": _sorted(reach.excluded),
     }
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc.api.v1.preview_views import PreviewView
 from pushsvc.model import GatewayName
 from pushsvc.resources import Resources
+from pushsvc.simulators.credentials import Credentials, open_credentials
 from pushsvc.storage import apps, tables
 from pushsvc.storage.apps import KeyKind, Scope
 from pushsvc.storage.credentials import add_credential
@@ -48,12 +53,24 @@ async def install(
     return object_id
 
 
+@cache
+def credentials() -> Credentials:
+    """Credentials that can be read; no gateway is ever shown them."""
+    with TemporaryDirectory() as directory:
+        return open_credentials(Path(directory), token_uri="https://oauth2.googleapis.com/token")
+
+
 async def add_credentials(resources: Resources, api: Api, *gateways: GatewayName) -> None:
-    """Store credentials; no gateway is ever shown them."""
-    public: Mapping[GatewayName, dict[str, Any]] = {
-        GatewayName.APNS: {"key_id": "A" * 10, "team_id": "B" * 10, "topics": [BUNDLE]},
-        GatewayName.FCM: {"project_id": "a-project"},
-        GatewayName.WNS: {"package_sid": "ms-app://s"},
+    """Store credentials."""
+    found = credentials()
+    account = orjson.dumps(dict(found.fcm.service_account)).decode()
+    kept: Mapping[GatewayName, tuple[dict[str, Any], str]] = {
+        GatewayName.APNS: (
+            {"key_id": "A" * 10, "team_id": "B" * 10, "topics": [BUNDLE]},
+            found.apns.p8,
+        ),
+        GatewayName.FCM: ({"project_id": "a-project"}, account),
+        GatewayName.WNS: ({"package_sid": found.wns.package_sid}, found.wns.client_secret),
     }
     async with resources.engine.begin() as connection:
         for gateway in gateways or tuple(GatewayName):
@@ -62,8 +79,8 @@ async def add_credentials(resources: Resources, api: Api, *gateways: GatewayName
                 resources.seal,
                 app=api.row.app,
                 gateway=gateway,
-                public=public[gateway],
-                secret="secret",
+                public=kept[gateway][0],
+                secret=kept[gateway][1],
             )
 
 
@@ -134,6 +151,9 @@ async def test_every_device_of_the_audience_is_counted_once(
     }
     locales = {one["locale"]: one["devices"] for one in audience["by_locale"]}
     assert locales == {None: 3, "de-CH": 1, "de": 1, "de_DE": 1}
+    both = {one["locale"]: one["by_platform"] for one in audience["by_locale"]}
+    assert both[None] == {"ios": 1, "web": 1, "winrt": 1}
+    assert both["de_DE"] == {"android": 1}
     assert sum(audience["excluded"].values()) + audience["devices"] == len(mixed)
 
 
