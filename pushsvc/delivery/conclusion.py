@@ -13,7 +13,6 @@ from pushsvc.model import (
     Device,
     GatewayName,
     NewBatch,
-    OnUnknown,
     OutcomeClass,
     Push,
     Retirement,
@@ -93,7 +92,7 @@ def _again(push: Push, answer: Answer, *, attempt: int, limit: int) -> bool:
     if attempt >= limit:
         return False
     if answer.outcome is OutcomeClass.UNKNOWN:
-        return push.on_unknown is OnUnknown.RESEND
+        return push.may_repeat
     return retryable(answer.outcome)
 
 
