@@ -269,11 +269,6 @@ class Push:
         """Whether it is only looked at: nothing is delivered, and no badge changes."""
         return bool(self.content.get("validate_only"))
 
-    @property
-    def may_repeat(self) -> bool:
-        """Whether a message that may have been sent is sent again; only looked at, it never was."""
-        return self.validate_only or self.on_unknown is OnUnknown.RESEND
-
 
 #: device type -> class -> devices; `OPEN` and `CARRIED` are not in it
 Counts = Mapping[str, Mapping[OutcomeClass, int]]

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc import admission
 from pushsvc.delivery import dispatch
-from pushsvc.delivery.conclusion import Rules, conclude
+from pushsvc.delivery.conclusion import Rules, conclude, may_repeat
 from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
     App,
@@ -305,7 +305,7 @@ def _settle_early(
             sheet.settle(index, dispatch.NO_INSTALLATION)
     if batch.seconds_left is not None and batch.seconds_left <= 0:
         sheet.settle_rest(dispatch.EXPIRED)
-    elif batch.leases > LEASE_LIMIT or (batch.leases > 1 and not push.may_repeat):
+    elif batch.leases > LEASE_LIMIT or (batch.leases > 1 and not may_repeat(push)):
         sheet.settle_rest(dispatch.WORKER_LOST)
 
 

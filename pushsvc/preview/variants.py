@@ -22,6 +22,7 @@ from pushsvc.model import (
 )
 from pushsvc.preview.reach import Member, Reach, Seen
 from pushsvc.preview.request import PROJECT, GatewayRequest, request_of
+from pushsvc.shaping import limits
 from pushsvc.shaping.body import Shaper
 from pushsvc.shaping.content import Choice
 from pushsvc.shaping.forms import GATEWAYS, Form
@@ -48,6 +49,11 @@ PLATFORMS: Final[Mapping[Form, str]] = {
     Form.FCM_WEB: "web",
     Form.WNS: "winrt",
 }
+_LIMITS: Final[Mapping[GatewayName, int]] = {
+    GatewayName.APNS: limits.APNS_PAYLOAD_BYTES,
+    GatewayName.FCM: limits.FCM_PAYLOAD_BYTES,
+    GatewayName.WNS: limits.WNS_PAYLOAD_BYTES,
+}
 #: Shown only where the audience has such devices: Apple devices are seldom reached through FCM.
 _SELDOM: Final = frozenset({Form.FCM_APPLE})
 _MADE_UP_APP: Final = "com.example.app"
@@ -70,6 +76,15 @@ class Variant:
     request: GatewayRequest | None
     #: why there is no request
     refused: str | None
+    #: of its gateway, for such messages
+    limit_bytes: int
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether it is small enough; None where it is refused for another reason."""
+        if self.request is not None:
+            return True
+        return False if self.refused == limits.TOO_LARGE.reason else None
 
     @property
     def gateway(self) -> GatewayName:
@@ -140,7 +155,13 @@ class Showroom:
             made_up=example.made_up,
             request=request,
             refused=refused,
+            limit_bytes=request.limit_bytes if request else self._limit_of(place.form),
         )
+
+    def _limit_of(self, form: Form) -> int:
+        if form is Form.APNS and self._shaper.content.option("push_type") == "voip":
+            return limits.APNS_VOIP_PAYLOAD_BYTES
+        return _LIMITS[GATEWAYS[form]]
 
     def _addressed(self, request: GatewayRequest, shape: Shape) -> GatewayRequest:
         """Return the request with the project of the service account in its path."""

@@ -44,9 +44,13 @@ class VariantView(Whole):
     )
     made_up: bool = Field(description="It is shown for a device that is not there.")
     request: RequestView | None
-    size_bytes: int | None = Field(description="As the gateway counts it.")
-    limit_bytes: int | None
-    fits: bool
+    size_bytes: int | None = Field(
+        description="As the gateway counts it; null where there is no request."
+    )
+    limit_bytes: int = Field(description="How much its gateway takes of such messages.")
+    fits: bool | None = Field(
+        description="false: too large; null: it is refused for another reason."
+    )
     refused: str | None = Field(description="Why this device would get nothing.")
 
 
@@ -143,7 +147,7 @@ def _variant(variant: Variant) -> dict[str, Any]:
             "body": request.body,
         },
         "size_bytes": request and request.size_bytes,
-        "limit_bytes": request and request.limit_bytes,
-        "fits": request is not None,
+        "limit_bytes": variant.limit_bytes,
+        "fits": variant.fits,
         "refused": variant.refused,
     }

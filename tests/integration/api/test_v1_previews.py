@@ -300,8 +300,8 @@ async def test_variables_are_filled_with_the_fields_of_the_example(
 
     assert variant(found, "apns")["request"]["body"]["aps"]["alert"] == "Hi Ann"
     android = variant(found, "fcm_android")
-    assert (android["refused"], android["fits"]) == ("MissingVariable:name", False)
-    assert (android["request"], android["size_bytes"]) == (None, None)
+    assert (android["refused"], android["fits"]) == ("MissingVariable:name", None)
+    assert (android["request"], android["size_bytes"], android["limit_bytes"]) == (None, None, 4096)
 
 
 @pytest.mark.usefixtures("mixed")
@@ -311,10 +311,22 @@ async def test_a_variant_that_is_too_large_is_told_with_its_devices(api: Api) ->
 
     found = await preview(api, {"where": {"deviceType": "ios"}, **large})
 
-    assert variant(found, "apns", "de")["refused"] == "PayloadTooLarge"
+    large_one = variant(found, "apns", "de")
+    assert (large_one["refused"], large_one["fits"]) == ("PayloadTooLarge", False)
+    assert (large_one["size_bytes"], large_one["limit_bytes"]) == (None, 4096)
     assert variant(found, "apns", "de")["devices"] == 0
     assert variant(found, "apns")["fits"]
     assert found["audience"]["excluded"]["too_large"] == 2
+
+
+async def test_a_call_that_is_too_large_is_told_with_the_limit_of_calls(api: Api) -> None:
+    """Apple takes more of them."""
+    data = {"alert": "x", "alert-de": "x" * 5200}
+
+    found = await preview(api, {"where": {}, "data": data, "push_type": "voip"})
+
+    one = variant(found, "apns", "de")
+    assert (one["fits"], one["limit_bytes"]) == (False, 5120)
 
 
 async def test_an_app_without_credentials_reaches_nobody(api: Api, database: AsyncEngine) -> None:
@@ -431,14 +443,32 @@ async def test_a_scheduled_push_is_seen_as_it_is_when_it_is_due(api: Api) -> Non
     assert variant(found, "apns")["request"]["headers"]["apns-expiration"] == str(expiry)
 
 
-async def test_who_may_not_send_may_not_preview(api: Api, database: AsyncEngine) -> None:
+@pytest.mark.parametrize(
+    ("scopes", "status"),
+    [
+        ([Scope.READ], 403),
+        ([Scope.SEND], 403),
+        ([Scope.SEND, Scope.READ], 200),
+        ([Scope.ADMIN], 200),
+    ],
+)
+async def test_who_previews_may_send_and_read(
+    api: Api, database: AsyncEngine, *, scopes: list[Scope], status: int
+) -> None:
     """It shows tokens and fields of devices."""
     async with database.begin() as connection:
-        _, key = await apps.create_key(
-            connection, api.row.app, kind=KeyKind.API, scopes=[Scope.READ]
-        )
+        _, key = await apps.create_key(connection, api.row.app, kind=KeyKind.API, scopes=scopes)
     headers = {"Authorization": f"Bearer {key}"}
 
-    assert (await api.call("POST", PATH, headers=headers, json=EVERYBODY)).status == 403
+    answer = await api.call("POST", PATH, headers=headers, json=EVERYBODY)
+
+    assert answer.status == status
+    if status == 403:
+        lacking = {Scope.SEND, Scope.READ} - set(scopes)
+        assert f"`{lacking.pop()}`" in answer.body["detail"]
+
+
+async def test_a_preview_needs_a_key(api: Api) -> None:
+    """And is asked for by POST."""
     assert (await api.call("POST", PATH, json=EVERYBODY)).status == 401
     assert (await api.v1("GET", PATH)).status == 405
