@@ -70,6 +70,8 @@ def body(  # the options of two commands
     to_whom = _audience(channel, where, device, is_said=not found.keys().isdisjoint(AUDIENCES))
     if to_whom:
         found = {key: value for key, value in found.items() if key not in AUDIENCES}
+    if expires_in is not None:
+        found.pop("expiration_time", None)
     short = {"alert": alert, "title": title, "badge": _badge(badge), "sound": sound}
     given = {
         "template": template,

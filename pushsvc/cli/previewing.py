@@ -83,7 +83,7 @@ def _variants(variants: Sequence[Mapping[str, Any]]) -> RenderableType:
             one["gateway"],
             one["locale"] or "default",
             one["devices"],
-            "-" if one["size_bytes"] is None else f"{one['size_bytes']}/{one['limit_bytes']}",
+            f"{one['size_bytes'] or '-'}/{one['limit_bytes']}",
             one["refused"] or "fits",
             "made up" if one["made_up"] else one["example"],
         )
