@@ -1,18 +1,21 @@
 """Who a preview counts is who a push then reaches, and for the same reasons."""
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, false, select, text
+from sqlalchemy import delete, false, func, select, text
 
 from pushsvc import pipeline
 from pushsvc.config import Settings
 from pushsvc.delivery.dispatch import NO_CREDENTIAL
+from pushsvc.errors import QueryTimeoutError
 from pushsvc.model import GatewayName, OutcomeClass, Source, Submission
 from pushsvc.preview import reach as words
+from pushsvc.preview.counting import within
 from pushsvc.preview.reach import Reach
 from pushsvc.storage import reach as kinds, tables
 from pushsvc.storage.credentials import add_credential
@@ -133,6 +136,22 @@ async def test_a_credential_that_cannot_be_read_is_none(site: Site) -> None:
     found = await check_same(site)
 
     assert dict(found.excluded) == {"no_credential": 1}
+
+
+async def test_the_deadline_ends_what_the_database_is_at(site: Site) -> None:
+    """However many statements there were before; the connections are good after it."""
+
+    async def work() -> None:
+        async with site.engine.connect() as connection, within(0.2):
+            for seconds in (0.05, 30):
+                await connection.execute(select(func.pg_sleep(seconds)))
+
+    begun = time.monotonic()
+    with pytest.raises(QueryTimeoutError):
+        await work()
+
+    assert time.monotonic() - begun < 10
+    assert (await counted(site)).devices == 0
 
 
 async def test_what_clients_write_makes_no_cohort(site: Site) -> None:
