@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     any_,
     case,
+    false,
     func,
     literal,
     select,
@@ -46,19 +47,43 @@ OTHER: Final = "other"
 #: Stand for all bundle ids that no credential names, and for all that are none.
 SOME_APP: Final = "-"
 NO_APP: Final = "!"
-_BUNDLE_ID: Final = "^[A-Za-z0-9._-]{1,255}$"
+APP_CHARACTERS: Final = 255
+_BUNDLE_ID: Final = "^[A-Za-z0-9._-]+$"
+#: Of a name between two dots of a host.
+_LABEL_CHARACTERS: Final = 63
 #: Way to send that a push type can name; any other is as none.
 _WAYS: Final = sorted(DEVICE_TYPES)
 
 
 def _uri_kind(uri: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return the kind of a URI, by the rules of `channel_uri.flaw`."""
-    fits = func.length(uri) <= URI_LIMIT_CHARACTERS
     return case(
-        (and_(fits, uri.regexp_match(f"^{WNS_PATTERN}$")), CHANNEL),
-        (and_(fits, uri.regexp_match(f"^{RETIRED_PATTERN}$")), RETIRED_CHANNEL),
+        (func.length(uri) > URI_LIMIT_CHARACTERS, URI),
+        (_is_usual(uri, "https://", "notify.windows.com", characters="[]!$-;=?-[_a-z~]"), CHANNEL),
+        (_is_usual(uri, "http://", "notify.live.net", characters="[!-~]"), RETIRED_CHANNEL),
+        (_names(uri, "notify.windows.com", WNS_PATTERN), CHANNEL),
+        (_names(uri, "notify.live.net", RETIRED_PATTERN), RETIRED_CHANNEL),
         else_=URI,
     )
+
+
+def _is_usual(
+    uri: ColumnElement[Any], scheme: str, host: str, *, characters: str
+) -> ColumnElement[Any]:
+    """Return whether a URI is as nearly all of them are.
+
+    The patterns of all that may be cost Postgres 200 microseconds for each URI, this one 5.
+    """
+    label = "[a-z0-9]+(-[a-z0-9]+)*"
+    pattern = rf"^{scheme}{label}\.{host.replace('.', '[.]')}/{characters}*$"
+    longest = len(scheme) + _LABEL_CHARACTERS + 1
+    place = func.strpos(uri, f".{host}/")
+    return case((place.between(1, longest), uri.regexp_match(pattern)), else_=false())
+
+
+def _names(uri: ColumnElement[Any], host: str, pattern: str) -> ColumnElement[Any]:
+    named = func.strpos(func.lower(uri), host) > 0
+    return case((named, uri.regexp_match(f"^{pattern}$")), else_=false())
 
 
 _TOKEN: Final = func.coalesce(i.c.device_token, "")
@@ -104,6 +129,7 @@ def columns(apps: Collection[str]) -> Sequence[ColumnElement[Any]]:
         case(
             (_APP == "", None),
             (_APP.in_(sorted(apps)), _APP),
+            (func.length(_APP) > APP_CHARACTERS, NO_APP),
             (_APP.regexp_match(_BUNDLE_ID), SOME_APP),
             else_=NO_APP,
         ).label("app_identifier"),

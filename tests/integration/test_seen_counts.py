@@ -94,6 +94,14 @@ async def test_channels_that_are_none_are_told_as_they_are_delivered(site: Site)
         "https://DB5.Notify.windows.com/?token=]~_[x",
         f"{HOST}.evil.example/",
         "https:opaque",
+        f"https://{'a' * 63}.notify.windows.com/?token=b",
+        f"https://{'a' * 64}.notify.windows.com/?token=c",
+        "https://wns2-by3p.notify.windows.com/w/?token=d",
+        "https://-a.notify.windows.com/?token=e",
+        "https://a.evil/.notify.windows.com/?token=g",
+        "http://a.notify.windows.com/?token=h",
+        "http://a.notify.live.net/<u>",
+        "https://a.notify.live.net:80/u",
         "HTTP://s.notify.live.net/u",
     ):
         await site.install(token, "winrt")
@@ -103,8 +111,8 @@ async def test_channels_that_are_none_are_told_as_they_are_delivered(site: Site)
 
     found = await check_same(site)
 
-    assert found.devices == 4
-    assert dict(found.excluded) == {"bad_channel_uri": 7, "provider_retired": 2}
+    assert found.devices == 6
+    assert dict(found.excluded) == {"bad_channel_uri": 11, "provider_retired": 4}
 
 
 async def test_apps_that_no_credential_is_for_are_told_as_they_are_delivered(site: Site) -> None:
