@@ -25,11 +25,14 @@ from pushsvc.targeting.where import audience_condition
 
 #: As large as an object of Parse's may be.
 QUERY_BYTES: Final = 131_072
-#: Where content says what a tap opens; a rawPayload may say it in places of its own.
-_URI_PLACES: Final = (
+#: Where content says what a tap opens, or is passed on as it is and may say so anywhere.
+_FOR_SERVERS_ALONE: Final = (
     ("data", "uri"),
-    ("webpush", "fcmOptions", "link"),
-    ("webpush", "fcm_options", "link"),
+    ("notification", "click_action"),
+    ("notification", "clickAction"),
+    ("android",),
+    ("webpush",),
+    ("wns",),
     ("rawPayload",),
 )
 
@@ -56,7 +59,7 @@ async def admitted(
     """
     check_form(submission)
     submission = await with_template(resources, app, submission)
-    _check_uri(submission)
+    _check_client(submission)
     with _told():
         required = resources.settings.push_data_required
         body.check_content(submission.content, data_required=required)
@@ -115,13 +118,13 @@ async def put_template(
         )
 
 
-def _check_uri(submission: Submission) -> None:
-    """Refuse what Parse's guide refuses, wherever the content has it from.
+def _check_client(submission: Submission) -> None:
+    """Refuse a client's `uri`, as Parse's guide does, by whatever name and wherever it is from.
 
     Raises:
         InvalidPushError: 115.
     """
-    for place in _URI_PLACES if submission.from_client else ():
+    for place in _FOR_SERVERS_ALONE if submission.from_client else ():
         found: Any = submission.content
         for key in place:
             found = found.get(key) if isinstance(found, dict) else None

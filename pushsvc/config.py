@@ -173,7 +173,7 @@ class Settings(BaseSettings):
         10,
         gt=0,
         le=600,
-        description="How long a find, or the count of a preview, may take in the database.",
+        description="How long a find may take in the database, or the count of a preview in all.",
     )
     gateway_connections: int = Field(
         2, ge=1, le=100, description="Most connections to one gateway, per credential and process."

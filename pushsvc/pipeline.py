@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc import admission
 from pushsvc.delivery import dispatch
-from pushsvc.delivery.conclusion import Rules, conclude
+from pushsvc.delivery.conclusion import Rules, conclude, may_repeat
 from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
     App,
@@ -28,7 +28,6 @@ from pushsvc.model import (
     Lane,
     Ledger,
     NewBatch,
-    OnUnknown,
     Push,
     Submission,
 )
@@ -86,7 +85,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
             push_hash=body.push_hash(submission.content),
         )
         if submission.audience_id is not None and not stored.replayed:
-            await _use_audience(connection, app, submission.audience_id)
+            await _use_audience(connection, stored.push, submission.audience_id)
     push = _matching(stored).push
     if not stored.replayed:
         log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
@@ -95,9 +94,13 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
     return stored
 
 
-async def _use_audience(connection: AsyncConnection, app: App, object_id: str) -> None:
-    """Count the use of a saved audience in the transaction that stores the push."""
-    if not await audiences.use_audience(connection, app_id=app.id, object_id=object_id):
+async def _use_audience(connection: AsyncConnection, push: Push, object_id: str) -> None:
+    """Count the use of a saved audience in the transaction that stores the push.
+
+    A push that is only looked at uses none; but there must be such an audience.
+    """
+    use = audiences.find_audience if push.validate_only else audiences.use_audience
+    if not await use(connection, app_id=push.app_id, object_id=object_id):
         raise admission.unknown_audience(object_id)
 
 
@@ -302,7 +305,7 @@ def _settle_early(
             sheet.settle(index, dispatch.NO_INSTALLATION)
     if batch.seconds_left is not None and batch.seconds_left <= 0:
         sheet.settle_rest(dispatch.EXPIRED)
-    elif batch.leases > LEASE_LIMIT or (batch.leases > 1 and push.on_unknown is OnUnknown.DROP):
+    elif batch.leases > LEASE_LIMIT or (batch.leases > 1 and not may_repeat(push)):
         sheet.settle_rest(dispatch.WORKER_LOST)
 
 

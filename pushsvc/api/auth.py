@@ -78,22 +78,22 @@ class Doorkeeper:
             raise UnauthorizedError("unauthorized")
         return caller
 
-    async def api_caller(self, authorization: str | None, scope: Scope) -> App:
+    async def api_caller(self, authorization: str | None, *scopes: Scope) -> App:
         """Return whose app the bearer of an api key may act for.
 
         Raises:
             UnauthorizedError: no key, or one that nobody has.
-            ForbiddenError: the key lacks the scope.
+            ForbiddenError: the key lacks one of the scopes.
         """
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise UnauthorizedError("Send an api key: `Authorization: Bearer psk_...`.")
-        found = await self._api_key(key.strip(), scope)
+        found = await self._api_key(key.strip(), scopes)
         if found is None:
             raise UnauthorizedError("There is no such api key; it may have been revoked.")
         app, stored = found
-        if not _has(stored, scope):
-            raise ForbiddenError(f"The api key lacks the scope `{scope}`.")
+        if lacking := _lacking(stored, scopes):
+            raise ForbiddenError(f"The api key lacks the scope `{lacking[0]}`.")
         return app
 
     async def _app(self, application_id: str) -> tuple[App, Sequence[Key]] | None:
@@ -106,10 +106,10 @@ class Doorkeeper:
 
         return await self._apps.get_or(application_id, load)
 
-    async def _api_key(self, key: str, scope: Scope) -> tuple[App, Key] | None:
+    async def _api_key(self, key: str, scopes: Sequence[Scope]) -> tuple[App, Key] | None:
         digest = hash_key(key)
         known = self._api_keys.get(digest)
-        if known is not None and _has(known[1], scope):
+        if known is not None and not _lacking(known[1], scopes):
             return known
         async with self._engine.connect() as connection:
             found = await apps.app_of_key(connection, key)
@@ -141,5 +141,6 @@ def _fits(keys: Sequence[Key], kind: KeyKind, given: str) -> bool:
     return any(compared)
 
 
-def _has(key: Key, scope: Scope) -> bool:
-    return scope in key.scopes or Scope.ADMIN in key.scopes
+def _lacking(key: Key, scopes: Sequence[Scope]) -> list[Scope]:
+    has_all = Scope.ADMIN in key.scopes
+    return [scope for scope in scopes if not has_all and scope not in key.scopes]

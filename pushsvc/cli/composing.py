@@ -1,8 +1,11 @@
 """A push as options and a file say it: the body that the API would be sent, built in one place."""
 
+import inspect
 import json
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
@@ -11,6 +14,8 @@ from pushsvc.api.v1.submissions import submission_of
 from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.cli.files import object_in
 from pushsvc.model import Submission
+
+ReturnT = TypeVar("ReturnT")
 
 #: Room for as many explicit devices as a push may name.
 FILE_MEGABYTES: Final = 16
@@ -44,21 +49,21 @@ At = Annotated[
 ExpiresIn = Annotated[float | None, typer.Option(help="Seconds after which it is no longer sent.")]
 
 
-def body(  # the options of two commands
+def body(
     *,
-    file: Path | None,
-    channel: list[str] | None,
-    where: str | None,
-    device: list[str] | None,
-    alert: str | None,
-    title: str | None,
-    badge: str | None,
-    sound: str | None,
-    data: str | None,
-    template: str | None,
-    var: list[str] | None,
-    at: str | None,
-    expires_in: float | None,
+    file: File = None,
+    channel: Channel = None,
+    where: Where = None,
+    device: Device = None,
+    alert: Alert = None,
+    title: Title = None,
+    badge: Badge = None,
+    sound: Sound = None,
+    data: Data = None,
+    template: Template = None,
+    var: Var = None,
+    at: At = None,
+    expires_in: ExpiresIn = None,
 ) -> dict[str, Any]:
     """Return the body of a push; what an option says wins over the file.
 
@@ -70,6 +75,8 @@ def body(  # the options of two commands
     to_whom = _audience(channel, where, device, is_said=not found.keys().isdisjoint(AUDIENCES))
     if to_whom:
         found = {key: value for key, value in found.items() if key not in AUDIENCES}
+    if expires_in is not None:
+        found.pop("expiration_time", None)
     short = {"alert": alert, "title": title, "badge": _badge(badge), "sound": sound}
     given = {
         "template": template,
@@ -83,6 +90,25 @@ def body(  # the options of two commands
         **_merged(found, "data", _object("--data", data) | _given(short), always=True),
         **_merged(found, "variables", _variables(var)),
     }
+
+
+def of_a_push(command: Callable[..., ReturnT]) -> Callable[..., ReturnT]:
+    """Give a command the options of `body` after its first own, and the body in their place.
+
+    The body is the command's only parameter without a name.
+    """
+    options = inspect.signature(body).parameters
+    _, first, *others = inspect.signature(command).parameters.values()
+
+    @wraps(command)
+    def asked(**given: Any) -> ReturnT:
+        said = {name: given.pop(name) for name in options}
+        return command(body(**said), **given)
+
+    whole = (first, *options.values(), *others)
+    vars(asked)["__signature__"] = inspect.Signature(whole)
+    asked.__annotations__ = {one.name: one.annotation for one in whole}
+    return asked
 
 
 def submission(asked: dict[str, Any], *, devices_limit: int) -> Submission:

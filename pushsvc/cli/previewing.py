@@ -15,40 +15,15 @@ from pushsvc.preview.look import Preview
 from pushsvc.resources import Resources
 
 
+@composing.of_a_push
 def preview(
+    body: dict[str, Any],
+    /,
     *,
     app_name: AppName,
-    channel: composing.Channel = None,
-    where: composing.Where = None,
-    device: composing.Device = None,
-    alert: composing.Alert = None,
-    title: composing.Title = None,
-    badge: composing.Badge = None,
-    sound: composing.Sound = None,
-    data: composing.Data = None,
-    template: composing.Template = None,
-    var: composing.Var = None,
-    file: composing.File = None,
-    at: composing.At = None,
-    expires_in: composing.ExpiresIn = None,
     as_json: Json = False,
 ) -> None:
     """Show what a push would send, to how many, and for how long. Nothing is stored or sent."""
-    body = composing.body(
-        file=file,
-        channel=channel,
-        where=where,
-        device=device,
-        alert=alert,
-        title=title,
-        badge=badge,
-        sound=sound,
-        data=data,
-        template=template,
-        var=var,
-        at=at,
-        expires_in=expires_in,
-    )
 
     async def work(resources: Resources) -> Preview:
         async with resources.engine.connect() as connection:
@@ -83,7 +58,7 @@ def _variants(variants: Sequence[Mapping[str, Any]]) -> RenderableType:
             one["gateway"],
             one["locale"] or "default",
             one["devices"],
-            "-" if one["size_bytes"] is None else f"{one['size_bytes']}/{one['limit_bytes']}",
+            f"{one['size_bytes'] or '-'}/{one['limit_bytes']}",
             one["refused"] or "fits",
             "made up" if one["made_up"] else one["example"],
         )

@@ -1,6 +1,6 @@
 """`pushsvc send`: a push from the command line, by the same way as one from the API."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,22 +18,12 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
+@composing.of_a_push
 def send(
+    body: dict[str, Any],
+    /,
     *,
     app_name: AppName,
-    channel: composing.Channel = None,
-    where: composing.Where = None,
-    device: composing.Device = None,
-    alert: composing.Alert = None,
-    title: composing.Title = None,
-    badge: composing.Badge = None,
-    sound: composing.Sound = None,
-    data: composing.Data = None,
-    template: composing.Template = None,
-    var: composing.Var = None,
-    file: composing.File = None,
-    at: composing.At = None,
-    expires_in: composing.ExpiresIn = None,
     urgent: Annotated[
         bool, typer.Option("--urgent", help="Ahead of pushes to large audiences.")
     ] = False,
@@ -47,21 +37,6 @@ def send(
     as_json: Json = False,
 ) -> int:
     """Send a push to channels, to a query, or to devices."""
-    body = composing.body(
-        file=file,
-        channel=channel,
-        where=where,
-        device=device,
-        alert=alert,
-        title=title,
-        badge=badge,
-        sound=sound,
-        data=data,
-        template=template,
-        var=var,
-        at=at,
-        expires_in=expires_in,
-    )
     if urgent:
         body["priority"] = "urgent"
     if validate_only:

@@ -93,8 +93,13 @@ def _again(push: Push, answer: Answer, *, attempt: int, limit: int) -> bool:
     if attempt >= limit:
         return False
     if answer.outcome is OutcomeClass.UNKNOWN:
-        return push.on_unknown is OnUnknown.RESEND
+        return may_repeat(push)
     return retryable(answer.outcome)
+
+
+def may_repeat(push: Push) -> bool:
+    """Tell whether what may have been sent is sent again; what is only looked at never was."""
+    return push.validate_only or push.on_unknown is OnUnknown.RESEND
 
 
 def _gateway_at(index: int, device_of: Mapping[int, Device], rules: Rules) -> GatewayName:

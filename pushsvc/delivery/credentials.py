@@ -178,6 +178,24 @@ def parse_wns(public: Json, secret: str) -> WnsIdentity:
     return WnsIdentity(tenant=None, client_id=sid, client_secret=secret.strip())
 
 
+def usable(credentials: Iterable[Credential]) -> list[Credential]:
+    """Return those that can be read: a worker opens no gateway for any other."""
+    return [one for one in credentials if _is_usable(one)]
+
+
+def _is_usable(credential: Credential) -> bool:
+    try:
+        if credential.gateway is GatewayName.FCM:
+            parse_service_account(credential.secret)
+        elif credential.gateway is GatewayName.APNS:
+            parse_apns(credential.public, credential.secret)
+        else:
+            parse_wns(credential.public, credential.secret)
+    except CredentialError:
+        return False
+    return True
+
+
 def choose(credentials: Iterable[Credential], shape: Shape) -> Credential | None:
     """Choose the credential to send this shape with; None where there is none for it.
 
@@ -192,6 +210,18 @@ def choose(credentials: Iterable[Credential], shape: Shape) -> Credential | None
         ranked = [(_rank(credential.public, names), credential) for credential in fitting]
         fitting = [c for rank, c in sorted(ranked, key=lambda pair: pair[0]) if rank < _NO_RANK]
     return fitting[0] if fitting else None
+
+
+def bundle_ids_named(credentials: Iterable[Credential]) -> frozenset[str]:
+    """Return all that an app may be called for which one credential is chosen and not another."""
+    named = {
+        topic
+        for one in credentials
+        if one.gateway is GatewayName.APNS
+        for topic in one.public.get("topics") or ()
+    }
+    bare = named | {bundle_id(topic) for topic in named}
+    return frozenset(bare | {topic + suffix for topic in bare for suffix in TOPIC_SUFFIXES})
 
 
 def bundle_id(topic: str) -> str:

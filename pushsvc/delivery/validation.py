@@ -20,6 +20,12 @@ def unasked(token: str, shape: Shape) -> Answer | None:
     return channel.refusal(token) or VALIDATED
 
 
+def refused_unasked(token: str, shape: Shape) -> Answer | None:
+    """Return why a message would get no further than to us; None where it would."""
+    answer = unasked(token, shape)
+    return None if answer is VALIDATED else answer
+
+
 def meaning(answer: Answer) -> Answer:
     """Return what an answer of a gateway means: its yes is no delivery."""
     return VALIDATED if answer.outcome is OutcomeClass.OK else answer

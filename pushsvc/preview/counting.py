@@ -1,6 +1,8 @@
 """An audience counted: one statement, whose cohorts are read as they come."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -8,16 +10,19 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import App, Device, Json
-from pushsvc.preview.reach import Cohort, Judge, Reach, token_of
+from pushsvc.preview.reach import Cohort, Judge, Reach, address_of_kind
 from pushsvc.resources import Resources
 from pushsvc.storage import reach as kinds
+from pushsvc.storage.channel_uri import DEFAULT_CHANNEL
 from pushsvc.storage.devices import address_of
-from pushsvc.storage.engine import taking_at_most
+from pushsvc.storage.engine import taking_at_most, too_slow
 from pushsvc.targeting import audience
 from pushsvc.targeting.rows import Reader
 
 #: Groups in memory at once.
 _ROWS: Final = 1_000
+#: After so long of judging, others that wait for this process have a turn.
+_TURN_SECONDS: Final = 0.005
 
 
 async def count(resources: Resources, app: App, wanted: Json, *, judge: Judge) -> Reach:
@@ -32,15 +37,16 @@ async def count(resources: Resources, app: App, wanted: Json, *, judge: Judge) -
     async with _counting(resources) as connection:
         if "devices" in wanted:
             named = await audience.named(connection, wanted["devices"], app_id=app.id)
-            judge.add(_explicit(named), reach)
-            statement = kinds.of_ids(named.ids, sorted(named.duplicates))
+            await judged(_explicit(named), judge=judge, reach=reach)
+            statement = kinds.of_ids(named.ids, sorted(named.duplicates), apps=judge.apps)
         else:
             limits = resources.limits.of_stored()
             members = audience.criterion(
                 wanted, Reader(app_id=app.id, schema=schema), limits=limits
             )
             is_double = members.has_earlier().label("is_double")
-            statement = members.whatever_token().select(*kinds.COLUMNS, is_double)
+            found = kinds.columns(judge.apps)
+            statement = members.whatever_token().select(*found, is_double)
         await _add_all(connection, statement, judge=judge, reach=reach)
     return reach
 
@@ -53,9 +59,37 @@ async def _counting(resources: Resources) -> AsyncIterator[AsyncConnection]:
         resources.finding,
         resources.engine.connect() as connection,
         taking_at_most(connection, seconds),
+        within(seconds),
     ):
         await connection.execute(kinds.SETTINGS)
         yield connection
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Bound the whole of it: a limit of the database holds for each statement by itself.
+
+    Raises:
+        QueryTimeoutError: it took longer.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise too_slow(seconds) from error
+
+
+async def judged(cohorts: Iterable[Cohort], *, judge: Judge, reach: Reach) -> None:
+    """Add cohorts to the sums; nobody waits long for this."""
+    turn = time.monotonic() + _TURN_SECONDS
+    for cohort in cohorts:
+        judge.add(cohort, reach)
+        if time.monotonic() >= turn:
+            await asyncio.sleep(0)
+            turn = time.monotonic() + _TURN_SECONDS
 
 
 async def _add_all(
@@ -65,12 +99,13 @@ async def _add_all(
         kinds.cohorts(statement), execution_options={"yield_per": _ROWS}
     )
     async for rows in found.partitions():
-        judge.add(map(_cohort, rows), reach)
+        await judged(map(_cohort, rows), judge=judge, reach=reach)
 
 
 def _cohort(row: Any) -> Cohort:
-    channels = {name: f"{origin or '-'}/" for name, origin in (row.channels or {}).items()}
-    token = token_of(row.kind)
+    kind = row.channel_kind
+    channels = {} if kind is None else {DEFAULT_CHANNEL: address_of_kind(kind)}
+    token = address_of_kind(row.kind)
     device = Device(
         0,
         row.device_type,

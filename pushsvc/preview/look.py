@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pushsvc.delivery.credentials import usable
 from pushsvc.model import App, Schedule, Submission
 from pushsvc.preview.counting import count
 from pushsvc.preview.estimate import Estimate, estimated
@@ -42,7 +43,8 @@ async def look(
     """
     async with resources.engine.connect() as connection:
         content = await as_stored(connection, submission.content)
-        credentials = await credentials_of(connection, resources.seal, app_id=app.id)
+        found = await credentials_of(connection, resources.seal, app_id=app.id)
+    credentials = usable(found)
     shaper = Shaper(content, _envelope(resources, when))
     reach = await count(resources, app, submission.audience, judge=Judge(shaper, credentials))
     shown, left_out = await Showroom(resources.engine, shaper, credentials).show(reach)

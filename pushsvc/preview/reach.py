@@ -5,25 +5,16 @@ Devices come in cohorts of the same kind, so what is judged for one holds for al
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
-from pushsvc.delivery.credentials import choose
-from pushsvc.delivery.validation import unasked
-from pushsvc.model import (
-    VALIDATED,
-    ApnsShape,
-    Credential,
-    Device,
-    GatewayName,
-    Recipient,
-    Refused,
-    Shape,
-)
+from pushsvc.delivery.credentials import bundle_ids_named, choose
+from pushsvc.delivery.validation import refused_unasked
+from pushsvc.model import Credential, Device, GatewayName, Recipient, Refused, Shape
 from pushsvc.shaping.body import Shaper
 from pushsvc.shaping.content import Choice
+from pushsvc.shaping.drafts import TRAITS
 from pushsvc.shaping.forms import GATEWAYS, Form, form_of
 from pushsvc.storage import reach as kinds
 
@@ -39,12 +30,19 @@ _CAPITAL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 #: Locales counted one by one: a client may write anything there.
 LOCALES_MOST: Final = 10_000
 
-#: A token of each kind; the origin of a URI is followed by a path.
-_TOKENS: Final = {
+#: Verdicts kept: an app has a handful of bundle ids, but explicit devices may have any.
+_KEPT: Final = 1_024
+
+#: A token or URI of each kind.
+_ADDRESSES: Final = {
     kinds.NO_TOKEN: "",
     kinds.HEX: "00",
     kinds.COLON: "x:x",
-    kinds.BRACE: "{}",
+    kinds.BRACE: "{:}",
+    kinds.BARE_BRACE: "{}",
+    kinds.CHANNEL: "https://db5.notify.windows.com/",
+    kinds.RETIRED_CHANNEL: "http://s.notify.live.net/",
+    kinds.URI: "https://example.com/",
     kinds.OTHER: "-",
 }
 
@@ -82,7 +80,8 @@ class Reach:
     devices: int = 0
     by_type: Counter[str] = field(default_factory=Counter)
     by_gateway: Counter[GatewayName] = field(default_factory=Counter)
-    locales: Counter[str | None] = field(default_factory=Counter)
+    #: locale -> device type -> devices
+    locales: dict[str | None, Counter[str]] = field(default_factory=dict)
     #: devices of locales beyond those that are counted one by one
     of_other_locales: int = 0
     excluded: Counter[str] = field(default_factory=Counter)
@@ -106,7 +105,8 @@ class Reach:
         self.by_type[device.device_type] += cohort.n
         self.by_gateway[GATEWAYS[form]] += cohort.n
         if device.locale in self.locales or len(self.locales) < LOCALES_MOST:
-            self.locales[device.locale] += cohort.n
+            by_type = self.locales.setdefault(device.locale, Counter())
+            by_type[device.device_type] += cohort.n
         else:
             self.of_other_locales += cohort.n
 
@@ -116,17 +116,19 @@ class Judge:
 
     def __init__(self, shaper: Shaper, credentials: Sequence[Credential]) -> None:
         self._shaper = shaper
-        self._choose = _remembering(partial(choose, credentials))
+        self._credentials = credentials
+        #: by all that a message depends on, and by nothing else
+        self._outlines: dict[tuple[Form, Choice, str | None, int | None], Shape | str] = {}
+        #: bundle ids between which there is a difference
+        self.apps = bundle_ids_named(credentials)
 
-    def add(self, cohorts: Iterable[Cohort], reach: Reach) -> None:
-        """Add cohorts to the sums."""
-        for cohort in cohorts:
-            form, reason = self._judge(cohort)
-            reach.take(
-                cohort, form, self._shaper.content.choose(cohort.device.locale), reason=reason
-            )
+    def add(self, cohort: Cohort, reach: Reach) -> None:
+        """Add a cohort to the sums."""
+        choice = self._shaper.content.choose(cohort.device.locale)
+        form, reason = self._judge(cohort, choice)
+        reach.take(cohort, form, choice, reason=reason)
 
-    def _judge(self, cohort: Cohort) -> tuple[Form | None, str | None]:
+    def _judge(self, cohort: Cohort, choice: Choice) -> tuple[Form | None, str | None]:
         """Return the form of the message and why it is not sent; in the order of the delivery."""
         reason = _unaddressed(cohort)
         if reason is not None:
@@ -134,16 +136,29 @@ class Judge:
         form = form_of(cohort.device)
         if isinstance(form, Refused):
             return None, worded(form.reason)
-        return form, self._unsent(cohort.device)
+        shape = self._outlined(cohort.device, form, choice)
+        if isinstance(shape, str):
+            return form, shape
+        refusal = refused_unasked(cohort.device.token, shape)
+        return form, None if refusal is None else worded(refusal.reason)
 
-    def _unsent(self, device: Device) -> str | None:
+    def _outlined(self, device: Device, form: Form, choice: Choice) -> Shape | str:
+        """Return a message for such devices, or why there is none."""
+        trait_of = TRAITS.get(form)
+        trait = trait_of(device) if trait_of else None
+        key = (form, choice, trait, device.badge)
+        found = self._outlines.get(key)
+        if found is None:
+            if len(self._outlines) >= _KEPT:
+                self._outlines.clear()
+            found = self._outlines[key] = self._outline(device)
+        return found
+
+    def _outline(self, device: Device) -> Shape | str:
         shape = self._shaper.outline(device)
         if isinstance(shape, Refused):
             return worded(shape.reason)
-        if self._choose(shape) is None:
-            return NO_CREDENTIAL
-        refusal = unasked(device.token, shape)
-        return None if refusal is None or refusal is VALIDATED else worded(refusal.reason)
+        return NO_CREDENTIAL if choose(self._credentials, shape) is None else shape
 
 
 def _unaddressed(cohort: Cohort) -> str | None:
@@ -162,24 +177,6 @@ def worded(reason: str) -> str:
     return _SHORTER.get(reason) or _CAPITAL.sub("_", reason).lower()
 
 
-def token_of(kind: str) -> str:
-    """Return a token of this kind."""
-    token = _TOKENS.get(kind)
-    return f"{kind}/" if token is None else token
-
-
-def _remembering(
-    choose_for: Callable[[Shape], Credential | None],
-) -> Callable[[Shape], Credential | None]:
-    """Return the same that looks once for each topic, and for each other gateway."""
-    chosen: dict[str | type, Credential | None] = {}
-
-    def find(shape: Shape) -> Credential | None:
-        key = shape.head.topic if isinstance(shape, ApnsShape) else type(shape)
-        if key not in chosen:
-            if len(chosen) >= kinds.APP_CHARACTERS:
-                chosen.clear()
-            chosen[key] = choose_for(shape)
-        return chosen[key]
-
-    return find
+def address_of_kind(kind: str) -> str:
+    """Return a token or a URI of this kind."""
+    return _ADDRESSES[kind]

@@ -10,9 +10,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.delivery.credentials import choose
-from pushsvc.delivery.validation import unasked
+from pushsvc.delivery.validation import refused_unasked
 from pushsvc.model import (
-    VALIDATED,
     Batch,
     Credential,
     Device,
@@ -23,6 +22,7 @@ from pushsvc.model import (
 )
 from pushsvc.preview.reach import Member, Reach, Seen
 from pushsvc.preview.request import PROJECT, GatewayRequest, request_of
+from pushsvc.shaping import limits
 from pushsvc.shaping.body import Shaper
 from pushsvc.shaping.content import Choice
 from pushsvc.shaping.forms import GATEWAYS, Form
@@ -49,6 +49,11 @@ PLATFORMS: Final[Mapping[Form, str]] = {
     Form.FCM_WEB: "web",
     Form.WNS: "winrt",
 }
+_LIMITS: Final[Mapping[GatewayName, int]] = {
+    GatewayName.APNS: limits.APNS_PAYLOAD_BYTES,
+    GatewayName.FCM: limits.FCM_PAYLOAD_BYTES,
+    GatewayName.WNS: limits.WNS_PAYLOAD_BYTES,
+}
 #: Shown only where the audience has such devices: Apple devices are seldom reached through FCM.
 _SELDOM: Final = frozenset({Form.FCM_APPLE})
 _MADE_UP_APP: Final = "com.example.app"
@@ -71,6 +76,15 @@ class Variant:
     request: GatewayRequest | None
     #: why there is no request
     refused: str | None
+    #: of its gateway, for such messages
+    limit_bytes: int
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether it is small enough; None where it is refused for another reason."""
+        if self.request is not None:
+            return True
+        return False if self.refused == limits.TOO_LARGE.reason else None
 
     @property
     def gateway(self) -> GatewayName:
@@ -141,7 +155,13 @@ class Showroom:
             made_up=example.made_up,
             request=request,
             refused=refused,
+            limit_bytes=request.limit_bytes if request else self._limit_of(place.form),
         )
+
+    def _limit_of(self, form: Form) -> int:
+        if form is Form.APNS and self._shaper.content.option("push_type") == "voip":
+            return limits.APNS_VOIP_PAYLOAD_BYTES
+        return _LIMITS[GATEWAYS[form]]
 
     def _addressed(self, request: GatewayRequest, shape: Shape) -> GatewayRequest:
         """Return the request with the project of the service account in its path."""
@@ -209,8 +229,8 @@ def _refusal(device: Device, shape: Shape | Refused) -> str | None:
     """Return why the device gets nothing, in the ledger's words."""
     if isinstance(shape, Refused):
         return shape.reason
-    refusal = unasked(device.token, shape)
-    return None if refusal is None or refusal is VALIDATED else refusal.reason
+    refusal = refused_unasked(device.token, shape)
+    return None if refusal is None else refusal.reason
 
 
 def _shown(choices: Sequence[Choice], reach: Reach) -> list[Choice]:

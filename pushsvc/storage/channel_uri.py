@@ -15,20 +15,20 @@ URI_LIMIT_CHARACTERS: Final = 2048
 #: Of the channels of a Windows device, Parse's .NET SDK calls the one for WNS so.
 DEFAULT_CHANNEL: Final = "_Default"
 
-_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_LABEL: Final = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 #: https, notify.windows.com or a name under it, the default port, no user, no fragment; beyond the
-#: authority anything that can stand in a request line.
-_CHANNEL: Final = re.compile(
-    rf"https://(?i:(?:{_LABEL}\.){{0,8}}notify\.windows\.com)(?::443)?(?:[/?][!-~]*)?",
-    # Without it a dotless i passes for an i.
-    re.ASCII,
+#: authority what can stand in a request line. Written so that Postgres reads it in the same way.
+WNS_PATTERN: Final = (
+    rf"https://({_LABEL}\.){{0,8}}[Nn][Oo][Tt][Ii][Ff][Yy]\.[Ww][Ii][Nn][Dd][Oo][Ww][Ss]\.[Cc][Oo][Mm]"
+    "(:443)?([/?][]!$-;=?-[_a-z~]*)?"
 )
-_NOT_IN_A_TARGET: Final = frozenset('#\\"<>^`{|}')
 #: MPNS, Windows Phone 7 and 8: switched off in February 2018.
-_RETIRED: Final = re.compile(
-    rf"https?://(?:{_LABEL}\.){{0,8}}notify\.live\.net(?:[:/?][!-~]*)?",
-    re.ASCII | re.IGNORECASE,
+RETIRED_PATTERN: Final = (
+    rf"[Hh][Tt][Tt][Pp][Ss]?://({_LABEL}\.){{0,8}}[Nn][Oo][Tt][Ii][Ff][Yy]\.[Ll][Ii][Vv][Ee]\."
+    "[Nn][Ee][Tt]([:/?][!-~]*)?"
 )
+_WNS: Final = re.compile(WNS_PATTERN)
+_RETIRED: Final = re.compile(RETIRED_PATTERN)
 _URI: Final = re.compile(r"https?:", re.IGNORECASE)
 
 
@@ -43,7 +43,7 @@ def flaw(uri: str) -> Flaw | None:
     """Return why nothing may be sent to this URI; None where it is a channel of WNS."""
     if len(uri) > URI_LIMIT_CHARACTERS:
         return Flaw.BAD_CHANNEL_URI
-    if _CHANNEL.fullmatch(uri) and _NOT_IN_A_TARGET.isdisjoint(uri):
+    if _WNS.fullmatch(uri):
         return None
     return Flaw.PROVIDER_RETIRED if _RETIRED.fullmatch(uri) else Flaw.BAD_CHANNEL_URI
 

@@ -105,8 +105,12 @@ async def taking_at_most(connection: AsyncConnection, seconds: float) -> AsyncIt
         # What is read as it comes raises the driver's own.
         if getattr(getattr(error, "orig", error), "sqlstate", None) != _CANCELED:
             raise
-        message = (
-            f"The query took longer than {seconds:g} seconds. Ask for less, or in a way that "
-            "an index can answer: by equality, and with $regex only beside one."
-        )
-        raise QueryTimeoutError(message) from error
+        raise too_slow(seconds) from error
+
+
+def too_slow(seconds: float) -> QueryTimeoutError:
+    """Return the error that says that a caller's query took longer than it may."""
+    return QueryTimeoutError(
+        f"The query took longer than {seconds:g} seconds. Ask for less, or in a way that "
+        "an index can answer: by equality, and with $regex only beside one."
+    )

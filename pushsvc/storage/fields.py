@@ -69,6 +69,8 @@ DEVICE_TYPES: Final = frozenset(
 INDEXED_BYTES: Final = 2_000
 #: APNs tokens are 32 bytes in hexadecimal; Parse lower-cases what has this length.
 HEX_TOKEN_LENGTH: Final = 64
+#: Apple fixes no length; live activities have 80 bytes and more.
+APNS_TOKEN_DIGITS: Final = range(2, 201)
 #: `badges.badge` is a Postgres integer.
 BADGE_RANGE: Final = range(-(2**31), 2**31)
 

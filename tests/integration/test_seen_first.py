@@ -6,13 +6,15 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 
 from pushsvc import pipeline
 from pushsvc.api.v1 import preview_views
 from pushsvc.config import Settings
-from pushsvc.model import OutcomeClass, Source, Submission
+from pushsvc.errors import InvalidPushError
+from pushsvc.model import OnUnknown, OutcomeClass, Source, Submission
 from pushsvc.preview.look import PUSH_ID
+from pushsvc.simulators.fcm.checks import content_bytes
 from pushsvc.simulators.ledger import Entry
 from pushsvc.storage import tables
 from tests.integration.conftest import AppRow
@@ -38,6 +40,7 @@ CONTENT: dict[str, Any] = {
     },
     "collapse_id": "greeting",
 }
+HELLO: dict[str, Any] = {"data": {"alert": "Hello"}}
 #: Header fields of the wire, and those that belong to one push or to who sends.
 UNSEEN = {
     *(
@@ -123,8 +126,7 @@ async def test_the_preview_is_what_is_sent_to_the_byte(site: Site) -> None:
         assert {name: value for name, value in fields.items() if name != "apns-id"} == seen
         payload = as_previewed(entry.payload, push.object_id)
         assert _ttl_less(_timeless(told(request["body"]))) == _ttl_less(payload)
-        if entry.gateway != "fcm":
-            assert one["size_bytes"] == entry.payload_bytes
+        assert one["size_bytes"] == _counted(entry)
 
 
 def _entry(site: Site, request: Mapping[str, Any]) -> Entry:
@@ -135,6 +137,13 @@ def _entry(site: Site, request: Mapping[str, Any]) -> Entry:
     else:
         (entry,) = site.sent_to(f"https://db5.notify.windows.com{request['path']}")
     return entry
+
+
+def _counted(entry: Entry) -> int:
+    """The size of what was sent, as its gateway counts it."""
+    if entry.gateway != "fcm":
+        return entry.payload_bytes
+    return content_bytes(orjson.loads(entry.payload)["message"])
 
 
 def _ttl_less(payload: bytes) -> bytes:
@@ -188,10 +197,45 @@ async def test_looking_finds_what_sending_would(site: Site) -> None:
         assert list((await connection.execute(statement)).scalars()) == [gone]
 
 
+async def test_what_a_dead_worker_looked_at_is_looked_at_again(site: Site) -> None:
+    """Nothing can be delivered twice, so `drop` has nothing to protect from."""
+    number = await site.install(apns_token(), "ios")
+    looked = {"data": {"alert": "x"}, "validate_only": True}
+    push = await site.push(content=looked, on_unknown=OnUnknown.DROP)
+    await pipeline.plan_push(site.resources, push.id)
+    b = tables.batches
+    async with site.engine.begin() as connection:
+        await connection.execute(update(b).where(b.c.push_id == push.id).values(leases=1))
+
+    async with working(site):
+        push = await site.done(push)
+
+    assert await site.ledger(push) == {number: (OutcomeClass.VALIDATED, "")}
+
+
+async def test_looking_uses_no_saved_audience(site: Site) -> None:
+    """Sending does; there must be one either way."""
+    a = tables.audiences
+    uses = select(a.c.times_used).where(a.c.app_id == site.app.id)
+    row = {"app_id": site.app.id, "object_id": "audience01", "name": "All", "query": "{}"}
+    async with site.engine.begin() as connection:
+        await connection.execute(insert(a).values(row))
+    asked: dict[str, Any] = {"audience": {"where": {}}, "audience_id": "audience01"}
+    found = []
+    for validate_only in (True, False):
+        await site.push(**asked, content={**HELLO, "validate_only": validate_only})
+        async with site.engine.connect() as connection:
+            found.append((await connection.execute(uses)).scalar_one())
+
+    assert found == [0, 1]
+    with pytest.raises(InvalidPushError):
+        await site.push(**asked | {"audience_id": "none"}, content={**HELLO, "validate_only": True})
+
+
 async def test_a_message_that_is_only_looked_at_is_tried_again_as_any_other(site: Site) -> None:
     """And is the same at each attempt, though no badge was ever moved."""
     token = fcm_token("~unavailable-01")
-    await site.install(token, "android")
+    await site.install(token, "ios")
     content = {"data": {"alert": "Hello", "badge": "Increment"}, "validate_only": True}
 
     async def twice() -> bool:
@@ -201,4 +245,7 @@ async def test_a_message_that_is_only_looked_at_is_tried_again_as_any_other(site
         await site.push(content=content)
         await until(twice)
 
-    assert len({entry.payload for entry in site.sent_to(token)}) == 1
+    payloads = {entry.payload for entry in site.sent_to(token)}
+    assert len(payloads) == 1
+    message = orjson.loads(payloads.pop())["message"]
+    assert message["apns"]["payload"]["aps"]["badge"] == 1

@@ -14,7 +14,7 @@ DEFAULT_PAGE: Final = 20
 MAX_PAGE: Final = 100
 
 
-async def enter(request: Request, scope: Scope) -> tuple[Resources, App]:
+async def enter(request: Request, *scopes: Scope) -> tuple[Resources, App]:
     """Return what the process holds open, and the app whose key the caller has.
 
     Raises:
@@ -22,7 +22,7 @@ async def enter(request: Request, scope: Scope) -> tuple[Resources, App]:
         ForbiddenError: it may not do this.
     """
     state = request.app.state
-    app = await state.doorkeeper.api_caller(request.headers.get("Authorization"), scope)
+    app = await state.doorkeeper.api_caller(request.headers.get("Authorization"), *scopes)
     return state.resources, app
 
 

@@ -1,6 +1,8 @@
 """A preview as `/v1` shows it."""
 
 from collections import Counter
+from heapq import nlargest
+from operator import itemgetter
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,9 +44,13 @@ class VariantView(Whole):
     )
     made_up: bool = Field(description="It is shown for a device that is not there.")
     request: RequestView | None
-    size_bytes: int | None = Field(description="As the gateway counts it.")
-    limit_bytes: int | None
-    fits: bool
+    size_bytes: int | None = Field(
+        description="As the gateway counts it; null where there is no request."
+    )
+    limit_bytes: int = Field(description="How much its gateway takes of such messages.")
+    fits: bool | None = Field(
+        description="false: too large; null: it is refused for another reason."
+    )
     refused: str | None = Field(description="Why this device would get nothing.")
 
 
@@ -53,6 +59,7 @@ class LocaleView(Whole):
 
     locale: str | None
     devices: int
+    by_platform: dict[str, int]
 
 
 class AudienceView(Whole):
@@ -104,12 +111,16 @@ def shown(preview: Preview) -> dict[str, Any]:
 
 
 def _audience(reach: Reach) -> dict[str, Any]:
-    shown_locales = reach.locales.most_common(LOCALES_SHOWN)
+    locales = [(name, by_type.total(), by_type) for name, by_type in reach.locales.items()]
+    shown_locales = nlargest(LOCALES_SHOWN, locales, key=itemgetter(1))
     return {
         "devices": reach.devices,
         "by_platform": _sorted(reach.by_type),
-        "by_locale": [{"locale": name, "devices": n} for name, n in shown_locales],
-        "other_locales": reach.devices - sum(n for _, n in shown_locales),
+        "by_locale": [
+            {"locale": name, "devices": n, "by_platform": _sorted(by_type)}
+            for name, n, by_type in shown_locales
+        ],
+        "other_locales": reach.devices - sum(n for _, n, _ in shown_locales),
         "excluded": _sorted(reach.excluded),
     }
 
@@ -136,7 +147,7 @@ def _variant(variant: Variant) -> dict[str, Any]:
             "body": request.body,
         },
         "size_bytes": request and request.size_bytes,
-        "limit_bytes": request and request.limit_bytes,
-        "fits": request is not None,
+        "limit_bytes": variant.limit_bytes,
+        "fits": variant.fits,
         "refused": variant.refused,
     }

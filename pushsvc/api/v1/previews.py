@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["pushes"])
 )
 async def create(request: Request) -> Response:
     """Check a push as sending it would, and show what would go out. Nothing is stored or sent."""
-    resources, app = await enter(request, Scope.SEND)
+    resources, app = await enter(request, Scope.SEND, Scope.READ)
     check_parameters(request, ())
     body = await read_object(request)
     asked = parse_new_push(body, devices_limit=resources.settings.explicit_devices_limit)

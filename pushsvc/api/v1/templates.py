@@ -21,7 +21,7 @@ from pushsvc.storage.apps import Scope
 Name = Annotated[
     str,
     Path(
-        description="Letters, digits, and _ - . between them.",
+        description="1 to 64 letters A to Z, digits, _, - and .; neither . nor ..",
         json_schema_extra={"pattern": f"^{templates.NAME_PATTERN}$"},
     ),
 ]

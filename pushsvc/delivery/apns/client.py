@@ -16,9 +16,8 @@ from pushsvc.delivery.rounds import Rules, Run, drive, send_on
 from pushsvc.delivery.tokens import SharedToken, Token
 from pushsvc.delivery.wire import Answered, Call, HeaderError, Pool, Template
 from pushsvc.model import Answer, ApnsHead, ApnsShape, OutcomeClass
+from pushsvc.storage.fields import APNS_TOKEN_DIGITS
 
-#: Apple fixes no length; 32 bytes are usual and live activities have 80 and more.
-TOKEN_HEX_DIGITS: Final = range(2, 201)
 #: A token that is not hex cannot be on any device; Apple's word for it, without asking Apple.
 BAD_DEVICE_TOKEN: Final = Answer(OutcomeClass.TOKEN_SUSPECT, "BadDeviceToken")
 #: Fields whose values belong to one push. They are no part of a template, so that small pushes,
@@ -191,7 +190,7 @@ def _id_tail(device_key: int) -> bytes:
 
 def is_device_token(text: str) -> bool:
     """Tell whether this can be a token at all; if not, Apple is not asked."""
-    if len(text) not in TOKEN_HEX_DIGITS:
+    if len(text) not in APNS_TOKEN_DIGITS:
         return False
     try:
         unhexlify(text)

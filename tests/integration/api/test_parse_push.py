@@ -194,14 +194,24 @@ async def test_a_client_sends_no_uri(
 @pytest.mark.parametrize(
     ("beside", "place"),
     [
-        ({"webpush": {"fcmOptions": {"link": "https://example.com"}}}, "link"),
+        ({"notification": {"click_action": "OPEN"}}, "click_action"),
+        ({"notification": {"clickAction": "OPEN"}}, "clickAction"),
+        ({"android": {"notification": {"click_action": "OPEN"}}}, "android"),
+        ({"android": {"notification": {"clickAction": "OPEN"}}}, "android"),
+        ({"webpush": {"fcm_options": {"link": "https://example.com"}}}, "webpush"),
+        ({"webpush": {"fcmOptions": {"link": "https://example.com"}}}, "webpush"),
+        ({"webpush": {"notification": {"click_action": "https://example.com"}}}, "webpush"),
+        ({"webpush": {"notification": {"data": {"url": "https://example.com"}}}}, "webpush"),
+        ({"webpush": {"data": {"url": "https://example.com"}}}, "webpush"),
+        ({"wns": {"launch": "https://example.com"}}, "wns"),
+        ({"wns": {"type": "raw", "raw": "https://example.com"}}, "wns"),
         ({"rawPayload": {"data": {"k": "v"}}}, "rawPayload"),
     ],
 )
 async def test_a_client_sends_no_uri_by_another_name(
     api: Api, database: AsyncEngine, *, beside: dict[str, Any], place: str
 ) -> None:
-    """FCM has places of its own that say what a tap opens."""
+    """FCM and WNS have places of their own that say what a tap opens."""
     await allow(database, api, client_push=True)
     body = {"where": {}, "data": {"alert": "hello"}, **beside}
     answers = [

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc.api.v1.preview_views import PreviewView
 from pushsvc.model import GatewayName
 from pushsvc.resources import Resources
+from pushsvc.simulators.credentials import Credentials, open_credentials
 from pushsvc.storage import apps, tables
 from pushsvc.storage.apps import KeyKind, Scope
 from pushsvc.storage.credentials import add_credential
@@ -48,12 +53,24 @@ async def install(
     return object_id
 
 
+@cache
+def credentials() -> Credentials:
+    """Credentials that can be read; no gateway is ever shown them."""
+    with TemporaryDirectory() as directory:
+        return open_credentials(Path(directory), token_uri="https://oauth2.googleapis.com/token")
+
+
 async def add_credentials(resources: Resources, api: Api, *gateways: GatewayName) -> None:
-    """Store credentials; no gateway is ever shown them."""
-    public: Mapping[GatewayName, dict[str, Any]] = {
-        GatewayName.APNS: {"key_id": "A" * 10, "team_id": "B" * 10, "topics": [BUNDLE]},
-        GatewayName.FCM: {"project_id": "a-project"},
-        GatewayName.WNS: {"package_sid": "ms-app://s"},
+    """Store credentials."""
+    found = credentials()
+    account = orjson.dumps(dict(found.fcm.service_account)).decode()
+    kept: Mapping[GatewayName, tuple[dict[str, Any], str]] = {
+        GatewayName.APNS: (
+            {"key_id": "A" * 10, "team_id": "B" * 10, "topics": [BUNDLE]},
+            found.apns.p8,
+        ),
+        GatewayName.FCM: ({"project_id": "a-project"}, account),
+        GatewayName.WNS: ({"package_sid": found.wns.package_sid}, found.wns.client_secret),
     }
     async with resources.engine.begin() as connection:
         for gateway in gateways or tuple(GatewayName):
@@ -62,8 +79,8 @@ async def add_credentials(resources: Resources, api: Api, *gateways: GatewayName
                 resources.seal,
                 app=api.row.app,
                 gateway=gateway,
-                public=public[gateway],
-                secret="secret",
+                public=kept[gateway][0],
+                secret=kept[gateway][1],
             )
 
 
@@ -134,6 +151,9 @@ async def test_every_device_of_the_audience_is_counted_once(
     }
     locales = {one["locale"]: one["devices"] for one in audience["by_locale"]}
     assert locales == {None: 3, "de-CH": 1, "de": 1, "de_DE": 1}
+    both = {one["locale"]: one["by_platform"] for one in audience["by_locale"]}
+    assert both[None] == {"ios": 1, "web": 1, "winrt": 1}
+    assert both["de_DE"] == {"android": 1}
     assert sum(audience["excluded"].values()) + audience["devices"] == len(mixed)
 
 
@@ -280,8 +300,8 @@ async def test_variables_are_filled_with_the_fields_of_the_example(
 
     assert variant(found, "apns")["request"]["body"]["aps"]["alert"] == "Hi Ann"
     android = variant(found, "fcm_android")
-    assert (android["refused"], android["fits"]) == ("MissingVariable:name", False)
-    assert (android["request"], android["size_bytes"]) == (None, None)
+    assert (android["refused"], android["fits"]) == ("MissingVariable:name", None)
+    assert (android["request"], android["size_bytes"], android["limit_bytes"]) == (None, None, 4096)
 
 
 @pytest.mark.usefixtures("mixed")
@@ -291,10 +311,22 @@ async def test_a_variant_that_is_too_large_is_told_with_its_devices(api: Api) ->
 
     found = await preview(api, {"where": {"deviceType": "ios"}, **large})
 
-    assert variant(found, "apns", "de")["refused"] == "PayloadTooLarge"
+    large_one = variant(found, "apns", "de")
+    assert (large_one["refused"], large_one["fits"]) == ("PayloadTooLarge", False)
+    assert (large_one["size_bytes"], large_one["limit_bytes"]) == (None, 4096)
     assert variant(found, "apns", "de")["devices"] == 0
     assert variant(found, "apns")["fits"]
     assert found["audience"]["excluded"]["too_large"] == 2
+
+
+async def test_a_call_that_is_too_large_is_told_with_the_limit_of_calls(api: Api) -> None:
+    """Apple takes more of them."""
+    data = {"alert": "x", "alert-de": "x" * 5200}
+
+    found = await preview(api, {"where": {}, "data": data, "push_type": "voip"})
+
+    one = variant(found, "apns", "de")
+    assert (one["fits"], one["limit_bytes"]) == (False, 5120)
 
 
 async def test_an_app_without_credentials_reaches_nobody(api: Api, database: AsyncEngine) -> None:
@@ -359,13 +391,20 @@ async def test_only_so_many_choices_are_shown(api: Api) -> None:
 async def test_the_time_is_taken_from_recent_pushes(
     api: Api, resources: Resources, database: AsyncEngine
 ) -> None:
-    """The app's own, of a thousand devices and more."""
+    """The app's own, of a thousand devices and more; not of those that delivered nothing."""
     await add_credentials(resources, api)
     await install(database, api, "ab" * 32)
     guessed = (await preview(api, EVERYBODY))["estimate"]
     assert guessed["based_on"] in {"default", "server"}
-    for seconds, devices in ((1, 10), (10, 5_000), (20, 5_000), (10, 100_000)):
-        answer = await api.v1("POST", "/v1/pushes", json={"channels": [], **CONTENT})
+    looked: dict[str, Any] = {"validate_only": True}
+    for seconds, devices, more in (
+        (1, 10, {}),
+        (10, 5_000, {}),
+        (20, 5_000, {}),
+        (10, 100_000, {}),
+        *[(1, 100_000, looked)] * 4,
+    ):
+        answer = await api.v1("POST", "/v1/pushes", json={"channels": [], **CONTENT, **more})
         now = datetime.now(UTC)
         async with database.begin() as connection:
             await connection.execute(
@@ -411,14 +450,32 @@ async def test_a_scheduled_push_is_seen_as_it_is_when_it_is_due(api: Api) -> Non
     assert variant(found, "apns")["request"]["headers"]["apns-expiration"] == str(expiry)
 
 
-async def test_who_may_not_send_may_not_preview(api: Api, database: AsyncEngine) -> None:
+@pytest.mark.parametrize(
+    ("scopes", "status"),
+    [
+        ([Scope.READ], 403),
+        ([Scope.SEND], 403),
+        ([Scope.SEND, Scope.READ], 200),
+        ([Scope.ADMIN], 200),
+    ],
+)
+async def test_who_previews_may_send_and_read(
+    api: Api, database: AsyncEngine, *, scopes: list[Scope], status: int
+) -> None:
     """It shows tokens and fields of devices."""
     async with database.begin() as connection:
-        _, key = await apps.create_key(
-            connection, api.row.app, kind=KeyKind.API, scopes=[Scope.READ]
-        )
+        _, key = await apps.create_key(connection, api.row.app, kind=KeyKind.API, scopes=scopes)
     headers = {"Authorization": f"Bearer {key}"}
 
-    assert (await api.call("POST", PATH, headers=headers, json=EVERYBODY)).status == 403
+    answer = await api.call("POST", PATH, headers=headers, json=EVERYBODY)
+
+    assert answer.status == status
+    if status == 403:
+        lacking = {Scope.SEND, Scope.READ} - set(scopes)
+        assert f"`{lacking.pop()}`" in answer.body["detail"]
+
+
+async def test_a_preview_needs_a_key(api: Api) -> None:
+    """And is asked for by POST."""
     assert (await api.call("POST", PATH, json=EVERYBODY)).status == 401
     assert (await api.v1("GET", PATH)).status == 405

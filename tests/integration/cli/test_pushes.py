@@ -133,6 +133,10 @@ def test_options_win_over_the_file(pushsvc: Pushsvc, name: str, tmp_path: Path) 
     assert sent["data"] == {"alert": "Ho", "a": 1}
     assert sent["audience"] == {"channels": ["news"]}
     assert (sent["collapse_id"], sent["validate_only"]) == ("c", True)
+    assert sent["expires_at"] is None
+    body.write_text(json.dumps({"where": {}, "data": {"alert": "Hi"}, "expiration_time": 1}))
+    once_more = ("send", "--app", name, "--file", str(body), "--expires-in", "60", "--json")
+    assert pushsvc(*once_more).json["push"]["expires_at"] is not None
     nowhere = pushsvc("send", "--app", name, "--file", str(tmp_path / "none.json"), "--json")
     assert (nowhere.status, nowhere.error["field"]) == (2, "--file")
 

@@ -119,6 +119,14 @@ def test_a_message_in_doubt_follows_the_rule_of_its_push(
     assert list(end.outcomes) == [outcome]
 
 
+def test_a_message_that_is_only_looked_at_is_in_no_doubt() -> None:
+    """It is delivered in no case, so it is looked at again."""
+    looked = {"data": {"alert": "x"}, "validate_only": True}
+    end = concluded([LOST], push=replace(PUSH, on_unknown=OnUnknown.DROP, content=looked))
+
+    assert list(end.outcomes) == [OutcomeClass.CARRIED]
+
+
 def test_devices_that_wait_equally_long_go_on_together() -> None:
     """One follow-up for each delay, however many devices it carries."""
     first = Answer(OutcomeClass.THROTTLED_SENDER, "TooManyRequests", retry_after=2.0)

@@ -7,7 +7,7 @@ import pytest
 
 from pushsvc.model import Credential, Device, GatewayName
 from pushsvc.preview.estimate import DEFAULT, FCM_MESSAGES_PER_SECOND, of_pace
-from pushsvc.preview.reach import LOCALES_MOST, Cohort, Judge, Reach, token_of, worded
+from pushsvc.preview.reach import LOCALES_MOST, Cohort, Judge, Reach, address_of_kind, worded
 from pushsvc.shaping.body import Envelope, Shaper
 from pushsvc.shaping.forms import Form
 from pushsvc.storage import reach as kinds
@@ -21,7 +21,7 @@ CREDENTIALS = [
 def cohort(kind: str, device_type: str = "ios", *, n: int = 1, **columns: Any) -> Cohort:
     """So many devices of one kind."""
     app, locale = columns.pop("app", "a.b"), columns.pop("locale", None)
-    device = Device(0, device_type, token_of(kind), app, locale, 1)
+    device = Device(0, device_type, address_of_kind(kind), app, locale, 1)
     return Cohort(device=device, n=n, member=1, **columns)
 
 
@@ -29,7 +29,9 @@ def reached(*cohorts: Cohort, data: dict[str, Any] | None = None) -> Reach:
     """The sums over these."""
     envelope = Envelope(push_id=0, push_object_id="", created_at=NOW, expires_at=None, now=NOW)
     reach = Reach()
-    Judge(Shaper({"data": data or {"alert": "x"}}, envelope), CREDENTIALS).add(cohorts, reach)
+    judge = Judge(Shaper({"data": data or {"alert": "x"}}, envelope), CREDENTIALS)
+    for one in cohorts:
+        judge.add(one, reach)
     return reach
 
 
@@ -46,9 +48,13 @@ def reached(*cohorts: Cohort, data: dict[str, Any] | None = None) -> Reach:
         (cohort(kinds.COLON, "embedded"), "unknown_device_type"),
         (cohort(kinds.HEX, app=None), "missing_topic"),
         (cohort(kinds.COLON, "android"), None),
-        (cohort("https://db5.notify.windows.com", "winrt"), None),
-        (cohort("https://evil.example", "winrt"), "bad_channel_uri"),
-        (cohort("http://s.notify.live.net", "winphone"), "provider_retired"),
+        (cohort(kinds.BRACE), None),
+        (cohort(kinds.BRACE, "web"), "web_push_subscription"),
+        (cohort(kinds.BARE_BRACE), "bad_device_token"),
+        (cohort(kinds.BARE_BRACE, "web"), "web_push_subscription"),
+        (cohort(kinds.CHANNEL, "winrt"), None),
+        (cohort(kinds.URI, "winrt"), "bad_channel_uri"),
+        (cohort(kinds.RETIRED_CHANNEL, "winphone"), "provider_retired"),
     ],
 )
 def test_each_kind_of_device_is_sent_to_or_says_why_not(one: Cohort, reason: str | None) -> None:

@@ -1,5 +1,6 @@
 """A push's content laid over its template's, and what a template's texts look at."""
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +41,54 @@ OBJECTS = st.dictionaries(st.sampled_from("abc"), st.none() | st.integers())
 def test_the_push_s_keys_win(given: dict[str, Any], expected: dict[str, Any]) -> None:
     """Key by key in `data` and `variables`, whole elsewhere; null is not given, but in `data`."""
     assert merged(SAVED, given) == expected
+
+
+STEERED = [
+    {"collapse_id": "x"},
+    {"data": {"collapse_id": "x"}},
+    {"data": {"collapseId": "x"}},
+]
+
+
+@pytest.mark.parametrize("own", STEERED)
+@pytest.mark.parametrize("saved", STEERED)
+def test_what_steers_is_the_push_s_wherever_either_says_it(
+    saved: dict[str, Any], own: dict[str, Any]
+) -> None:
+    """The first name that is read may be the template's."""
+    data = {"alert": "Hello", **saved.get("data", {})}
+    template = {**saved, "data": data}
+    for place in (template, data):
+        place.update({key: "template's" for key in place if key.startswith("collapse")})
+
+    content = merged(template, own)
+    shape = shaped(IOS, **{"data": {}, **content})
+
+    assert isinstance(shape, ApnsShape)
+    assert dict(shape.head.headers)[b"apns-collapse-id"] == b"x"
+
+
+@pytest.mark.parametrize(
+    ("saved", "own", "left"),
+    [
+        ({"data": {"pushType": "voip"}}, {"push_type": "alert"}, {"push_type": "alert"}),
+        ({"push_type": "voip"}, {"data": {"pushType": None}}, {}),
+        ({"data": {"priority": 5}}, {"priority": 10}, {"priority": 10}),
+        ({"data": {"expiration_time": 9}}, {"data": {"expiration_interval": 9}}, {}),
+        ({"collapse_id": "a"}, {"collapse_id": None}, {"collapse_id": "a"}),
+    ],
+)
+def test_names_of_one_thing_are_the_push_s_together(
+    saved: dict[str, Any], own: dict[str, Any], left: dict[str, Any]
+) -> None:
+    """What the push says by one of them the template says by none; neither is changed."""
+    before = deepcopy((saved, own))
+
+    whole = merged(saved, own)
+
+    assert {key: value for key, value in whole.items() if key != "data"} == left
+    assert (whole.get("data") or {}) == (own.get("data") or {})
+    assert (saved, own) == before
 
 
 @given(OBJECTS, OBJECTS)
