@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -13,9 +13,26 @@ from pushsvc.api.v1.bodies import AUDIENCES, parse_new_push
 from pushsvc.api.v1.submissions import submission_of
 from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.cli.files import object_in
+from pushsvc.errors import CallerError
 from pushsvc.model import Submission
 
 ReturnT = TypeVar("ReturnT")
+
+#: Where the API finds what an option says; `--data` says whatever of it no other option does.
+_OPTIONS: Final[Mapping[str, str]] = {
+    "/push_time": "at",
+    "/expiration_interval": "expires_in",
+    "/data/alert": "alert",
+    "/data/title": "title",
+    "/data/badge": "badge",
+    "/data/sound": "sound",
+    "/data": "data",
+    "/template": "template",
+    "/variables": "var",
+    "/channels": "channel",
+    "/where": "where",
+    "/devices": "device",
+}
 
 #: Room for as many explicit devices as a push may name.
 FILE_MEGABYTES: Final = 16
@@ -43,6 +60,9 @@ Var = Annotated[
     list[str] | None,
     typer.Option(help="A variable of the texts, NAME=VALUE, in JSON or as text; repeatable."),
 ]
+Truncate = Annotated[
+    bool, typer.Option("--truncate", help="Shorten the alert where a message would be too large.")
+]
 At = Annotated[
     str | None, typer.Option(help="When, in ISO 8601 with a zone: 2026-12-24T18:00:00Z.")
 ]
@@ -62,6 +82,7 @@ def body(
     data: Data = None,
     template: Template = None,
     var: Var = None,
+    truncate: Truncate = False,
     at: At = None,
     expires_in: ExpiresIn = None,
 ) -> dict[str, Any]:
@@ -80,6 +101,7 @@ def body(
     short = {"alert": alert, "title": title, "badge": _badge(badge), "sound": sound}
     given = {
         "template": template,
+        "truncate": truncate or None,
         "push_time": at,
         "expiration_interval": expires_in,
     }
@@ -103,12 +125,26 @@ def of_a_push(command: Callable[..., ReturnT]) -> Callable[..., ReturnT]:
     @wraps(command)
     def asked(**given: Any) -> ReturnT:
         said = {name: given.pop(name) for name in options}
-        return command(body(**said), **given)
+        try:
+            return command(body(**said), **given)
+        except CallerError as error:
+            raise _by_option(error, said) from error
 
     whole = (first, *options.values(), *others)
     vars(asked)["__signature__"] = inspect.Signature(whole)
     asked.__annotations__ = {one.name: one.annotation for one in whole}
     return asked
+
+
+def _by_option(error: CallerError, said: dict[str, Any]) -> CommandError | CallerError:
+    """Return the error under the name of the option that it is of, if there is one."""
+    field = error.field or ""
+    for pointer, name in _OPTIONS.items():
+        if said[name] and (field == pointer or field.startswith(f"{pointer}/")):
+            option = f"--{name.replace('_', '-')}"
+            message = f"{option}: {error.detail}"
+            return CommandError(message, code=error.code, status=MISTAKE, field=option)
+    return error
 
 
 def submission(asked: dict[str, Any], *, devices_limit: int) -> Submission:

@@ -77,7 +77,7 @@ def test_the_lane_is_by_audience_or_by_wish(
     ("arguments", "told"),
     [
         pytest.param(["--channel", "c"], "data", id="nothing to say"),
-        pytest.param(["--channel", "no spaces", "--alert", "x"], "channels", id="no channel name"),
+        pytest.param(["--channel", "no spaces", "--alert", "x"], "--channel", id="no channel name"),
         pytest.param(["--where", '{"a": {"$no": 1}}', "--alert", "x"], "$no", id="no operator"),
         pytest.param(["--channel", "c", "--alert", "x", "--badge", "many"], "badge", id="badge"),
         pytest.param(
@@ -139,6 +139,37 @@ def test_options_win_over_the_file(pushsvc: Pushsvc, name: str, tmp_path: Path) 
     assert pushsvc(*once_more).json["push"]["expires_at"] is not None
     nowhere = pushsvc("send", "--app", name, "--file", str(tmp_path / "none.json"), "--json")
     assert (nowhere.status, nowhere.error["field"]) == (2, "--file")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--at", "yesterday"),
+        ("--expires-in", "-5"),
+        ("--badge", "foo"),
+        ("--alert", "{{ a"),
+        ("--data", '{"sound": 5}'),
+        ("--template", "nothere"),
+        ("--channel", "1"),
+        ("--where", '{"a": {"$no": 1}}'),
+    ],
+)
+@pytest.mark.parametrize("command", [("send",), ("push", "preview")], ids="-".join)
+def test_a_mistake_has_the_name_of_its_option(
+    pushsvc: Pushsvc, name: str, command: tuple[str, ...], option: str, value: str
+) -> None:
+    """What was written is what is told, and not where the API would have it."""
+    whom = () if option in {"--channel", "--where"} else ("--channel", "news")
+    ended = pushsvc(*command, "--app", name, *whom, "--title", "T", option, value, "--json")
+    assert (ended.status, ended.error["field"]) == (2, option)
+    assert ended.error["message"].startswith(f"{option}: ")
+
+
+def test_the_alert_may_be_shortened(pushsvc: Pushsvc, name: str) -> None:
+    """Without that, a text that no gateway takes is refused."""
+    long = ("send", "--app", name, "--channel", "news", "--alert", "a" * 9000, "--json")
+    assert "truncate" in pushsvc(*long).error["message"]
+    assert pushsvc(*long, "--truncate").json["push"]["truncate"] is True
 
 
 def test_an_unknown_push_is_a_mistake(pushsvc: Pushsvc) -> None:
