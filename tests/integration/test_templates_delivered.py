@@ -106,3 +106,21 @@ async def test_the_sender_s_word_wins_over_the_device_s(site: Site) -> None:
         await site.done(await site.push(content=content))
 
     assert alert_of(site, token) == "push template device device"
+
+
+async def test_a_text_may_say_the_badge_that_is_sent(site: Site) -> None:
+    """The one after the push's own change; and any other field, by its name in REST."""
+    token = apns_token()
+    number = await site.install(token, custom={"long": "a" * 20_000, "nul": "\\u0000"})
+    content = {"data": {"alert": "{{ badge }} {{ objectId | length }} {{ deviceType }}"}}
+    counted = {"data": {**content["data"], "badge": {"__op": "Increment", "amount": 3}}}
+
+    async with working(site):
+        for body in (counted, counted):
+            await site.done(await site.push(content=body))
+        too_long = await site.done(await site.push(content={"data": {"alert": "{{ long }}"}}))
+
+    first, second = (orjson.loads(entry.payload)["aps"] for entry in site.sent_to(token))
+    assert first == {"alert": "3 10 ios", "badge": 3}
+    assert second == {"alert": "6 10 ios", "badge": 6}
+    assert await site.ledger(too_long) == {number: missing("long")}
