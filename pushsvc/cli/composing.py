@@ -140,7 +140,7 @@ def _by_option(error: CallerError, said: dict[str, Any]) -> CommandError | Calle
     """Return the error under the name of the option that it is of, if there is one."""
     field = error.field or ""
     for pointer, name in _OPTIONS.items():
-        if said[name] and (field == pointer or field.startswith(f"{pointer}/")):
+        if said[name] not in (None, []) and (field == pointer or field.startswith(f"{pointer}/")):
             option = f"--{name.replace('_', '-')}"
             message = f"{option}: {error.detail}"
             return CommandError(message, code=error.code, status=MISTAKE, field=option)

@@ -18,8 +18,8 @@ from pushsvc.shaping.splice import Body, Texts, cut, fixed_bytes, nested, plain_
 
 #: The part of a message for each platform -> what is shown there; the rest of it is `data`.
 _PLATFORMS: Final = (("android", "notification"), ("apns", "payload"), ("webpush", "notification"))
-#: More than any message has: for those that are counted when they are finished.
-_UNCOUNTED: Final = 2**31
+#: How large what is counted when it is finished may become until then.
+_UNCOUNTED: Final = limits.CONTENT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import orjson
 from jinja2 import StrictUndefined, pass_environment
-from jinja2.filters import do_default, do_float, do_int, do_truncate
+from jinja2.filters import do_default, do_float, do_int, do_round, do_title, do_truncate
 
 #: Digits behind the point, or before it: 10 to the power of a caller's number has no bound.
 _DIGITS: Final = range(-15, 16)
@@ -53,17 +53,17 @@ def _on_text(work: Callable[[str], str]) -> Callable[[Any], str]:
     return lambda value: work(str(shown(value)))
 
 
-def _round(value: float, precision: int = 0) -> float:
+def _round(value: float, precision: int = 0, method: str = "common") -> float:
     if precision not in _DIGITS:
         message = "precision out of range"
         raise ValueError(message)
-    return round(value, precision)
+    return round(value, precision) if method == "common" else do_round(value, precision, method)  # type: ignore[arg-type]  # refused by it
 
 
 def _at(place: int, name: str) -> Callable[[Any], Any]:
     def find(value: Any) -> Any:
-        # A list without members has none that could be missed later.
-        return value[place] if len(value) else Missing(name=name)
+        members = list(value) if isinstance(value, Mapping) else value
+        return members[place] if len(members) else Missing(name=name)
 
     return find
 
@@ -87,10 +87,21 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "lower": _on_text(str.lower),
     "round": _round,
     "string": _on_text(str),
-    "title": _on_text(str.title),
+    "title": _on_text(do_title),
     "tojson": as_json,
-    "trim": _on_text(str.strip),
+    "trim": lambda value, chars=None: str(shown(value)).strip(chars),
     "truncate": _truncate,
     "upper": _on_text(str.upper),
     "urlencode": _on_text(lambda text: quote(text, safe="")),
 }
+#: What a filter may be given in brackets, in order and by name.
+ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("d", "default"), ("default_value", "boolean")),
+    "float": ("default",),
+    "int": ("default", "base"),
+    "round": ("precision", "method"),
+    "trim": ("chars",),
+    "truncate": ("length", "killwords", "end", "leeway"),
+}
+#: They make more of a text than it is.
+ESCAPING: Final = frozenset({"tojson", "urlencode"})

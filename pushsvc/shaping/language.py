@@ -15,7 +15,7 @@ from jinja2 import Template, TemplateSyntaxError, meta, nodes
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
-from pushsvc.shaping.filters import FILTERS, Missing, shown
+from pushsvc.shaping.filters import ARGUMENTS, ESCAPING, FILTERS, Missing, shown
 from pushsvc.shaping.values import is_storable
 
 #: A text with one of these is taken for one with variables.
@@ -23,7 +23,7 @@ _SIGNS: Final = ("{{", "{%")
 #: Names, constants, filters and tests in one text, and how deeply it may be nested: the time that
 #: Jinja takes to compile one grows with the cube of that.
 PARTS_LIMIT: Final = 50
-DEPTH_LIMIT: Final = 16
+DEPTH_LIMIT: Final = 24
 #: Texts kept compiled, those of a push together.
 KEPT_TEXTS: Final = 2048
 
@@ -134,21 +134,38 @@ def _checked(tree: nodes.Template) -> int:
         VariableError: there are too many, or others than the language has.
     """
     parts = 0
-    stack: list[tuple[nodes.Node, int]] = [(tree, 0)]
+    stack: list[tuple[nodes.Node, int, bool]] = [(tree, 0, False)]
     while stack:
-        node, depth = stack.pop()
+        node, depth, is_escaped = stack.pop()
         parts += isinstance(node, _COUNTED)
         if depth > DEPTH_LIMIT:
             raise _unreadable("nested too deeply")
         _check(node)
+        if isinstance(node, nodes.Filter) and node.name in ESCAPING:
+            if is_escaped:
+                # Each time a text doubles, or worse.
+                raise _unreadable(f"{' or '.join(sorted(ESCAPING))} within another")
+            is_escaped = True
         if isinstance(node, nodes.Concat):
             # Jinja joins what Python writes of a value, and not what is shown of it.
             node.nodes = [_as_text(part) for part in node.nodes]
-        stack += ((child, depth + 1) for child in node.iter_child_nodes())
+        stack += ((child, depth + 1, is_escaped) for child in node.iter_child_nodes())
     if parts > PARTS_LIMIT:
         message = f"A text has {parts} variables, values and filters; {PARTS_LIMIT} are allowed."
         raise VariableError(message)
     return parts
+
+
+def _check_filter(node: nodes.Filter) -> None:
+    if node.name not in FILTERS:
+        message = f"There is no filter {node.name}. There are {', '.join(sorted(FILTERS))}."
+        raise VariableError(message)
+    known = ARGUMENTS.get(node.name, ())
+    given = {pair.key for pair in node.kwargs}
+    is_dynamic = node.dyn_args is not None or node.dyn_kwargs is not None
+    if is_dynamic or len(node.args) > len(known) or not given <= set(known):
+        said = f"takes {', '.join(known)}" if known else "takes nothing in brackets"
+        raise VariableError(f"The filter {node.name} {said}.")
 
 
 def _check_constant(value: object) -> None:
@@ -171,8 +188,7 @@ def _check(node: nodes.Node) -> None:
         raise VariableError(message)
     if isinstance(node, nodes.Const):
         _check_constant(node.value)
-    if isinstance(node, nodes.Filter) and node.name not in FILTERS:
-        message = f"There is no filter {node.name}. There are {', '.join(sorted(FILTERS))}."
-        raise VariableError(message)
+    if isinstance(node, nodes.Filter):
+        _check_filter(node)
     if isinstance(node, nodes.Name) and node.name in _RESERVED:
         raise VariableError(f"{node.name} is no variable; installations have no such field.")

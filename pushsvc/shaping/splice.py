@@ -105,22 +105,25 @@ class Body:
 
     def fill(self, badge: int | None, texts: Texts) -> bytes | Refused:
         """Return the body of one device; refused when it is too large or cannot be written."""
-        filled, most = [self.head], self.most_bytes
+        filled, most, size = [self.head], self.most_bytes, len(self.head)
         try:
             for kind, what, part in self.holes:
+                written = b""
                 if kind is _Kind.BADGE:
                     if badge is not None:
-                        filled.append(b"%b%d" % (what, badge))
+                        written = b"%b%d" % (what, badge)
+                elif kind is _Kind.NESTED:
+                    inner = in_json(texts[what])
+                    written = self.escape(inner.decode())
+                    if self.counts_inner:
+                        most += len(written) - len(inner)
                 else:
-                    if kind is _Kind.NESTED:
-                        inner = in_json(texts[what])
-                        written = self.escape(inner.decode())
-                        if self.counts_inner:
-                            most += len(written) - len(inner)
-                    else:
-                        written = self.escape(texts[what])
-                    filled.append(written)
-                filled.append(part)
+                    written = self.escape(texts[what])
+                size += len(written) + len(part)
+                if size > most:
+                    # Known before the rest is written: a text may stand in a thousand places.
+                    return TOO_LARGE
+                filled += written, part
         except (orjson.JSONEncodeError, UnicodeEncodeError):
             return BAD_TEXT
         body = b"".join(filled)

@@ -33,8 +33,10 @@ def shortened(
     whole: str = unmarked(text, texts)
     # A character is a byte at the least.
     ends = _ends(whole[: MOST_PAYLOAD_BYTES + 1])
-    best: Shape | Refused = TOO_LARGE
-    low, high = 0, len(ends) - 1
+    best = attempt(_with_text(content, ELLIPSIS))
+    if isinstance(best, Refused):
+        return best
+    low, high = 1, len(ends) - 1
     while low <= high:
         middle = (low + high) // 2
         made = attempt(_with_text(content, whole[: ends[middle]].rstrip() + ELLIPSIS))

@@ -39,16 +39,13 @@ class Variables:
 
     #: values that the push itself gives; they win over the installation's
     constants: Json
-    #: characters of the longest of these
-    _longest: int
     _numbers: dict[str, int]
     _texts: list[Text]
 
     @classmethod
     def of(cls, constants: Json) -> "Variables":
         """Return none so far. A constant that is null is as one that is not there."""
-        given = {name: value for name, value in constants.items() if value is not None}
-        return cls(given, _longest(given.values()), {}, [])
+        return cls({name: value for name, value in constants.items() if value is not None}, {}, [])
 
     def __bool__(self) -> bool:
         return bool(self._texts)
@@ -110,12 +107,11 @@ class Variables:
         Refused where a variable is missing, and has no default: with its name.
         """
         values = {**fields, **self.constants} if fields else self.constants
-        longest = max(self._longest, _longest(fields.values())) if fields else self._longest
         context = Context(ENVIRONMENT, dict(values), None, {})
         texts, room, work = self.of_one(""), FILLED_CHARACTERS, WORK_CHARACTERS
         for number in needs:
             text = self._texts[number]
-            work -= text.weight * longest
+            work -= text.weight * _longest(values.get(name) for name in text.names)
             if work < 0:
                 return VARIABLE_TOO_LONG
             filled = _filled(text, context)

@@ -59,7 +59,10 @@ def alert(text: str, fields: dict[str, Any] | None = None, **beside: Any) -> str
         ("{{ name ~ '!' }}{{ none }}", "Ann!"),
         ("{{ vip ~ points ~ tags ~ born }}", 'true7["a","b"]2000-01-01T00:00:00.000Z'),
         ("{{ points | string }} {{ tags | upper }} {{ share | round(1) }}", '7 ["A","B"] 0.5'),
-        ("{{ tags | first }} {{ tags | last }}", "a b"),
+        ("{{ tags | first }} {{ tags | last }} {{ address | first }}", "a b city"),
+        ("{{ \"it's bob's\" | title }} {{ '/a/' | trim('/') }}", "It's Bob's a"),
+        ("{{ 4.76 | round(1, 'floor') }} {{ 4.2 | round(method='ceil') }}", "4.7 5"),
+        ("{{ " + " and ".join(["vip"] * 20) + " }}", "true"),
         ("{{ tags | tojson }} {{ name | tojson }}", '["a","b"] "Ann"'),
         ("{{ 'a b&c/é' | urlencode }}", "a%20b%26c%2F%C3%A9"),
         ("{{ '{{' }} name }}", "{{ name }}"),
@@ -107,6 +110,21 @@ def test_what_a_filter_may_ask_for_is_bounded() -> None:
         text = f"{{{{ {name} | title | upper | lower | length }}}}" * 8
         assert alert(text, long) == Refused(reason="VariableTooLong")
     assert alert("{{ v | length }}", long) == "16000"
+    unused = {"v": "a" * 16_000, "n": "x"}
+    assert alert("{{ n }}" * 20, variables=unused) == "x" * 20
+
+
+def test_a_text_in_many_places_is_written_no_further_than_it_fits() -> None:
+    """One text may stand in thousands of places, and be as long as no message is."""
+    content = {
+        "data": {"alert": "{{ c }}", "l": ["{{ a }}" * 16] * 1250},
+        "variables": {"a": '"' * 8000, "c": "z" * 3000},
+    }
+    for more in ({}, {"truncate": True}):
+        shaper = shaper_of({**content, **more})
+        for device in (IOS, ANDROID, WINDOWS, replace(ANDROID, device_type="web")):
+            for _ in range(20):
+                assert shaper.shape(device) == Refused(reason="PayloadTooLarge")
 
 
 def test_the_push_s_own_variables_win() -> None:
@@ -130,6 +148,11 @@ def test_the_push_s_own_variables_win() -> None:
         ("{{ '%099999999d' | format(1) }}", "There is no filter format"),
         ("{{ name is foo }}", "No test named 'foo'"),
         ("{{ self }}", "self is no variable"),
+        ("{{ name | tojson | upper | tojson }}", "tojson or urlencode within another"),
+        ("{{ (name | tojson ~ 'a') | urlencode }}", "tojson or urlencode within another"),
+        ("{{ tags | tojson(indent=2) }}", "The filter tojson takes nothing in brackets"),
+        ("{{ points | round(1, 'floor', 2) }}", "The filter round takes precision, method"),
+        ("{{ name | truncate(size=3) }}", "The filter truncate takes length"),
         ("{{ '\\ud800' }}", "half a character"),
         ("{{ a['\\x00'] }}", "U+0000"),
         ("{{ a | default('\\x00') }}", "U+0000"),
@@ -145,7 +168,7 @@ def test_the_push_s_own_variables_win() -> None:
 )
 def test_what_cannot_be_compiled_is_told_at_submit(text: str, told: str) -> None:
     """No loops, no calls, no arithmetic; the error names the field and says what is wrong."""
-    with pytest.raises(ContentError, match=r"A text|no filter|no variable") as caught:
+    with pytest.raises(ContentError, match=r"A text|[Tt]he filter|no filter|no variable") as caught:
         check_content({"data": {"alert": "a", "k": {"deep": [text]}}})
     assert caught.value.field == "/data/k"
     assert told in caught.value.message
