@@ -71,7 +71,9 @@ class Dialer:
             async with asyncio.timeout(self.timeout_seconds):
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError, UnicodeError) as error:
-            message = f"{'proxy ' if self.proxy else ''}{host}: no address ({error})"
+            # A time-out has no words.
+            why = str(error) or "no answer in time"
+            message = f"{'proxy ' if self.proxy else ''}{host}: no address ({why})"
             raise DialError(message) from error
         addresses = list(dict.fromkeys((str(address[4][0]), port) for address in found))
         return random.sample(addresses, k=min(len(addresses), _MAX_ADDRESSES))
