@@ -40,13 +40,9 @@ def shown(value: Any) -> Any:
 
 def as_json(value: Any) -> str:
     """Return a value as JSON text, for texts that are JSON themselves."""
-    return _given(value, lambda given: orjson.dumps(given).decode())
-
-
-def _given(value: Any, work: Callable[[Any], str]) -> str:
     if isinstance(value, Missing):
         str(value)  # raises, with the name
-    return work(value)
+    return orjson.dumps(value).decode()
 
 
 def _on_text(work: Callable[[str], str]) -> Callable[[Any], str]:

@@ -2,14 +2,25 @@
 
 import base64
 import binascii
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from pushsvc.errors import Fault, InvalidRequestError
+
+T = TypeVar("T")
 
 #: A bigint.
 KEY_BYTES: Final = 8
 #: No key begins so, and so none is taken for a name.
 _OF_NAME: Final = b"\xff"
+
+
+def page(
+    found: Sequence[T], limit: int, mark: Callable[[T], str]
+) -> tuple[Sequence[T], str | None]:
+    """Cut one more than was asked for to a page, and the cursor of the next if there is one."""
+    shown = found[:limit]
+    return shown, mark(shown[-1]) if len(found) > limit else None
 
 
 def write(key: int) -> str:

@@ -77,9 +77,8 @@ async def find(
             before=before,
             limit=limit + 1,
         )
-        page = found[:limit]
+        page, more = cursors.page(found, limit, lambda push: cursors.write(push.id))
         rows = await _rows(connection, page)
-    more = cursors.write(page[-1].id) if len(found) > limit else None
     return json_response({"pushes": rows, "next_cursor": more})
 
 
@@ -108,8 +107,7 @@ async def find_opens(
     async with resources.engine.connect() as connection:
         push = await _push(connection, app, push_id)
         found = await hours_of(connection, push.id, after=after, limit=limit + 1)
-    page = found[:limit]
-    more = cursors.write(int(page[-1].hour.timestamp())) if len(found) > limit else None
+    page, more = cursors.page(found, limit, lambda one: cursors.write(int(one.hour.timestamp())))
     rows = [{"hour": moment(one.hour), "opens": one.opens} for one in page]
     return json_response({"hours": rows, "next_cursor": more})
 

@@ -76,8 +76,7 @@ async def find(
         found = await templates.list_templates(
             connection, app_id=app.id, after=after, limit=limit + 1
         )
-    page = found[:limit]
-    more = cursors.write_name(page[-1].name) if len(found) > limit else None
+    page, more = cursors.page(found, limit, lambda one: cursors.write_name(one.name))
     return json_response({"templates": [shown(one) for one in page], "next_cursor": more})
 
 
