@@ -40,7 +40,7 @@ def port_of(endpoints: Mapping[str, Any]) -> int:
 def listens(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port)).close()
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused, or reset by a listener that closes just now
         return False
     return True
 
