@@ -20,7 +20,7 @@ from bench.broadcast import wait_until_stopped
 from pushsvc import embedded
 from pushsvc.config import Settings
 from pushsvc.model import Json
-from pushsvc.pipeline import BATCHES_PER_PIECE
+from pushsvc.planner import BATCHES_PER_PIECE
 from pushsvc.storage import migrate
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.schema import load_schema

@@ -39,9 +39,10 @@ class BatchRef:
 # Writing: the plan's pieces, and what must be tried again.
 
 _INSERT: Final = """
-    INSERT INTO batches (push_id, seq, lane, installation_ids, recipients, outcomes, attempt,
-        badges_applied, not_before)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))
+    INSERT INTO batches (push_id, seq, lane, installation_ids, first_id, last_id, recipients,
+        outcomes, attempt, first_tried_at, paced, badges_applied, not_before)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+        now() + make_interval(secs => $13))
 """
 
 
@@ -68,9 +69,13 @@ async def _insert(
             first_seq + place,
             lane.value,
             batch.installation_ids,
+            batch.installation_ids[0] if batch.installation_ids else None,
+            batch.installation_ids[-1] if batch.installation_ids else None,
             encode_json([asdict(r) for r in batch.recipients]) if batch.recipients else None,
             batch.outcomes,
             batch.attempt,
+            batch.first_tried_at,
+            batch.paced,
             batch.badges_applied,
             batch.delay_seconds,
         )
@@ -82,7 +87,8 @@ async def _insert(
 # Leasing: the batch and its badges in one transaction, so that a badge moves once per device.
 
 _CLAIM: Final = """
-    SELECT installation_ids, recipients, outcomes, attempt, leases, badges_applied, now() AS now,
+    SELECT installation_ids, recipients, outcomes, attempt, first_tried_at, paced, leases,
+        badges_applied, now() AS now,
         extract(epoch FROM $3::timestamptz - now())::float8 AS seconds_left
     FROM batches
     WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
@@ -152,6 +158,8 @@ async def lease_batch(
             installation_ids=tuple(ids),
             recipients=_recipients(row["recipients"]),
             attempt=row["attempt"],
+            first_tried_at=row["first_tried_at"],
+            paced=row["paced"],
             leases=row["leases"] + 1,
             leased_at=row["now"],
             seconds_left=seconds_left,

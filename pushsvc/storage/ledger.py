@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pushsvc.model import OutcomeClass
+from pushsvc.model import GONE_ON, OutcomeClass
 from pushsvc.storage.devices import address_of
 from pushsvc.storage.engine import driver
 from pushsvc.storage.tables import pushes
@@ -80,5 +80,5 @@ def _lines(row: Any, places: Sequence[tuple[str, str]]) -> list[Line]:
     return [
         Line(token, device_type, OutcomeClass(byte), reasons.get(place, ""), row["attempt"])
         for place, ((token, device_type), byte) in enumerate(zip(places, outcomes, strict=True))
-        if byte != OutcomeClass.CARRIED
+        if byte not in GONE_ON
     ]

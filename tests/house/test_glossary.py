@@ -68,7 +68,7 @@ def test_every_member_of_an_enum_is_explained(enum: type[Enum]) -> None:
 
 
 def test_no_enum_of_the_model_is_left_out() -> None:
-    """A new enum in model.py needs a section, too."""
+    """A new enum in the model needs a section, too."""
     there = {
         value
         for value in vars(model).values()

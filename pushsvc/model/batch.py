@@ -1,0 +1,102 @@
+"""A piece of a push: what a worker leases, works through, and writes down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from pushsvc.model.outcome import Counts
+
+
+class BatchState(IntEnum):
+    """Where a batch is; `LEASED` falls back to `OPEN` when its lease runs out."""
+
+    OPEN = 0
+    LEASED = 1
+    DONE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """An explicit device of a v1 push that is not an installation of the app."""
+
+    device_type: str
+    token: str
+    app_identifier: str | None = None
+    locale: str | None = None
+    badge: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Up to a thousand devices of one push, leased to this worker."""
+
+    push_id: int
+    seq: int
+    #: empty where the recipients are explicit
+    installation_ids: tuple[int, ...]
+    recipients: tuple[Recipient, ...]
+    attempt: int
+    #: when its devices were first tried; None in what the plan wrote
+    first_tried_at: datetime | None = None
+    #: its time was granted by what paces it, which is not asked again
+    paced: bool = False
+    #: leases so far, this one included; more than one means that a worker died on it
+    leases: int
+    #: by the database's clock
+    leased_at: datetime
+    #: until the push expires, counted from the lease; None where it never does
+    seconds_left: float | None
+    #: one OutcomeClass for each device; the plan may have settled some
+    outcomes: bytes
+    #: installation -> badge after the push's change; empty where the push changes none
+    badges: Mapping[int, int]
+
+    @property
+    def size(self) -> int:
+        """Devices in the batch."""
+        return len(self.outcomes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBatch:
+    """A batch to be written: by the plan, or for devices that must be tried again."""
+
+    installation_ids: Sequence[int] = ()
+    recipients: Sequence[Recipient] = ()
+    #: None while nothing is settled
+    outcomes: bytes | None = None
+    attempt: int = 1
+    first_tried_at: datetime | None = None
+    paced: bool = False
+    delay_seconds: float = 0.0
+    badges_applied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadgeChange:
+    """A change to a device's badge before it is sent to: exactly one of the two is set."""
+
+    increment: int | None = None
+    absolute: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retirement:
+    """A token that its gateway calls dead, and since when where it says so."""
+
+    installation_id: int
+    token: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What came of a batch: written at once or not at all."""
+
+    outcomes: bytes
+    counts: Counts
+    #: reason -> places in the batch
+    exceptions: Mapping[str, Sequence[int]]
+    follow_ups: Sequence[NewBatch]
+    retirements: Sequence[Retirement]

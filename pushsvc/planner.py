@@ -1,0 +1,104 @@
+"""The plan of a push: its audience becomes batches, piece by piece, each with a checkpoint."""
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pushsvc.model import NewBatch, Push
+from pushsvc.planning import batches as cutting
+from pushsvc.resources import Resources
+from pushsvc.storage import batches, plans
+from pushsvc.storage.batches import BatchRef
+from pushsvc.targeting import audience
+from pushsvc.targeting.criterion import Criterion
+from pushsvc.targeting.reading import pages
+from pushsvc.targeting.rows import Reader
+
+log = structlog.get_logger(__name__)
+
+#: A piece of the plan is so many batches: its size bounds memory, its end is a checkpoint.
+BATCHES_PER_PIECE = 20
+
+
+async def renew(resources: Resources, push_id: int, *, lease: int) -> bool:
+    """Renew the plan's lease; False where another worker has taken it over."""
+    async with resources.engine.begin() as connection:
+        return await plans.renew_plan(
+            connection, push_id, lease=lease, lease_seconds=resources.settings.lease_seconds
+        )
+
+
+async def write(resources: Resources, push: Push, *, lease: int) -> None:
+    """Write the whole audience down in batches, or as much of it as the lease lasts for."""
+    try:
+        if "devices" in push.audience:
+            await _plan_devices(resources, push, lease=lease)
+        else:
+            # Not as remembered: whoever is not in a relation that we do not know is everybody.
+            schema = await resources.schemas.now(push.app_id)
+            reader = Reader(app_id=push.app_id, schema=schema)
+            wanted = audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
+            await _plan_audience(resources, push, wanted, lease=lease)
+    except plans.LeaseLostError:
+        log.warning("plan.taken_over", push=push.object_id)
+        return
+    async with resources.engine.begin() as connection:
+        await plans.finish_plan(connection, push.id, lease=lease)
+
+
+async def _plan_audience(
+    resources: Resources, push: Push, wanted: Criterion, *, lease: int
+) -> None:
+    batch, piece = resources.settings.batch_size, resources.settings.batch_size * BATCHES_PER_PIECE
+    after = push.planned_through
+    async with (
+        resources.planning,
+        resources.engine.connect() as connection,
+        pages(connection, wanted, after=after, size=piece) as members,
+    ):
+        async for page in members:
+            new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=batch))
+            through = page.ids[-1]
+            await _write_piece(
+                resources, push, new, connection=connection, lease=lease, through=through
+            )
+
+
+async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> None:
+    if push.batches:
+        return  # all devices of such a push are one piece, and it is there
+    size = resources.settings.batch_size
+    async with resources.engine.connect() as connection:
+        async with connection.begin():
+            named = await audience.named(connection, push.audience["devices"], app_id=push.app_id)
+        new = [
+            *cutting.cut(named.ids, duplicates=named.duplicates, size=size),
+            *cutting.cut_recipients(named.recipients, taken=named.tokens, size=size),
+        ]
+        await _write_piece(resources, push, new, connection=connection, lease=lease, through=0)
+
+
+async def _write_piece(
+    resources: Resources,
+    push: Push,
+    new: list[NewBatch],
+    *,
+    connection: AsyncConnection,
+    lease: int,
+    through: int,
+) -> None:
+    """Write batches and checkpoint in one transaction, then wake deliverers."""
+    async with connection.begin():
+        first = await plans.record_piece(
+            connection,
+            push.id,
+            lease=lease,
+            planned_through=through,
+            batch_count=len(new),
+            devices=sum(len(b.installation_ids) or len(b.recipients) for b in new),
+            lease_seconds=resources.settings.lease_seconds,
+        )
+        await batches.write_batches(
+            connection, new, push_id=push.id, lane=push.lane, first_seq=first
+        )
+    refs = [BatchRef(push.id, first + place, push.lane) for place in range(len(new))]
+    await resources.queue.wake_batches(refs)

@@ -1,0 +1,26 @@
+"""The tables. Postgres is the record of everything; `migrations/` builds exactly this."""
+
+from pushsvc.storage.tables.apps import api_keys, apps, credentials, provider_tokens
+from pushsvc.storage.tables.installations import badges, installation_pointers, installations
+from pushsvc.storage.tables.objects import audiences, class_fields, objects, relations, templates
+from pushsvc.storage.tables.pushes import batches, opens, pushes
+from pushsvc.storage.tables.registry import metadata
+
+__all__ = [
+    "api_keys",
+    "apps",
+    "audiences",
+    "badges",
+    "batches",
+    "class_fields",
+    "credentials",
+    "installation_pointers",
+    "installations",
+    "metadata",
+    "objects",
+    "opens",
+    "provider_tokens",
+    "pushes",
+    "relations",
+    "templates",
+]

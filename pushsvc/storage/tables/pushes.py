@@ -1,0 +1,139 @@
+"""Pushes, the batches with their ledger, and opens."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from pushsvc.storage.columns import app_id, moment
+from pushsvc.storage.tables.registry import metadata
+
+pushes = Table(
+    "pushes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # the public id, of _PushStatus and of /v1
+    Column("object_id", Text, nullable=False, unique=True),
+    app_id(),
+    Column("source", Text, nullable=False),
+    Column("audience", JSONB, nullable=False),
+    Column("content", JSONB, nullable=False),
+    # `data`, and the where-clause, as the caller wrote them: JSONB keeps no order of keys, and
+    # _PushStatus shows it. Null in rows of older versions; `query` also where channels say it.
+    Column("payload", Text),
+    Column("query", Text),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    moment("expires_at"),
+    # as asked for; shown in _PushStatus
+    Column("push_time", Text, nullable=False),
+    Column("expiration_interval", BigInteger),
+    Column("lane", Text, nullable=False),
+    Column("on_unknown", Text, nullable=False),
+    # devices that its messages may go to in a minute, and until when the batches that have their
+    # time fill it
+    Column("rate_per_minute", Integer),
+    moment("paced_until"),
+    Column("state", Text, nullable=False),
+    # Parse's X-Parse-Request-Id or /v1's Idempotency-Key, and a hash of the body it came with
+    Column("idempotency_key", Text),
+    Column("request_hash", LargeBinary),
+    # MD5 of the alert, as Parse has it
+    Column("push_hash", Text, nullable=False),
+    # planning: its lease, how often it was leased, and the last installation already in a batch
+    moment("lease_until"),
+    Column("leases", Integer, nullable=False, server_default=text("0")),
+    Column("planned_through", BigInteger, nullable=False, server_default=text("0")),
+    Column("batches_planned", Integer, nullable=False, server_default=text("0")),
+    Column("devices_planned", BigInteger, nullable=False, server_default=text("0")),
+    # device type -> class -> devices; written once, when the push is closed
+    Column("counts", JSONB),
+    Column("error", Text),
+    moment("created_at", now=True),
+    moment("started_at"),
+    moment("finished_at"),
+    Index(
+        "pushes_app_id_idempotency_key_key",
+        "app_id",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+    Index(None, "app_id", "id"),
+    # A device that opened a push may tell only the hash: the newest push with it is meant.
+    Index(None, "app_id", "push_hash", "id"),
+    # What the clock looks at: small, whatever the history.
+    Index(
+        "pushes_open",
+        "state",
+        "due_at",
+        postgresql_where=text("state IN ('waiting', 'planning', 'sending')"),
+    ),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("push_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("lane", Text, nullable=False),
+    Column("installation_ids", ARRAY(BigInteger), nullable=False, server_default=text("'{}'")),
+    # explicit devices: [{device_type, token, ...}]; null where the ids say it
+    Column("recipients", JSONB),
+    # the smallest and the largest of the ids, by which a device is found; null of explicit devices
+    # and in rows of older versions
+    Column("first_id", BigInteger),
+    Column("last_id", BigInteger),
+    Column("state", SmallInteger, nullable=False, server_default=text("0")),
+    # 1 for what the plan wrote; a retry is a new row with the next number
+    Column("attempt", SmallInteger, nullable=False, server_default=text("1")),
+    moment("not_before", now=True),
+    # of a follow-up: when its devices were first tried, and whether `not_before` is a time that
+    # was granted by what paces it
+    moment("first_tried_at"),
+    Column("paced", Boolean, nullable=False, server_default=text("false")),
+    moment("lease_until"),
+    Column("leases", Integer, nullable=False, server_default=text("0")),
+    Column("badges_applied", Boolean, nullable=False, server_default=text("false")),
+    # The ledger: one byte for each device, the OutcomeClass, in the order of the ids. The plan
+    # may settle some (deduplicated); null while none is.
+    Column("outcomes", LargeBinary),
+    # device type -> class -> devices
+    Column("counts", JSONB),
+    # reason -> places of the devices in the batch, only for what was not sent
+    Column("exceptions", JSONB),
+    moment("created_at", now=True),
+    moment("finished_at"),
+    ForeignKeyConstraint(["push_id"], ["pushes.id"], ondelete="CASCADE"),
+    Index("batches_open", "lane", "not_before", postgresql_where=text("state = 0")),
+    Index("batches_leased", "lease_until", postgresql_where=text("state = 1")),
+    Index("batches_unfinished", "push_id", postgresql_where=text("state <> 2")),
+)
+
+# How often a push was opened, as its devices tell.
+opens = Table(
+    "opens",
+    metadata,
+    Column(
+        "push_id",
+        BigInteger,
+        ForeignKey("pushes.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    # the beginning of the hour, UTC
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("opens", BigInteger, nullable=False),
+)
