@@ -1,6 +1,6 @@
 """The outcomes of a push's devices: page by page, or all of them as they are read."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +47,7 @@ async def page(
 
 async def parts(
     engine: AsyncEngine, push: Push, *, classes: Collection[OutcomeClass]
-) -> AsyncIterator[Sequence[End]]:
+) -> AsyncGenerator[Sequence[End], None]:
     """Yield all outcomes of these classes, those of one batch at a time."""
     since = Spot()
     while since.seq < push.batches:
