@@ -12,7 +12,7 @@ from pushsvc.storage import ends
 from pushsvc.storage.ends import End, Spot
 
 #: Looks that one page may take, each at one batch or past a thousand that have nothing to show.
-LOOKS: Final = 20
+LOOKS: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
