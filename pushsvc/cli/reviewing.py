@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
 
@@ -33,7 +34,9 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "reason": "reason",
     "attempt": "attempt",
 }
-_ATTEMPTS: Final = ("attempt", "batch", "state", "due_at", "finished_at", "class", "reason")
+_ATTEMPTS: Final = ("attempt", "due_at", "finished_at", "class", "reason")
+#: Of the device.
+_TIMES: Final = ("token_set_at", "token_retired_at", "created_at", "updated_at")
 
 
 def explain(
@@ -98,16 +101,24 @@ def _told(found: Mapping[str, Any]) -> list[RenderableType]:
         ("installation id", device["installation_id"]),
         ("platform", device["device_type"]),
         ("gateway", device["gateway"]),
-        ("token", f"{device['token_state']} ...{device['token_end'] or ''}"),
-        ("token set", device["token_set_at"]),
-        ("token retired", device["token_retired_at"]),
+        ("token", device["token_state"]),
+        ("token's end", device["token_end"]),
+        *(
+            (name.removesuffix("_at").replace("_", " "), _cell(name, device[name]))
+            for name in _TIMES
+        ),
     ]
     rows = [fact for fact in facts if fact[1] is not None]
     shown: list[RenderableType] = [found["detail"], table(("", "device"), rows)]
     if found["attempts"]:
-        attempts = [[one[name] for name in _ATTEMPTS] for one in found["attempts"]]
+        attempts = [[_cell(name, one[name]) for name in _ATTEMPTS] for one in found["attempts"]]
         shown.append(table([name.removesuffix("_at") for name in _ATTEMPTS], attempts))
     return shown
+
+
+def _cell(name: str, value: Any) -> object:
+    """Return a value for a table, whose times are shown to the second."""
+    return datetime.fromisoformat(value) if value and name.endswith("_at") else value
 
 
 # ---------------------------------------------------------------- all devices
