@@ -54,9 +54,9 @@ class OutcomesPage(BaseModel):
 
 
 class TokenState(StrEnum):
-    """Whether a device can be sent to."""
+    """Whether the token of a device is sent to."""
 
-    THERE = "there"
+    ACTIVE = "active"
     NONE = "none"
     RETIRED = "retired"
 
@@ -212,7 +212,7 @@ def _standing(standing: Standing, gateway: GatewayName | None) -> dict[str, Any]
 def _token_state(standing: Standing) -> TokenState:
     if standing.token_retired_at is not None:
         return TokenState.RETIRED
-    return TokenState.THERE if standing.token else TokenState.NONE
+    return TokenState.ACTIVE if standing.token else TokenState.NONE
 
 
 def _attempt(attempt: Attempt, apns_id: str | None) -> dict[str, Any]:

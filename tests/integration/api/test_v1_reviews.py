@@ -57,7 +57,7 @@ async def test_what_came_of_a_device_is_told_with_its_attempts(api: Api, scene: 
     sent = await explained(api, push, scene.ids["sent"])
     assert (sent["targeted"], sent["why"], sent["outcome"]) == (True, None, "sent")
     assert (sent["apns_id"], sent["possible_duplicate"]) == (key, False)
-    assert (sent["device"]["gateway"], sent["device"]["token_state"]) == ("apns", "there")
+    assert (sent["device"]["gateway"], sent["device"]["token_state"]) == ("apns", "active")
     assert sent == await explained(api, push, f"SENT-{scene.app.id}")
 
     dead = await explained(api, push, scene.ids["dead"])
