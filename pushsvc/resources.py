@@ -21,6 +21,7 @@ from pushsvc.clock import Clock, SystemClock
 from pushsvc.config import Settings, SettingsError
 from pushsvc.delivery.fleet_tokens import FleetTokenStore
 from pushsvc.delivery.gateways import Gateways
+from pushsvc.delivery.journal import Journal, keeping_journal
 from pushsvc.model import Credential
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
@@ -46,6 +47,7 @@ class Resources:
     seal: Seal
     clock: Clock
     gateways: Gateways
+    journal: Journal
     schemas: Schemas
     saver: Saver
     opens: OpenCounter
@@ -118,6 +120,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             seal=seal,
             clock=clock,
             gateways=gateways,
+            journal=await stack.enter_async_context(keeping_journal(waker.redis)),
             schemas=Schemas(engine, clock),
             saver=saver,
             opens=await stack.enter_async_context(counting_opens(engine)),

@@ -66,7 +66,7 @@ async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Count
 
 def look_at(push: Push, counts: Counts) -> Look:
     """Return how far it is."""
-    settled = sum(tally.total(counts).values())
+    settled = sum(tally.by_outcome(tally.total(counts)).values())
     return Look(state=push.state, devices=push.devices, settled=settled)
 
 
@@ -87,6 +87,7 @@ def shown(push: Push, counts: Counts, opens: int) -> list[str | Table]:
         ("finished", push.finished_at),
         ("seconds", seconds(push)),
         ("devices", push.devices),
+        ("possible duplicates", tally.possible_duplicates(tally.total(counts)) or None),
         ("opens", opens),
         ("error", push.error),
     ]
