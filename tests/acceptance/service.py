@@ -181,6 +181,22 @@ class Service:
                         found[number] = OutcomeClass(byte)
         return found
 
+    async def resent(self, push: str) -> set[int]:
+        """Return the installations whose message went out again although it may have arrived."""
+        columns = tables.batches.c
+        statement = (
+            select(columns.installation_ids, columns.outcomes)
+            .join(tables.pushes, tables.pushes.c.id == columns.push_id)
+            .where(tables.pushes.c.object_id == push)
+        )
+        async with self.engine.connect() as connection:
+            return {
+                number
+                for ids, outcomes in await connection.execute(statement)
+                for number, byte in zip(ids, outcomes, strict=True)
+                if byte == OutcomeClass.RESENT
+            }
+
     async def badges(self) -> Counter[int]:
         """Return badge -> how many of the app's devices have it."""
         statement = (
