@@ -38,7 +38,7 @@ async def assert_everyone_has_one_outcome(
 async def test_a_worker_killed_in_the_middle_loses_nobody(
     servers: tuple[str, str], tmp_path: Path
 ) -> None:
-    """kill -9: another worker takes its batches over; who got it twice, the ledger calls in doubt."""
+    """kill -9: another worker takes over; who got it twice is one the ledger calls resent."""
     async with service(servers, tmp_path, batch_size=BATCH, lease_seconds="2") as running:
         await running.start("api", "serve")
         await running.start("first", "worker", "--processes", "1")
