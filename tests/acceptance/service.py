@@ -135,11 +135,15 @@ class Service:
         found: dict[str, Any] = await until(closed, seconds=DEADLINE_SECONDS)
         return found
 
+    async def stats(self) -> dict[str, Any]:
+        """Return the simulators' sums."""
+        async with self.session.get(f"{self.control_url}/stats") as response:
+            found: dict[str, Any] = await response.json()
+        return found
+
     async def requests(self) -> int:
         """Return how many requests the simulated APNs has seen."""
-        async with self.session.get(f"{self.control_url}/stats") as response:
-            stats = await response.json()
-        return int(stats["gateways"]["apns"]["requests"])
+        return int((await self.stats())["gateways"]["apns"]["requests"])
 
     async def seen(self, at_least: int) -> None:
         """Wait until the simulated APNs has seen so many requests."""

@@ -102,3 +102,4 @@ async def test_two_workers_share_a_push(servers: tuple[str, str], tmp_path: Path
 
         await assert_everyone_has_one_outcome(running, push, tokens, sent=DEVICES)
         assert set((await running.delivered()).values()) == {1}
+        assert (await running.stats())["provider_tokens"] == 1
