@@ -46,6 +46,10 @@ def simulate(
     control_port: Annotated[
         int, typer.Option(help="Port of the control endpoint; 0 for any.")
     ] = CONTROL_PORT,
+    ledger_file: Annotated[
+        Path | None,
+        typer.Option(help="Appended to, a line for each delivery; what is there survives a kill."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Makes faults by chance repeatable.")] = 0,
     as_json: Json = False,
     lifeline: Lifeline = None,
@@ -70,6 +74,7 @@ def simulate(
             fcm_port=fcm_port,
             wns_port=wns_port,
             control_port=control_port,
+            ledger_file=ledger_file,
             seed=seed,
         )
 

@@ -52,7 +52,9 @@ class Http1Server(web.Server):
         exchange.receive(await request.read())
         try:
             self._gateway.receive(exchange)
-            return await exchange.response
+            response = await exchange.response
+            self._gateway.ledger.make_durable()
+            return response
         finally:
             exchange.drop()
 
@@ -90,6 +92,7 @@ class H1Exchange(Exchange):
 
     def answer_raw(self, answer: Answer, written: bytes, *, hang_up: bool) -> None:
         """Write these very bytes; aiohttp is told that the response is written."""
+        self.desk.ledger.make_durable()
         self._transport.write(written)
         self.settle(answer)
         if hang_up:

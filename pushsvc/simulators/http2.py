@@ -46,7 +46,7 @@ class Connection(Output):
     def __init__(
         self, gateway: Gateway, session: Session, *, lost: "Callable[[Connection], None]"
     ) -> None:
-        super().__init__(gateway.streams)
+        super().__init__(gateway.streams, before_write=gateway.ledger.make_durable)
         self._gateway = gateway
         self._session = session
         self._lost = lost

@@ -20,6 +20,7 @@ from pushsvc.simulators.fcm.gateway import Fcm
 from pushsvc.simulators.gateway import Gateway
 from pushsvc.simulators.knobs import Knobs
 from pushsvc.simulators.ledger import Ledger
+from pushsvc.simulators.ledger_file import LedgerFile, identity_of, read_deliveries
 from pushsvc.simulators.listener import BACKLOG, H1, H2, Listener
 from pushsvc.simulators.registry import Registry
 from pushsvc.simulators.script import Script
@@ -37,7 +38,8 @@ class Simulators:
 
     `directory` holds the certificates and the credentials and is made when missing; what it holds
     is used again, so senders set up once go on working after a restart on the same ports.
-    Port 0: any free one. `seed` makes random faults and latencies repeatable.
+    Port 0: any free one. `seed` makes random faults and latencies repeatable. `ledger_file` is
+    appended to and survives a kill; duplicates of what it has from earlier runs are counted.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class Simulators:
         control_port: int = 0,
         seed: int = 0,
         knobs: Knobs | None = None,
+        ledger_file: Path | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._directory = directory
         self._ports = (apns_port, fcm_port, wns_port, control_port)
         self._seed = seed
         self._knobs = knobs or Knobs()
+        self._ledger_file = ledger_file
         self._now = now
         self._closing = AsyncExitStack()
         self.ledger = Ledger(entries=self._knobs.ledger_entries, tokens=self._knobs.ledger_tokens)
@@ -79,6 +83,7 @@ class Simulators:
             authority = open_authority(self._directory)
             self.endpoints = self._describe(authority, [_port(bound) for bound in sockets])
             self._make_gateways()
+            self._open_ledger_file(opened)
             *gateway_sockets, control_socket = sockets
             for gateway, bound in zip(self._gateways, gateway_sockets, strict=True):
                 listener = Listener(gateway, protocols=PROTOCOLS[gateway.name])
@@ -134,6 +139,20 @@ class Simulators:
         self._apns = Apns(**parts)
         self._gateways = (self._apns, Fcm(**parts), Wns(**parts))
 
+    def _open_ledger_file(self, opened: AsyncExitStack) -> None:
+        if self._ledger_file is None:
+            return
+        before = read_deliveries(self._ledger_file).by_message
+        file = LedgerFile(self._ledger_file, now=self._now)
+        opened.callback(file.close)
+        self.ledger.keep(
+            file,
+            {
+                (gateway, token, identity_of(identity)): number
+                for (gateway, token, identity), number in before.items()
+            },
+        )
+
     async def _open_control(self, opened: AsyncExitStack, bound: socket.socket) -> None:
         self.control = Control(
             gateways={gateway.name: gateway for gateway in self._gateways},
@@ -165,7 +184,8 @@ async def serve(
         directory: see `Simulators`, as for the other options.
         stop: set it to end.
         on_ready: told where everything is.
-        options: `apns_port`, `fcm_port`, `wns_port`, `control_port`, `seed`, `knobs`.
+        options: `apns_port`, `fcm_port`, `wns_port`, `control_port`, `seed`, `knobs`,
+            `ledger_file`.
 
     Raises:
         OSError: when a port is taken or the directory cannot be written.
