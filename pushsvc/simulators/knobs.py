@@ -12,15 +12,22 @@ class Knobs:
     #: APNs refuses a second new provider token of one team within this time; 0 turns the rule off.
     #: Apple: "no more than once every 20 minutes".
     apns_token_update_seconds: float = 20 * 60.0
+    #: Age from which on APNs calls a provider token expired. Apple: an hour.
+    apns_token_age_seconds: float = 3600.0
     #: Concurrent streams before the first authorised request, and after it.
     apns_streams_at_first: int = 1
     apns_streams: int = 1000
+    #: A stream beyond the limit ends the connection with GOAWAY; otherwise it alone is refused.
+    apns_strict_streams: bool = False
     #: The sandbox answers with `apns-unique-id` too, and knows sandbox keys, not production ones.
     apns_sandbox: bool = False
     #: Google's front end is commonly seen to advertise 100.
     fcm_streams: int = 100
     #: Messages a minute before FCM answers 429 QUOTA_EXCEEDED; 0 turns the rule off.
     fcm_messages_per_minute: int = 0
+    #: A connection that is so old, or was not used for so long, gets GOAWAY (HTTP/2); 0: never.
+    max_age_seconds: float = 0.0
+    max_idle_seconds: float = 0.0
     #: Lifetime of the OAuth access tokens that FCM and WNS issue.
     access_token_seconds: int = 3600
     #: Requests kept in full; later ones are only counted and the ledger calls itself truncated.

@@ -110,6 +110,7 @@ class Simulators:
         self.registry.fcm_tokens.fetches = self.registry.wns_tokens.fetches = 0
         for gateway in self._gateways:
             gateway.wire = gateway.wire.anew()
+            gateway.turning_away = 0
 
     def _describe(self, authority: Authority, ports: list[int]) -> Endpoints:
         apns, fcm, wns, control = (f"{HOST}:{port}" for port in ports)
