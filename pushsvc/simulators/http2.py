@@ -317,6 +317,11 @@ class Connection(Output):
     # Our side of the wire.
 
     @property
+    def number(self) -> int:
+        """Which connection of its gateway this is."""
+        return self._session.connection
+
+    @property
     def busy(self) -> bool:
         """Whether a sender waits for an answer."""
         return bool(self._exchanges)

@@ -29,9 +29,10 @@ UNKNOWN = ("never", "never_n", "rst_internal", "rst_cancel", "rst_after_headers"
 #: After the others the same connection goes on.
 LAST = ("goaway_graceful", "goaway_below", "goaway_zero_error", "goaway_idle", "goaway_maxstreams",
         "goaway_calm", "goaway_on_connect", "goaway_then_eof", "tcp_rst", "eof", "half_close",
-        "blackhole", "push_promise", "settings_length", "headers_on_zero", "even_stream", "interleaved",
-        "hpack_garbage", "window_illegal", "oversize_frame", "reset_idle", "data_idle",
-        "settings_flood", "ping_flood", "continuation_flood", "hpack_bomb")  # fmt: skip
+        "blackhole", "push_promise", "settings_length", "headers_on_zero", "even_stream",
+        "interleaved", "hpack_garbage", "window_illegal", "oversize_frame", "reset_idle",
+        "data_idle", "settings_flood", "ping_flood", "continuation_flood",
+        "hpack_bomb")  # fmt: skip
 #: PP, where it is not 0; rows that do two things come twice.
 PARAMETERS = {
     "slow": (1,),
