@@ -1,6 +1,12 @@
 """What can be turned on the simulators; the defaults are as strict as the real gateways."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+class KnobError(ValueError):
+    """No such knob, or no such value; the message says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +42,34 @@ class Knobs:
     ledger_tokens: int = 1_000_000
     #: Bytes of each payload kept.
     ledger_payload_bytes: int = 4096
+
+
+def turn(settings: Iterable[str]) -> Knobs:
+    """The knobs as `name=value` turns them; two numbers are `low,high`.
+
+    Raises:
+        KnobError: naming what is wrong.
+    """
+    defaults = {field.name: field.default for field in fields(Knobs)}
+    turned: dict[str, Any] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in defaults:
+            message = f"{name}: no such knob; there are {', '.join(defaults)}"
+            raise KnobError(message)
+        turned[name] = _read(name, value, like=defaults[name])
+    return Knobs(**turned)
+
+
+def _read(name: str, value: str, *, like: Any) -> Any:
+    """A value of the type that the default has."""
+    try:
+        if isinstance(like, bool):
+            return {"true": True, "false": False}[value]
+        if isinstance(like, tuple):
+            low, high = map(float, value.split(","))
+            return low, high
+        return type(like)(value)
+    except (ValueError, KeyError) as error:
+        message = f"{name}: {value!r} is no value like {like!r}"
+        raise KnobError(message) from error

@@ -74,6 +74,13 @@ def test_every_route(route: str) -> None:
     assert route in section("Control endpoint")
 
 
+def test_every_knob() -> None:
+    """All knobs stand in their table."""
+    named = re.findall(r"^\| `(\w+)` \|", DOC[DOC.index("## Knobs") :], re.MULTILINE)
+
+    assert named == [field.name for field in fields(Knobs)]
+
+
 def test_numbers_are_those_of_the_code() -> None:
     """The bounds that the text states are the defaults."""
     knobs = Knobs()
