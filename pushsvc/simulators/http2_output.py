@@ -16,7 +16,8 @@ from pushsvc.simulators.told import Told
 class Output(asyncio.Protocol):
     """Writes what h2 has ready and frames made by hand, in their order."""
 
-    def __init__(self, streams: tuple[int, int]) -> None:
+    def __init__(self, streams: tuple[int, int], *, before_write: Callable[[], None]) -> None:
+        self._before_write = before_write
         self._h2 = new_h2()
         self._told = Told(self._h2, streams)
         self._timers = Timers()
@@ -140,4 +141,5 @@ class Output(asyncio.Protocol):
         self._unsent = self._unwritten = 0
         self._told.written()
         if written:
+            self._before_write()
             self._transport.write(written)

@@ -1,14 +1,14 @@
 """What every request was and what became of it: the truth that deliveries are compared with."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 #: Distinct words held for sharing; beyond that each entry has its own.
 MAX_SHARED_WORDS = 10_000
-#: Fields that are another in every request, so that there is nothing to share.
-UNSHARED_FIELDS = frozenset({":path", "apns-id"})
+#: What a journal is told.
+DELIVERED, RETRACTED = "delivered", "retracted"
 
 
 # Not frozen: an entry is opened when the request is complete and settled when it is answered.
@@ -118,6 +118,16 @@ class Counts:
         }
 
 
+class Journal(Protocol):
+    """Where deliveries are kept beyond this process, see `ledger_file`."""
+
+    def note(self, entry: Entry, change: str) -> None:
+        """Take down a delivery or a retraction."""
+
+    def write(self) -> None:
+        """Make what was noted durable."""
+
+
 class Ledger:
     """Entries in the order of arrival, the sums by token, and the sums by gateway.
 
@@ -132,7 +142,22 @@ class Ledger:
         self._max_entries = entries
         self._max_tokens = tokens
         self._epoch = 0
+        self._journal: Journal | None = None
         self.clear()
+
+    def keep(self, journal: Journal, before: Mapping[tuple[str, str, bytes], int]) -> None:
+        """Note deliveries in a journal too; `before` are those that it has from earlier runs."""
+        self._journal = journal
+        self._delivered.update(
+            (hash(message), number)
+            for message, number in before.items()
+            if len(self._delivered) < self._max_tokens
+        )
+
+    def make_durable(self) -> None:
+        """Call before an answer is written: the journal must know of it first."""
+        if self._journal:
+            self._journal.write()
 
     def clear(self) -> None:
         """Forget everything; what requests still in flight come to is forgotten too."""
@@ -143,17 +168,17 @@ class Ledger:
         self._summaries: dict[tuple[str, str], TokenSummary] = {}
         self._order: list[TokenSummary] = []
         self._delivered: dict[int, int] = {}
-        # Broadcasts repeat payloads, topics and priorities; each is held once.
+        # Broadcasts repeat payloads, topics and priorities; each is held once (fields: `as_text`).
         self._payloads: dict[bytes, bytes] = {}
         self._words: dict[str, str] = {}
-        self._fields: dict[tuple[str, str], tuple[str, str]] = {}
 
     def open(self, entry: Entry) -> None:
         """Take down a request that was read to its end."""
-        counts = self.counts.setdefault(entry.gateway, Counts())
+        counts = self._counts(entry)
         entry.epoch = self._epoch
         counts.requests += 1
-        counts.warnings.update(entry.warnings)
+        if entry.warnings:
+            counts.warnings.update(entry.warnings)
         summary = self._summary(entry)
         if summary is not None:
             summary.attempts += 1
@@ -162,7 +187,6 @@ class Ledger:
             return
         entry.payload = self._payloads.setdefault(entry.payload_sha256, entry.payload)
         self._share_words(entry)
-        self._share_fields(entry)
         self._entries.append(entry)
         entry.seq = len(self._entries)
         if summary is not None:
@@ -173,12 +197,14 @@ class Ledger:
         if not entry.delivered:
             entry.delivered = True
             self._shift(entry, +1)
+            self._note(entry, DELIVERED)
 
     def retract(self, entry: Entry) -> None:
         """The gateway disowns the message: a GOAWAY has told the sender that it was not taken."""
         if entry.delivered:
             entry.delivered = False
             self._shift(entry, -1)
+            self._note(entry, RETRACTED)
 
     def strike(self, entry: Entry) -> int:
         """Count a "first N, then ok" fault of this token; returns the count including this one."""
@@ -252,14 +278,6 @@ class Ledger:
             entry.expiration = share(entry.expiration, entry.expiration)
             entry.credential = share(entry.credential, entry.credential)
 
-    def _share_fields(self, entry: Entry) -> None:
-        if len(self._fields) < MAX_SHARED_WORDS:
-            share = self._fields.setdefault
-            entry.fields = tuple(
-                field if field[0] in UNSHARED_FIELDS else share(field, field)
-                for field in entry.fields
-            )
-
     def _walk(self, gateway: str | None, token: str | None, after: int) -> Iterator[Entry]:
         if token is None:
             for position in range(after, len(self._entries)):
@@ -305,5 +323,9 @@ class Ledger:
             summary.delivered += by
             summary.duplicates += again
 
+    def _note(self, entry: Entry, change: str) -> None:
+        if self._journal:
+            self._journal.note(entry, change)
+
     def _counts(self, entry: Entry) -> Counts:
-        return self.counts.setdefault(entry.gateway, Counts())
+        return self.counts.get(entry.gateway) or self.counts.setdefault(entry.gateway, Counts())

@@ -20,9 +20,11 @@ from pushsvc.simulators.fcm.gateway import Fcm
 from pushsvc.simulators.gateway import Gateway
 from pushsvc.simulators.knobs import Knobs
 from pushsvc.simulators.ledger import Ledger
+from pushsvc.simulators.ledger_file import LedgerFile, identity_of, read_deliveries
 from pushsvc.simulators.listener import BACKLOG, H1, H2, Listener
 from pushsvc.simulators.registry import Registry
 from pushsvc.simulators.script import Script
+from pushsvc.simulators.storms import Storms
 from pushsvc.simulators.wns.gateway import Wns
 
 HOST = "127.0.0.1"
@@ -37,7 +39,8 @@ class Simulators:
 
     `directory` holds the certificates and the credentials and is made when missing; what it holds
     is used again, so senders set up once go on working after a restart on the same ports.
-    Port 0: any free one. `seed` makes random faults and latencies repeatable.
+    Port 0: any free one. `seed` makes random faults and latencies repeatable. `ledger_file` is
+    appended to and survives a kill; duplicates of what it has from earlier runs are counted.
     """
 
     def __init__(
@@ -50,12 +53,14 @@ class Simulators:
         control_port: int = 0,
         seed: int = 0,
         knobs: Knobs | None = None,
+        ledger_file: Path | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._directory = directory
         self._ports = (apns_port, fcm_port, wns_port, control_port)
         self._seed = seed
         self._knobs = knobs or Knobs()
+        self._ledger_file = ledger_file
         self._now = now
         self._closing = AsyncExitStack()
         self.ledger = Ledger(entries=self._knobs.ledger_entries, tokens=self._knobs.ledger_tokens)
@@ -63,6 +68,7 @@ class Simulators:
         self.endpoints: Endpoints
         self.registry: Registry
         self.control: Control
+        self.storms: Storms
         self._apns: Apns
         self._gateways: tuple[Gateway, ...]
 
@@ -74,17 +80,22 @@ class Simulators:
             BrokenCredentialError: when a credential file is damaged.
         """
         async with AsyncExitStack() as opened:
-            sockets = [opened.enter_context(_bound(port)) for port in self._ports]
+            held = [opened.enter_context(_held(port)) for port in self._ports]
+            ports = [_port(socket) for socket in held]
             self._directory.mkdir(parents=True, exist_ok=True)
             authority = open_authority(self._directory)
-            self.endpoints = self._describe(authority, [_port(bound) for bound in sockets])
+            self.endpoints = self._describe(authority, ports)
             self._make_gateways()
-            *gateway_sockets, control_socket = sockets
-            for gateway, bound in zip(self._gateways, gateway_sockets, strict=True):
+            self._open_ledger_file(opened)
+            listeners: dict[str, Listener] = {}
+            for gateway, port in zip(self._gateways, ports, strict=False):
                 listener = Listener(gateway, protocols=PROTOCOLS[gateway.name])
-                await listener.open(bound, authority)
+                await listener.open((HOST, port), authority)
                 opened.push_async_callback(listener.close)
-            await self._open_control(opened, control_socket)
+                listeners[gateway.name] = listener
+            self.storms = Storms(listeners, self.script)
+            opened.push_async_callback(self.storms.close)
+            await self._open_control(opened, ports[-1])
             self._closing = opened.pop_all()
         return self
 
@@ -98,13 +109,15 @@ class Simulators:
         await self._closing.aclose()
 
     def reset(self) -> None:
-        """Forget what was sent and scripted; credentials and issued tokens stay."""
+        """Forget what was sent and scripted, end storms; credentials and issued tokens stay."""
+        self.storms.end()
         self.ledger.clear()
         self.script.clear()
         self._apns.tokens.forget()
         self.registry.fcm_tokens.fetches = self.registry.wns_tokens.fetches = 0
         for gateway in self._gateways:
             gateway.wire = gateway.wire.anew()
+            gateway.turning_away = 0
 
     def _describe(self, authority: Authority, ports: list[int]) -> Endpoints:
         apns, fcm, wns, control = (f"{HOST}:{port}" for port in ports)
@@ -134,11 +147,26 @@ class Simulators:
         self._apns = Apns(**parts)
         self._gateways = (self._apns, Fcm(**parts), Wns(**parts))
 
-    async def _open_control(self, opened: AsyncExitStack, bound: socket.socket) -> None:
+    def _open_ledger_file(self, opened: AsyncExitStack) -> None:
+        if self._ledger_file is None:
+            return
+        before = read_deliveries(self._ledger_file).by_message
+        file = LedgerFile(self._ledger_file, now=self._now)
+        opened.callback(file.close)
+        self.ledger.keep(
+            file,
+            {
+                (gateway, token, identity_of(identity)): number
+                for (gateway, token, identity), number in before.items()
+            },
+        )
+
+    async def _open_control(self, opened: AsyncExitStack, port: int) -> None:
         self.control = Control(
             gateways={gateway.name: gateway for gateway in self._gateways},
             ledger=self.ledger,
             script=self.script,
+            storms=self.storms,
             registry=self.registry,
             provider_tokens=lambda: self._apns.tokens.distinct,
             endpoints=self.endpoints.as_json,
@@ -149,7 +177,7 @@ class Simulators:
         )
         await runner.setup()
         opened.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, bound).start()
+        await web.SockSite(runner, socket.create_server((HOST, port), backlog=BACKLOG)).start()
 
 
 async def serve(
@@ -165,7 +193,8 @@ async def serve(
         directory: see `Simulators`, as for the other options.
         stop: set it to end.
         on_ready: told where everything is.
-        options: `apns_port`, `fcm_port`, `wns_port`, `control_port`, `seed`, `knobs`.
+        options: `apns_port`, `fcm_port`, `wns_port`, `control_port`, `seed`, `knobs`,
+            `ledger_file`.
 
     Raises:
         OSError: when a port is taken or the directory cannot be written.
@@ -176,8 +205,16 @@ async def serve(
         await stop.wait()
 
 
-def _bound(port: int) -> socket.socket:
-    return socket.create_server((HOST, port), backlog=BACKLOG)
+def _held(port: int) -> socket.socket:
+    """A port that is ours, listening or not: nobody else gets it while a gateway is away."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind((HOST, port))
+    except OSError:
+        held.close()
+        raise
+    return held
 
 
 def _port(bound: socket.socket) -> int:
