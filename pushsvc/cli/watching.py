@@ -49,7 +49,9 @@ async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, titl
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Counts, int]:
+async def find(
+    connection: AsyncConnection, object_id: str, *, field: str = "PUSH_ID"
+) -> tuple[Push, Counts, int]:
     """Return the push with this public id, what came of it so far, and how often it was opened.
 
     Raises:
@@ -58,7 +60,7 @@ async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Count
     key = await ledger.push_key(connection, object_id)
     if key is None:
         message = f"There is no push {object_id!r}. `pushsvc push list --app NAME` lists them."
-        raise CommandError(message, code="unknown_push", status=MISTAKE, field="PUSH_ID")
+        raise CommandError(message, code="unknown_push", status=MISTAKE, field=field)
     push = await pushes.get_push(connection, key)
     opened = await opens_of(connection, [key])
     return push, await pushes.counts_of(connection, push), opened[key]
@@ -88,6 +90,7 @@ def shown(push: Push, counts: Counts, opens: int) -> list[str | Table]:
         ("seconds", seconds(push)),
         ("devices", push.devices),
         ("opens", opens),
+        ("tokens held", push.tokens_held or None),
         ("error", push.error),
     ]
     heading = f"push {push.object_id}"

@@ -7,7 +7,6 @@ from pushsvc.model.batch import (
     Ledger,
     NewBatch,
     Recipient,
-    Retirement,
 )
 from pushsvc.model.message import (
     WINDOWS_DEVICE_TYPES,
@@ -43,6 +42,7 @@ from pushsvc.model.push import (
     Source,
     Submission,
 )
+from pushsvc.model.token import Answered, Answers, Evidence, TokenEventKind, TokenState
 
 __all__ = [
     "ACCEPTED",
@@ -51,6 +51,8 @@ __all__ = [
     "VALIDATED",
     "WINDOWS_DEVICE_TYPES",
     "Answer",
+    "Answered",
+    "Answers",
     "ApnsHead",
     "ApnsShape",
     "App",
@@ -61,6 +63,7 @@ __all__ = [
     "Counts",
     "Credential",
     "Device",
+    "Evidence",
     "FcmShape",
     "GatewayName",
     "Json",
@@ -74,10 +77,11 @@ __all__ = [
     "PushState",
     "Recipient",
     "Refused",
-    "Retirement",
     "Schedule",
     "Shape",
     "Source",
     "Submission",
+    "TokenEventKind",
+    "TokenState",
     "WnsShape",
 ]

@@ -52,6 +52,7 @@ class PushView(BaseModel):
     by_device_type: dict[str, CountsView]
     classes: dict[str, int]
     opens: int
+    tokens_held: int
     error: str | None
 
 
@@ -130,6 +131,7 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "by_device_type": {t: _words(classes) for t, classes in sorted(counts.items())},
         "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n},
         "opens": opens,
+        "tokens_held": push.tokens_held,
         "error": push.error,
     }
 

@@ -124,7 +124,7 @@ def _carried(column: str) -> tuple[str, Callable[[Any], Any], str]:
 _OWN: Final = frozenset(
     {
         *("id", "app_id", "object_id", "created_at", "updated_at"),
-        *("token_shared", "token_set_at", "token_retired_at"),
+        *("token_shared", "token_set_at", "token_retired_at", "token_quarantined_until"),
     }
 )
 #: column -> how its values are carried
@@ -230,7 +230,9 @@ _UPDATE: Final = f"""
     SET {", ".join(f"{name} = {read}" for name, read in _READ.items())},
         updated_at = {_NOW},
         token_set_at = CASE WHEN r.registers THEN statement_timestamp() ELSE i.token_set_at END,
-        token_retired_at = CASE WHEN r.registers THEN NULL ELSE i.token_retired_at END
+        token_retired_at = CASE WHEN r.registers THEN NULL ELSE i.token_retired_at END,
+        token_quarantined_until = CASE WHEN r.registers THEN NULL
+            ELSE i.token_quarantined_until END
     FROM fresh r WHERE i.id = r.target AND i.app_id = r.app_id
     RETURNING i.id, i.app_id, i.object_id, i.created_at, i.updated_at
 """  # noqa: S608 - of our own column names
