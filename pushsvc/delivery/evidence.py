@@ -46,8 +46,8 @@ class Routes:
         """
         gateway = self.gateway_of(device)
         if gateway is GatewayName.APNS:
-            return f"{gateway}:{device.app_identifier or ''}"
-        return gateway
+            return f"{gateway.value}:{device.app_identifier or ''}"
+        return gateway and gateway.value
 
 
 def gather(

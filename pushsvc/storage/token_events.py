@@ -63,7 +63,7 @@ async def add(
 ) -> None:
     """Write evidence down; without a time of the gateway's own it is of the time we asked."""
     rows = [
-        (e.installation_id, e.token, e.gateway, e.scope, int(e.outcome), e.reason, e.since)
+        (e.installation_id, e.token, e.gateway.value, e.scope, int(e.outcome), e.reason, e.since)
         for e in evidence
     ]
     if rows:

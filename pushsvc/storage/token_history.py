@@ -63,7 +63,7 @@ async def find_tokens(
     In one app it is at most one: an objectId wins over an id that a device gave itself.
     """
     statement = (
-        select(i, apps.c.name.label("app_name"))
+        select(i, apps.c.name.label("owner"))
         .join(apps, apps.c.id == i.c.app_id)
         .where(
             i.c.app_id.in_(app_ids),
@@ -88,7 +88,7 @@ def _facts(row: "Row[tuple[object, ...]]") -> TokenFacts:
         state = TokenState.QUARANTINED if quarantined_until else TokenState.RETIRED
     return TokenFacts(
         id=row.id,
-        app_name=row.app_name,
+        app_name=row.owner,
         object_id=row.object_id,
         installation_id=row.installation_id,
         token=address or None,
