@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.progress import Progress
@@ -26,6 +26,9 @@ from pushsvc.storage.token_history import (
     find_tokens,
     held_pushes,
 )
+
+#: Characters of a token that people tell it by; JSON has it in full.
+TOKEN_SHOWN: Final = 12
 
 Installation = Annotated[str, typer.Argument(help="Its objectId or installationId.")]
 SomeApp = Annotated[
@@ -55,10 +58,10 @@ def history(
     shown = token_views.shown(facts, events, next_cursor=None)
     del shown["next_cursor"]
     rows = [
-        (one.at, one.kind.value, one.gateway, one.reason, one.push, one.since, one.token)
+        (one.at, one.kind.value, _said(one), one.push, (one.token or "-")[:TOKEN_SHOWN])
         for one in events
     ]
-    headings = ("at", "kind", "gateway", "reason", "push", "since", "token")
+    headings = ("at", "what", "said by", "push", "token begins")
     result(
         shown,
         table(("", f"installation {facts.object_id} of {facts.app_name}"), _rows(facts)),
@@ -239,6 +242,10 @@ def _moment(since: str) -> datetime:
         )
         raise CommandError(message, code="usage", status=MISTAKE, field="--since")
     return moment
+
+
+def _said(event: TokenEvent) -> str:
+    return " ".join(word for word in (event.gateway, event.reason) if word) or "-"
 
 
 def _rows(facts: TokenFacts) -> list[tuple[str, str]]:

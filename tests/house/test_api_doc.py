@@ -13,7 +13,7 @@ from pushsvc.api.parse.routes import (
     ROUTES_OF_ONE,
     ROUTES_OF_TESTS,
 )
-from pushsvc.api.v1 import previews, pushes, templates
+from pushsvc.api.v1 import previews, pushes, templates, token_history
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 HEADINGS = re.findall(r"^### (.+)$", PAGE, re.MULTILINE)
@@ -62,8 +62,9 @@ def test_what_belongs_to_parse_server_is_told() -> None:
 
 def test_every_v1_endpoint_is_told() -> None:
     """By method and path."""
-    for route in (*pushes.router.routes, *previews.router.routes, *templates.router.routes):
-        path = route.path.replace("{push_id}", "{id}")  # type: ignore[attr-defined] # a Route
+    routers = (pushes.router, previews.router, templates.router, token_history.router)
+    for route in (route for router in routers for route in router.routes):
+        path = re.sub(r"{(push_id|installation)}", "{id}", route.path)  # type: ignore[attr-defined] # a Route
         for method in route.methods:  # type: ignore[attr-defined]
             assert f"{method} {path}" in HEADINGS
 
