@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import Answered, Answers, Evidence, OutcomeClass
-from pushsvc.storage.engine import driver
+from pushsvc.storage.engine import BY_INDEX, driver
 
 if TYPE_CHECKING:
     import asyncpg
@@ -34,10 +34,29 @@ class Piece:
     changed: int
 
 
-def piece_of(row: "asyncpg.Record | None") -> Piece:
-    """Return the piece of a statement's one row."""
+async def run_piece(engine: AsyncEngine, statement: str, *values: object) -> Piece:
+    """Run a statement over one piece, which looks up everything by an index."""
+    async with driver(engine) as connection, connection.transaction():
+        await connection.execute(_BY_INDEX)
+        row = await connection.fetchrow(statement, *values)
     assert row is not None
     return Piece(last=row["last"], changed=row["changed"])
+
+
+# Nor by bitmaps, which have no order: each piece would read all that is left and sort it.
+_BY_INDEX: Final = f"SELECT {BY_INDEX}, set_config('enable_bitmapscan', 'off', true)"
+
+
+def of_push(push_id: str, *, after: str) -> str:
+    """Return the condition that an event is of a push, and after another one; given as SQL.
+
+    Not by equality: then `ORDER BY push_id, id` would be that by id alone, and a plan might read
+    the events of all pushes in the order of their ids.
+    """
+    return (
+        f"push_id IS NOT NULL AND (push_id, id) > ({push_id}::bigint, {after}::bigint)"
+        f" AND (push_id, id) < ({push_id}::bigint + 1, 0)"
+    )
 
 
 # ---------------------------------------------------------------- evidence
@@ -104,8 +123,8 @@ _STILL: Final = """
 _STRIKE: Final = f"""
     WITH piece AS MATERIALIZED (
         SELECT * FROM token_events
-        WHERE push_id = $1 AND id > $2 AND kind = 'held' AND gateway <> ALL($3::text[])
-        ORDER BY id LIMIT $4 FOR UPDATE
+        WHERE {of_push("$1", after="$2")} AND kind = 'held' AND gateway <> ALL($3::text[])
+        ORDER BY push_id, id LIMIT $4 FOR UPDATE
     ),
     there AS MATERIALIZED (
         SELECT i.id, p.id AS event, p.outcome = {int(OutcomeClass.TOKEN_SUSPECT)} AS suspect
@@ -123,16 +142,22 @@ _STRIKE: Final = f"""
         RETURNING there.event, CASE WHEN there.suspect THEN 'quarantined' ELSE 'retired' END AS kind
     )
 """  # noqa: S608 - of our own numbers
+_SUMMED: Final = """
+    SELECT (SELECT max(id) FROM piece) AS last, (SELECT count(*) FROM struck) AS changed
+"""
 #: What comes of the evidence is written on it.
 _APPLY: Final = f"""
     {_STRIKE},
     told AS (
-        UPDATE token_events e SET kind = coalesce(struck.kind, 'spared')
-        FROM piece LEFT JOIN struck ON struck.event = piece.id
-        WHERE e.id = piece.id
+        UPDATE token_events e SET kind = verdict.kind
+        FROM (
+            SELECT id, coalesce(max(kind), 'spared') AS kind FROM (
+                SELECT id, NULL AS kind FROM piece UNION ALL SELECT event, kind FROM struck
+            ) AS each GROUP BY id
+        ) AS verdict
+        WHERE e.id = verdict.id
     )
-    SELECT max(piece.id) AS last, count(struck.event) AS changed
-    FROM piece LEFT JOIN struck ON struck.event = piece.id
+    {_SUMMED}
 """  # noqa: S608 - of constants
 #: What comes of it is an event of its own: it was held for a reason, and that stays on record.
 _OVERRULE: Final = f"""
@@ -142,10 +167,9 @@ _OVERRULE: Final = f"""
             reason, push_id, since)
         SELECT app_id, installation_id, token, struck.kind, gateway, scope, outcome, reason,
             push_id, since
-        FROM piece JOIN struck ON struck.event = piece.id
+        FROM struck JOIN token_events e ON e.id = struck.event
     )
-    SELECT max(piece.id) AS last, count(struck.event) AS changed
-    FROM piece LEFT JOIN struck ON struck.event = piece.id
+    {_SUMMED}
 """  # noqa: S608 - of constants
 
 
@@ -168,18 +192,12 @@ async def apply(
         proven: scopes in which suspicion is enough.
         quarantine_days: how long a suspected token is out of use.
     """
-    async with driver(engine) as connection:
-        row = await connection.fetchrow(
-            _APPLY, push_id, after, held, PIECE, proven, quarantine_days
-        )
-    return piece_of(row)
+    return await run_piece(engine, _APPLY, push_id, after, held, PIECE, proven, quarantine_days)
 
 
 async def overrule(engine: AsyncEngine, push_id: int, *, after: int, quarantine_days: int) -> Piece:
     """Apply a piece of what was held, whoever is proven: somebody has looked at it."""
-    async with driver(engine) as connection:
-        row = await connection.fetchrow(_OVERRULE, push_id, after, [], PIECE, None, quarantine_days)
-    return piece_of(row)
+    return await run_piece(engine, _OVERRULE, push_id, after, [], PIECE, None, quarantine_days)
 
 
 _COUNT: Final = f"""

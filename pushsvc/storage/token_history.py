@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import GatewayName, TokenEventKind, TokenState
@@ -103,15 +103,16 @@ async def events_of(
     connection: AsyncConnection, installation_id: int, *, before: int | None, limit: int
 ) -> list[TokenEvent]:
     """Return what happened to the installation's tokens, newest first, below the id `before`."""
+    # Not by equality, which would let a plan read everybody's events in the order of their ids.
+    place = tuple_(e.c.installation_id, e.c.id)
+    end = tuple_(installation_id + 1, 0) if before is None else tuple_(installation_id, before)
     statement = (
         select(e, pushes.c.object_id)
         .outerjoin(pushes, pushes.c.id == e.c.push_id)
-        .where(e.c.installation_id == installation_id)
-        .order_by(e.c.id.desc())
+        .where(place >= tuple_(installation_id, 0), place < end)
+        .order_by(e.c.installation_id.desc(), e.c.id.desc())
         .limit(limit)
     )
-    if before is not None:
-        statement = statement.where(e.c.id < before)
     return [
         TokenEvent(
             id=row.id,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import TokenEventKind
 from pushsvc.storage.engine import driver
-from pushsvc.storage.token_events import PIECE, Piece, piece_of
+from pushsvc.storage.token_events import PIECE, Piece, of_push, run_piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ _CHOSEN: Final[Mapping[type, tuple[str, str]]] = {
         "i.token_retired_at IS NOT NULL",
     ),
     OfPush: (
-        """
+        f"""
         SELECT installation_id AS id, id AS mark FROM token_events
-        WHERE push_id = $3 AND id > $1 AND kind IN ('retired', 'quarantined')
+        WHERE {of_push("$3", after="$1")} AND kind IN ('retired', 'quarantined')
         ORDER BY push_id, id LIMIT $2
-        """,
+        """,  # noqa: S608 - of constants
         "i.token_retired_at IS NOT NULL AND last.push_id = $3",
     ),
     OfApp: (
@@ -72,8 +72,10 @@ _THERE: Final = """
         FROM installations i
         LEFT JOIN LATERAL (
             SELECT e.token, e.gateway, e.push_id FROM token_events e
-            WHERE e.installation_id = i.id AND e.kind IN ('retired', 'quarantined')
-            ORDER BY e.id DESC LIMIT 1
+            WHERE (e.installation_id, e.id) >= (i.id, 0)
+                AND (e.installation_id, e.id) < (i.id + 1, 0)
+                AND e.kind IN ('retired', 'quarantined')
+            ORDER BY e.installation_id DESC, e.id DESC LIMIT 1
         ) AS last ON true
         WHERE i.id IN (SELECT id FROM candidates) AND {condition}
         {lock}
@@ -104,6 +106,9 @@ _RESTORE: Final = {
     choice: _free(*chosen, TokenEventKind.RESTORED) for choice, chosen in _CHOSEN.items()
 }
 _RELEASE: Final = _free(_DUE, "i.token_quarantined_until <= now()", TokenEventKind.RELEASED)
+_IS_DUE: Final = """
+    SELECT EXISTS (SELECT 1 FROM installations WHERE token_quarantined_until <= now())
+"""
 _COUNTED: Final = "{there} SELECT count(*) FROM there"
 _COUNT: Final = {
     choice: _COUNTED.format(
@@ -122,15 +127,15 @@ async def count(engine: AsyncEngine, choice: Choice) -> int:
 
 async def restore(engine: AsyncEngine, choice: Choice, *, after: int) -> Piece:
     """Take a piece of what an operator has chosen into use again, after this key."""
-    async with driver(engine) as connection:
-        row = await connection.fetchrow(_RESTORE[type(choice)], after, PIECE, *_values(choice))
-    return piece_of(row)
+    return await run_piece(engine, _RESTORE[type(choice)], after, PIECE, *_values(choice))
 
 
 async def release(engine: AsyncEngine, *, limit: int) -> int:
     """Take tokens into use again whose days in quarantine are over; return how many."""
     async with driver(engine) as connection:
-        return piece_of(await connection.fetchrow(_RELEASE, 0, limit)).changed
+        if not await connection.fetchval(_IS_DUE):
+            return 0
+    return (await run_piece(engine, _RELEASE, 0, limit)).changed
 
 
 def _values(choice: Choice) -> tuple[object, ...]:
