@@ -14,22 +14,30 @@ log = structlog.get_logger(__name__)
 
 #: What one look of the clock releases and forgets.
 CLOCK_LIMIT: Final = 500
+#: Pieces of evidence that a look of the clock applies, so that it is not late for what is due; and
+#: more than any push has.
+CLOCK_PIECES: Final = 3
+ALL_PIECES: Final = 1_000_000
 
 #: Is told how many tokens changed, after each piece.
 Told = Callable[[int], None]
 
 
-async def settle(resources: Resources, push_id: int) -> int:
+async def settle(resources: Resources, push_id: int, *, pieces: int) -> int | None:
     """Apply the evidence of a push that has no open batch; return how much of it is held.
 
     Piece by piece, before the push is closed: what dies over it is found and taken up again, and
-    the same is decided again, for the ledger that it is judged by no longer changes.
+    the same is decided again, for the ledger that it is judged by no longer changes. None where it
+    is not through after so many pieces, or somebody else is at it.
     """
     engine, settings = resources.engine, resources.settings
     answered = await token_events.answered_of(engine, push_id)
     verdict = evidence.judge(answered, share_limit=settings.retire_share_limit)
-    await _in_pieces(
-        lambda after: token_events.apply(
+    after: int | None = 0
+    while after is not None:
+        if not pieces:
+            return None
+        piece = await token_events.apply(
             engine,
             push_id,
             after=after,
@@ -37,7 +45,9 @@ async def settle(resources: Resources, push_id: int) -> int:
             proven=verdict.proven,
             quarantine_days=settings.quarantine_days,
         )
-    )
+        if piece is None:
+            return None
+        after, pieces = piece.last, pieces - 1
     if not verdict.held:
         return 0
     held = await token_events.count_held(engine, push_id)
@@ -73,7 +83,7 @@ async def tend(resources: Resources) -> None:
     await token_events.forget(engine, days=settings.token_history_days, limit=CLOCK_LIMIT)
 
 
-async def _in_pieces(do: Callable[[int], Awaitable[Piece]], told: Told = lambda _: None) -> None:
+async def _in_pieces(do: Callable[[int], Awaitable[Piece]], told: Told) -> None:
     after: int | None = 0
     while after is not None:
         piece = await do(after)

@@ -198,13 +198,22 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
 # ---------------------------------------------------------------- close
 
 
-async def close_push(resources: Resources, push_id: int) -> None:
-    """Close the push if all of its batches are done; else somebody later will."""
+async def close_push(
+    resources: Resources, push_id: int, *, pieces: int = hygiene.ALL_PIECES
+) -> None:
+    """Close the push if all of its batches are done; else somebody later will.
+
+    Before, so many pieces of evidence against tokens are applied; else the clock goes on with it.
+    """
     async with resources.engine.connect() as connection:
         complete = await pushes.complete(connection, push_id)
     if complete is None:
         return
-    held = await hygiene.settle(resources, push_id) if complete.has_evidence else 0
+    held: int | None = 0
+    if complete.has_evidence:
+        held = await hygiene.settle(resources, push_id, pieces=pieces)
+    if held is None:
+        return
     async with resources.engine.begin() as connection:
         if not await pushes.close_push(connection, push_id, tokens_held=held):
             return
@@ -233,5 +242,5 @@ async def tick(resources: Resources) -> None:
         )
         await resources.queue.wake_batches(waiting)
     for push_id in complete:
-        await close_push(resources, push_id)
+        await close_push(resources, push_id, pieces=hygiene.CLOCK_PIECES)
     await hygiene.tend(resources)

@@ -38,7 +38,10 @@ async def run_piece(engine: AsyncEngine, statement: str, *values: object) -> Pie
     """Run a statement over one piece, which looks up everything by an index."""
     async with driver(engine) as connection, connection.transaction():
         await connection.execute(_BY_INDEX)
-        row = await connection.fetchrow(statement, *values)
+        return _piece(await connection.fetchrow(statement, *values))
+
+
+def _piece(row: "asyncpg.Record | None") -> Piece:
     assert row is not None
     return Piece(last=row["last"], changed=row["changed"])
 
@@ -173,6 +176,12 @@ _OVERRULE: Final = f"""
 """  # noqa: S608 - of constants
 
 
+#: One at a time: who waited for another's rows would find the piece empty, and take it for the end.
+_ALONE: Final = f"""
+    {_BY_INDEX}, pg_try_advisory_xact_lock(hashtextextended('tokens of push ' || $1, 0)) AS alone
+"""
+
+
 async def apply(
     engine: AsyncEngine,
     push_id: int,
@@ -181,8 +190,8 @@ async def apply(
     held: Sequence[str],
     proven: Sequence[str],
     quarantine_days: int,
-) -> Piece:
-    """Apply a piece of a push's evidence, after this key.
+) -> Piece | None:
+    """Apply a piece of a push's evidence, after this key; None while somebody else is at it.
 
     Args:
         engine: of the database.
@@ -192,7 +201,12 @@ async def apply(
         proven: scopes in which suspicion is enough.
         quarantine_days: how long a suspected token is out of use.
     """
-    return await run_piece(engine, _APPLY, push_id, after, held, PIECE, proven, quarantine_days)
+    values = (push_id, after, held, PIECE, proven, quarantine_days)
+    async with driver(engine) as connection, connection.transaction():
+        row = await connection.fetchrow(_ALONE, str(push_id))
+        if row is None or not row["alone"]:
+            return None
+        return _piece(await connection.fetchrow(_APPLY, *values))
 
 
 async def overrule(engine: AsyncEngine, push_id: int, *, after: int, quarantine_days: int) -> Piece:

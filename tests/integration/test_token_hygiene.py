@@ -1,5 +1,6 @@
 """Tokens go out of use on evidence, come into it again, and nothing mass-retires."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import func, insert, select, text, update
 from pushsvc import hygiene, pipeline
 from pushsvc.config import Settings
 from pushsvc.delivery.evidence import LEAST_BLAMED
+from pushsvc.hygiene import CLOCK_PIECES
 from pushsvc.model import (
     Answers,
     Batch,
@@ -23,7 +25,7 @@ from pushsvc.model import (
     TokenEventKind as Kind,
     TokenState,
 )
-from pushsvc.storage import batches, token_undo
+from pushsvc.storage import batches, token_events, token_undo
 from pushsvc.storage.fields import parse_installation_fields
 from pushsvc.storage.installations import SaveRequest
 from pushsvc.storage.tables import installations as i, token_events as e
@@ -278,25 +280,55 @@ async def test_an_operator_restores_by_installation_by_push_or_since_a_time(site
     assert await restored(token_undo.OfPush(one.id)) == [False] * 3
 
 
-async def test_what_died_over_the_close_is_done_by_the_next(site: Site) -> None:
-    """Pieces that are applied stay so, and the push is closed after the last."""
-    first, second = await install(site, 2)
+async def test_what_died_over_the_close_is_done_by_the_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces that are applied stay so; the clock goes on, some at a time, and then closes."""
+    monkeypatch.setattr(token_events, "PIECE", 1)
+    numbers = await install(site, CLOCK_PIECES + 2)
     push = await site.push()
     await pipeline.plan_push(site.resources, push.id)
     batch = await batches.lease_batch(
         site.engine, push.id, 0, lease_seconds=60, expires_at=None, badge=None
     )
     assert batch is not None
-    written = await ledger(site, batch, [DEAD, DEAD], None, SCOPE)
+    written = await ledger(site, batch, [DEAD] * len(numbers), None, SCOPE)
     await batches.finish_batch(site.engine, batch, written)
-    await hygiene.settle(site.resources, push.id)
-    assert (await site.now(push)).state is PushState.SENDING
+    assert await hygiene.settle(site.resources, push.id, pieces=1) is None
+    assert await states(site, numbers[:2]) == [TokenState.RETIRED, TokenState.ACTIVE]
 
+    await pipeline.tick(site.resources)
+    assert (await site.now(push)).state is PushState.SENDING
     await pipeline.tick(site.resources)
 
     assert (await site.now(push)).state is PushState.DONE
-    assert await states(site, [first, second]) == [TokenState.RETIRED] * 2
-    assert await kinds(site, first) == [Kind.RETIRED]
+    assert set(await states(site, numbers)) == {TokenState.RETIRED}
+    assert await kinds(site, numbers[0]) == [Kind.RETIRED]
+
+
+async def test_many_that_close_one_push_apply_its_evidence_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody closes it before the last of it is applied."""
+    monkeypatch.setattr(token_events, "PIECE", 1)
+    numbers = await install(site, 12)
+    push = await site.push()
+    await pipeline.plan_push(site.resources, push.id)
+    batch = await batches.lease_batch(
+        site.engine, push.id, 0, lease_seconds=60, expires_at=None, badge=None
+    )
+    assert batch is not None
+    written = await ledger(site, batch, [DEAD] * len(numbers), None, SCOPE)
+    await batches.finish_batch(site.engine, batch, written)
+
+    async def close() -> None:
+        while (await site.now(push)).state is not PushState.DONE:
+            await pipeline.close_push(site.resources, push.id)
+        assert set(await states(site, numbers)) == {TokenState.RETIRED}
+
+    await asyncio.gather(*(close() for _ in range(4)))
+
+    assert [await kinds(site, number) for number in numbers] == [[Kind.RETIRED]] * len(numbers)
 
 
 async def test_evidence_of_an_installation_that_is_gone_does_no_harm(site: Site) -> None:
