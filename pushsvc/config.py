@@ -166,6 +166,19 @@ class Settings(BaseSettings):
     attempt_limit: int = Field(
         5, ge=1, le=20, description="Attempts for one device, the first included."
     )
+    quarantine_days: int = Field(
+        7, ge=1, le=365, description="A token that is only suspected is not sent to for so long."
+    )
+    retire_share_limit: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Where more than this share of a push's tokens look dead to one gateway, and "
+        "at least 50 do, none of them is retired.",
+    )
+    token_history_days: int = Field(
+        180, ge=1, le=3_650, description="What happened to tokens is known for so long."
+    )
     database_connections: int = Field(
         10, ge=2, description="Most database connections of one process."
     )

@@ -5,7 +5,7 @@ import random
 
 import structlog
 
-from pushsvc.delivery import dispatch
+from pushsvc.delivery import dispatch, evidence
 from pushsvc.delivery.conclusion import Rules, conclude
 from pushsvc.model import Answer, Batch, Device, Ledger, Push
 from pushsvc.resources import Resources
@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 #: that of the clock, which hands out what nobody closed; and the end of trying.
 FINISH_PAUSE_SECONDS = 0.1
 FINISH_SECONDS = 600
+ROUTES = evidence.Routes(party_of=body.party_of, gateway_of=body.gateway_of)
 
 
 def in_doubt(push: Push, batch: Batch) -> bool:
@@ -97,6 +98,7 @@ def _ledger(
     end = conclude(
         push, batch, devices, outcomes=sheet.outcomes, answers=sheet.answers, rules=rules
     )
+    found = evidence.gather(push, batch, devices, answers=sheet.answers, routes=ROUTES)
     types = [tally.NO_TYPE] * batch.size
     for device in devices:
         types[device.index] = device.device_type
@@ -105,7 +107,8 @@ def _ledger(
         counts=tally.count(types, end.outcomes),
         exceptions=end.exceptions,
         follow_ups=end.follow_ups,
-        retirements=end.retirements,
+        evidence=found,
+        answered=evidence.weigh(devices, outcomes=end.outcomes, evidence=found, routes=ROUTES),
     )
 
 

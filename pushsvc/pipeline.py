@@ -5,7 +5,7 @@
     plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers
     deliver_batch ─► lease and badges ► load ► shape ► send ► ledger and follow-ups; where a worker
                      died over it: what its journal settles ► ledger, and the rest is in doubt
-    close_push  ──► when no batch is open: final counts
+    close_push  ──► when no batch is open: dead tokens, final counts
     tick        ──► the clock: what is due, and whatever Redis or a dead worker forgot
 
 The stages know nothing of each other; only this page knows their order. Postgres is the record
@@ -17,7 +17,7 @@ import asyncio
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import admission, ending, planner
+from pushsvc import admission, ending, hygiene, planner
 from pushsvc.delivery import dispatch
 from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
@@ -203,10 +203,24 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
 # ---------------------------------------------------------------- close
 
 
-async def close_push(resources: Resources, push_id: int) -> None:
-    """Close the push if all of its batches are done; else somebody later will."""
+async def close_push(
+    resources: Resources, push_id: int, *, pieces: int = hygiene.ALL_PIECES
+) -> None:
+    """Close the push if all of its batches are done; else somebody later will.
+
+    Before, so many pieces of evidence against tokens are applied; else the clock goes on with it.
+    """
+    async with resources.engine.connect() as connection:
+        complete = await pushes.complete(connection, push_id)
+    if complete is None:
+        return
+    held: int | None = 0
+    if complete.has_evidence:
+        held = await hygiene.settle(resources, push_id, pieces=pieces)
+    if held is None:
+        return
     async with resources.engine.begin() as connection:
-        if not await pushes.close_push(connection, push_id):
+        if not await pushes.close_push(connection, push_id, tokens_held=held):
             return
         push = await pushes.get_push(connection, push_id)
         counts = await pushes.counts_of(connection, push)
@@ -233,4 +247,5 @@ async def tick(resources: Resources) -> None:
         )
         await resources.queue.wake_batches(waiting)
     for push_id in complete:
-        await close_push(resources, push_id)
+        await close_push(resources, push_id, pieces=hygiene.CLOCK_PIECES)
+    await hygiene.tend(resources)

@@ -1,9 +1,9 @@
-"""What a sheet of answers means: what is final, what is tried again, which tokens died. Pure."""
+"""What a sheet of answers means: what is final, what is tried again. Pure."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from pushsvc.delivery.retry import not_before, retryable
@@ -16,7 +16,6 @@ from pushsvc.model import (
     OnUnknown,
     OutcomeClass,
     Push,
-    Retirement,
 )
 
 #: Delays are rounded up, so that one batch's retries make few follow-ups: to a second below a
@@ -24,8 +23,6 @@ from pushsvc.model import (
 FINE_SECONDS: Final = 1
 COARSE_SECONDS: Final = 15
 COARSE_FROM_SECONDS: Final = 60
-#: FCM's word for a token whose app is gone.
-UNREGISTERED: Final = "UNREGISTERED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +38,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
-    """The ledger's part of it: final bytes, reasons, follow-ups, dead tokens."""
+    """The ledger's part of it: final bytes, reasons, follow-ups."""
 
     outcomes: bytes
     exceptions: Mapping[str, Sequence[int]]
     follow_ups: Sequence[NewBatch]
-    retirements: Sequence[Retirement]
 
 
 def conclude(
@@ -87,7 +83,6 @@ def conclude(
             _follow_up(batch, sorted(places), delay=delay)
             for delay, places in sorted(carried.items())
         ],
-        retirements=_retirements(batch, device_of, _evidence(push, answers)),
     )
 
 
@@ -125,34 +120,3 @@ def _follow_up(batch: Batch, places: Sequence[int], *, delay: float) -> NewBatch
         # The lease that sent them has changed the badges; a change happens once.
         badges_applied=True,
     )
-
-
-def _evidence(push: Push, answers: Mapping[int, Answer]) -> Mapping[int, Answer]:
-    """Return the answers that call tokens dead; where we only look, FCM's plain word alone does."""
-    return {
-        index: answer
-        for index, answer in answers.items()
-        if answer.outcome is OutcomeClass.TOKEN_DEAD
-        and (not push.validate_only or answer.reason == UNREGISTERED)
-    }
-
-
-def _retirements(
-    batch: Batch, device_of: Mapping[int, Device], dead: Mapping[int, Answer]
-) -> list[Retirement]:
-    """Name the tokens to retire: those of installations that their own gateway calls dead."""
-    if not batch.installation_ids:
-        return []
-    return [
-        Retirement(
-            installation_id=batch.installation_ids[index],
-            token=device_of[index].token,
-            since=(
-                datetime.fromtimestamp(answer.invalid_since_ms / 1000, UTC)
-                if answer.invalid_since_ms is not None
-                else None
-            ),
-        )
-        for index, answer in dead.items()
-        if index in device_of and device_of[index].token
-    ]

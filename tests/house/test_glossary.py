@@ -16,6 +16,8 @@ from pushsvc.model import (
     OutcomeClass,
     PushState,
     Source,
+    TokenEventKind,
+    TokenState,
 )
 from pushsvc.storage.apps import KeyKind, Scope
 from pushsvc.storage.tables import metadata
@@ -37,6 +39,8 @@ ENUMS: tuple[type[Enum], ...] = (
     Outcome,
     KeyKind,
     Scope,
+    TokenEventKind,
+    TokenState,
 )
 #: The words to say, each of which has one meaning everywhere.
 WORDS = (

@@ -54,6 +54,7 @@ class PushView(BaseModel):
     #: messages that went out again although they may have arrived
     possible_duplicates: int
     opens: int
+    tokens_held: int
     error: str | None
 
 
@@ -133,6 +134,7 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n and c in OUTCOME_OF},
         "possible_duplicates": tally.possible_duplicates(totals),
         "opens": opens,
+        "tokens_held": push.tokens_held,
         "error": push.error,
     }
 

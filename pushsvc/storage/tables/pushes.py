@@ -60,6 +60,8 @@ pushes = Table(
     Column("devices_planned", BigInteger, nullable=False, server_default=text("0")),
     # device type -> class -> devices; written once, when the push is closed
     Column("counts", JSONB),
+    # evidence against tokens that was not acted on, because there was too much of it
+    Column("tokens_held", Integer, nullable=False, server_default=text("0")),
     Column("error", Text),
     moment("created_at", now=True),
     moment("started_at"),
@@ -114,6 +116,8 @@ batches = Table(
     Column("counts", JSONB),
     # reason -> places of the devices in the batch, only for what was not sent
     Column("exceptions", JSONB),
+    # what a credential can be proven good for -> [devices accepted, tokens spoken against]
+    Column("answered", JSONB),
     moment("created_at", now=True),
     moment("finished_at"),
     ForeignKeyConstraint(["push_id"], ["pushes.id"], ondelete="CASCADE"),

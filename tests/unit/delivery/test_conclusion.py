@@ -149,29 +149,6 @@ def test_devices_that_wait_equally_long_go_on_together() -> None:
     ]
 
 
-def test_looking_retires_what_fcm_calls_gone_and_nothing_else() -> None:
-    """Of a push that delivers nothing, no other answer is evidence enough."""
-    looking = replace(PUSH, content={"data": {"alert": "hi"}, "validate_only": True})
-    malformed = Answer(OutcomeClass.TOKEN_DEAD, "INVALID_ARGUMENT message.token")
-    gone = Answer(OutcomeClass.TOKEN_DEAD, "UNREGISTERED")
-
-    end = concluded([malformed, gone], push=looking)
-
-    assert [one.installation_id for one in end.retirements] == [101]
-
-
-def test_dead_tokens_are_retired_with_the_moment_the_gateway_names() -> None:
-    """And suspect ones are not."""
-    dead = Answer(OutcomeClass.TOKEN_DEAD, "Unregistered", invalid_since_ms=1_700_000_000_000)
-    end = concluded([OK, dead, Answer(OutcomeClass.TOKEN_SUSPECT, "BadDeviceToken")])
-
-    (retired,) = end.retirements
-    assert retired.installation_id == 101
-    assert retired.token == "token1"
-    assert retired.since == datetime.fromtimestamp(1_700_000_000, UTC)
-    assert end.exceptions == {"Unregistered": [1], "BadDeviceToken": [2]}
-
-
 @given(
     st.lists(st.sampled_from(list(OUTCOME_OF)).map(lambda c: Answer(c, c.name)), max_size=30),
     st.integers(1, 5),
