@@ -169,6 +169,15 @@ class InvalidExpirationError(CallerError):
     parse_code = 138
 
 
+class TooManyPushesError(CallerError):
+    """The app has as many pushes under way, or waiting for their time, as it may have."""
+
+    code = "too_many_pushes"
+    status = 429
+    # Parse's RequestLimitExceeded
+    parse_code = 155
+
+
 class InvalidQueryError(CallerError):
     """The where-clause cannot be understood."""
 

@@ -25,6 +25,7 @@ from pushsvc.model import Credential
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
+from pushsvc.storage.backlog import Backlog
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.saving.saver import Saver
@@ -47,6 +48,7 @@ class Resources:
     clock: Clock
     gateways: Gateways
     schemas: Schemas
+    backlog: Backlog
     saver: Saver
     opens: OpenCounter
     #: Taken by each plan that holds a connection for as long as it runs: half of the connections
@@ -119,6 +121,13 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             clock=clock,
             gateways=gateways,
             schemas=Schemas(engine, clock),
+            backlog=Backlog(
+                engine,
+                clock,
+                due_limit=settings.open_pushes_limit,
+                scheduled_limit=settings.scheduled_pushes_limit,
+                batches_limit=settings.open_batches_limit,
+            ),
             saver=saver,
             opens=await stack.enter_async_context(counting_opens(engine)),
             planning=asyncio.Semaphore(settings.database_connections // 2),

@@ -1,5 +1,6 @@
 """An audience as pages of installation ids: one statement, whose result Postgres holds."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement, Executable, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from pushsvc.storage.engine import is_canceled, limit_time
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting.criterion import Criterion, array_of
 
@@ -42,6 +45,10 @@ class Page:
     ids: Sequence[int]
     #: those of `ids` that share their token with an earlier one of the audience
     duplicates: frozenset[int]
+
+
+class AudienceTimeoutError(Exception):
+    """Postgres took longer to find an audience than it may."""
 
 
 class Held(Executable, ClauseElement):
@@ -73,17 +80,23 @@ def members(wanted: Criterion, *, after: int) -> Select[*tuple[Any, ...]]:
 
 @asynccontextmanager
 async def pages(
-    connection: AsyncConnection, wanted: Criterion, *, after: int, size: int
+    connection: AsyncConnection,
+    wanted: Criterion,
+    *,
+    after: int,
+    size: int,
+    timeout_seconds: float,
 ) -> AsyncIterator[AsyncIterator[Page]]:
     """Find all members with ids above `after` at once; read them in pages of `size` while it lasts.
 
     They are those of this moment. The connection is outside of a transaction, here and whenever a
     page is asked for; between two pages it may be used for anything else.
+
+    Raises:
+        AudienceTimeoutError: they were not found within `timeout_seconds`.
     """
     try:
-        async with connection.begin():
-            await connection.execute(SETTINGS)
-            await connection.execute(Held(members(wanted, after=after)))
+        await _find(connection, wanted, after=after, timeout_seconds=timeout_seconds)
         yield _paged(connection, wanted, size=size)
         async with connection.begin():
             await connection.execute(_CLOSE)
@@ -91,6 +104,23 @@ async def pages(
         # The next one to have the connection must not find the cursor open.
         await connection.invalidate()
         raise
+
+
+async def _find(
+    connection: AsyncConnection, wanted: Criterion, *, after: int, timeout_seconds: float
+) -> None:
+    began = time.monotonic()
+    try:
+        # It is the commit that has Postgres look for them.
+        async with connection.begin():
+            await connection.execute(SETTINGS)
+            await limit_time(connection, timeout_seconds)
+            await connection.execute(Held(members(wanted, after=after)))
+    except DBAPIError as error:
+        # What somebody has ended before its time may be tried again.
+        if not is_canceled(error) or time.monotonic() - began < timeout_seconds:
+            raise
+        raise AudienceTimeoutError from error
 
 
 async def _paged(
