@@ -55,7 +55,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
         submission, when = await admission.admitted(resources, app, submission)
         await resources.backlog.enter(app.id, due=when.due_at <= resources.clock.now())
     except CallerError:
-        # A repeat may come when the times of the first request have passed, or nothing more gets in.
+        # A repeat may come when the times of the first have passed, or nothing more gets in.
         replayed = await _replayed(resources, app, submission)
         if replayed is None:
             raise

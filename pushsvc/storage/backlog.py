@@ -22,21 +22,21 @@ _DUE: Final = text("""
         SELECT FROM pushes WHERE app_id = :app_id AND due_at <= now()
             AND state IN ('waiting', 'planning', 'sending')
         LIMIT :most
-    ) AS some
+    ) AS found
 """)
 _SCHEDULED: Final = text("""
     SELECT count(*) FROM (
         SELECT FROM pushes WHERE app_id = :app_id AND due_at > now()
             AND state IN ('waiting', 'planning', 'sending')
         LIMIT :most
-    ) AS some
+    ) AS found
 """)
 _BATCHES: Final = text("""
     SELECT count(*) FROM (
         SELECT FROM pushes JOIN batches ON batches.push_id = pushes.id
         WHERE app_id = :app_id AND pushes.state IN ('planning', 'sending') AND batches.state <> 2
         LIMIT :most
-    ) AS some
+    ) AS found
 """)
 
 

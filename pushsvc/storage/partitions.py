@@ -25,25 +25,9 @@ UPKEEP_LOCK: Final = 0x70757369
 _LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '200ms'"
 _TURN: Final = "SELECT pg_try_advisory_xact_lock($1)"
 
-# The days to come, and the one of a push that has to be planned.
-_MISSING: Final = """
-    SELECT day, 'batches_' || to_char(date '1970-01-01' + day, 'YYYYMMDD') AS name FROM (
-        SELECT floor(extract(epoch FROM now()) / 86400)::integer + later AS day
-        FROM generate_series(0, $1) AS later
-        UNION SELECT $2
-    ) AS days
-    WHERE day IS NOT NULL
-        AND to_regclass('batches_' || to_char(date '1970-01-01' + day, 'YYYYMMDD')) IS NULL
-    ORDER BY day
-"""
-_DAY: Final = """
-    CREATE TABLE {name} (LIKE batches INCLUDING DEFAULTS INCLUDING STORAGE);
-    ALTER TABLE batches ATTACH PARTITION {name} FOR VALUES FROM ({since}) TO ({upto});
-"""
-
-#: The partitions with the ids they are for, and the id at which those days begin that are kept.
-_DAYS: Final = r"""
-    WITH days AS (
+#: The partitions, and the ids that each is for.
+_PARTITIONS: Final = r"""
+    WITH parts AS (
         SELECT child.relname AS name,
             coalesce((regexp_match(bound, 'FROM \(''(\d+)''\)'))[1]::bigint, 0) AS since,
             (regexp_match(bound, 'TO \(''(\d+)''\)'))[1]::bigint AS upto
@@ -51,34 +35,51 @@ _DAYS: Final = r"""
         JOIN pg_class AS child ON child.oid = inhrelid
         CROSS JOIN LATERAL pg_get_expr(child.relpartbound, child.oid) AS bound
         WHERE inhparent = 'batches'::regclass
-    ), kept AS (
-        SELECT (floor(extract(epoch FROM now()) / 86400)::bigint - $1) << 32 AS since
     )
 """
+# The days to come, and the one of a push that has to be planned.
+_MISSING: Final = f"""
+    {_PARTITIONS}
+    SELECT day, 'batches_' || to_char(date '1970-01-01' + day, 'YYYYMMDD') AS name FROM (
+        SELECT floor(extract(epoch FROM now()) / 86400)::integer + later AS day
+        FROM generate_series(0, $1) AS later
+        UNION SELECT $2
+    ) AS days
+    WHERE NOT EXISTS (
+        SELECT 1 FROM parts WHERE since <= day::bigint << 32 AND upto > day::bigint << 32
+    ) AND day IS NOT NULL
+    ORDER BY day
+"""  # noqa: S608 - of constants
+_DAY: Final = """
+    CREATE TABLE {name} (LIKE batches INCLUDING DEFAULTS INCLUDING STORAGE);
+    ALTER TABLE batches ATTACH PARTITION {name} FOR VALUES FROM ({since}) TO ({upto});
+"""
+
+
 #: Open, or ended lately: a push may wait two weeks for its time.
 _NEEDED: Final = """
     (state IN ('waiting', 'planning', 'sending')
-        OR finished_at > now() - make_interval(days => $1))
+        OR coalesce(finished_at > now() - make_interval(days => $1::integer), false))
 """
+#: Where the days begin that are kept.
+_KEPT: Final = "((floor(extract(epoch FROM now()) / 86400)::bigint - $1::integer) << 32)"
 _OLDEST: Final = f"""
-    {_DAYS}
-    SELECT name FROM days, kept WHERE upto <= kept.since
-        AND NOT EXISTS (
-            SELECT 1 FROM pushes WHERE id >= days.since AND id < upto AND {_NEEDED}
-        )
+    {_PARTITIONS}
+    SELECT name FROM parts WHERE upto <= {_KEPT}
+        AND NOT EXISTS (SELECT 1 FROM pushes WHERE id >= since AND id < upto AND {_NEEDED})
     ORDER BY upto LIMIT 1
-"""
+"""  # noqa: S608 - of constants
 # In this order the migration locks them, too.
 _LOCK: Final = "LOCK TABLE pushes, batches IN ACCESS EXCLUSIVE MODE"
 # After their batches: of a row of `batches` that is there, the push is there.
 _FORGET: Final = f"""
-    {_DAYS}
+    {_PARTITIONS}
     DELETE FROM pushes WHERE id IN (
-        SELECT id FROM pushes, kept WHERE id < kept.since AND NOT {_NEEDED}
-            AND NOT EXISTS (SELECT 1 FROM days WHERE id >= days.since AND id < upto)
-        ORDER BY id LIMIT $2 FOR UPDATE OF pushes SKIP LOCKED
+        SELECT id FROM pushes WHERE id < {_KEPT} AND NOT {_NEEDED}
+            AND NOT EXISTS (SELECT 1 FROM parts WHERE id >= since AND id < upto)
+        ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
     )
-"""
+"""  # noqa: S608 - of constants
 
 
 class MissingError(Exception):

@@ -87,7 +87,7 @@ async def test_members_are_those_of_the_beginning(connection: AsyncConnection, a
     """Who comes or goes while pages are read changes nothing; commits do not end the reading."""
     wanted = criterion({"channels": ["all"]}, Reader(app_id=app_id, schema=SCHEMA))
     numbers, found = await numbers_of(connection, app_id), list[int]()
-    async with pages(connection, wanted, after=0, size=10) as members:
+    async with pages(connection, wanted, after=0, size=10, timeout_seconds=60) as members:
         async for page in members:
             found += page.ids
             async with connection.begin():
@@ -137,7 +137,7 @@ async def break_off(engine: AsyncEngine, wanted: Criterion, error: type[BaseExce
     """Read a page, and end with an error."""
     async with (
         engine.connect() as connection,
-        pages(connection, wanted, after=0, size=5) as members,
+        pages(connection, wanted, after=0, size=5, timeout_seconds=60) as members,
     ):
         await anext(members)
         raise error

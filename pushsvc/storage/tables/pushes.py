@@ -30,7 +30,7 @@ pushes = Table(
     # the day since 1970 << 32, and a number that goes on: they grow with time, and below 2^53 JSON
     # has them exactly. A day's ledgers lie together and go together (ADR 0032).
     Column(
-        "id", BigInteger, server_default=text(NEW_PUSH_ID), primary_key=True, autoincrement=False
+        "id", BigInteger, server_default=text(NEW_PUSH_ID), primary_key=True, autoincrement=True
     ),
     # the public id, of _PushStatus and of /v1
     Column("object_id", Text, nullable=False, unique=True),
