@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
-from sqlalchemy import delete, func, text, update
+from sqlalchemy import Subquery, delete, func, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import Json
@@ -12,7 +13,7 @@ from pushsvc.storage.engine import create_engine
 from pushsvc.storage.tables import apps, installations
 from pushsvc.targeting.audience import criterion
 from pushsvc.targeting.criterion import Criterion
-from pushsvc.targeting.reading import pages
+from pushsvc.targeting.reading import AudienceTimeoutError, pages
 from pushsvc.targeting.rows import Reader
 from tests.integration.targets import SCHEMA, all_of, install, new_app, read
 
@@ -141,3 +142,23 @@ async def break_off(engine: AsyncEngine, wanted: Criterion, error: type[BaseExce
     ):
         await anext(members)
         raise error
+
+
+class Slow:
+    """A criterion whose members take five seconds to be found, and that nobody is of."""
+
+    @staticmethod
+    def members() -> Subquery:
+        """Return them as `Criterion` does."""
+        slow = func.pg_sleep(5).label("slow")
+        columns = (literal(1).label("id"), literal(value=False).label("token_shared"))
+        return select(*columns, literal(0).label("part"), slow).subquery()
+
+
+async def test_an_audience_is_looked_for_so_long_and_no_longer(connection: AsyncConnection) -> None:
+    """It is the commit that takes the time; the connection is not used again."""
+    wanted = cast(Criterion, Slow())
+    with pytest.raises(AudienceTimeoutError):
+        async with pages(connection, wanted, after=0, size=5, timeout_seconds=0.1):
+            pass
+    assert connection.invalidated
