@@ -91,17 +91,6 @@ _TIMEOUT: Final = text("SELECT set_config('statement_timeout', :milliseconds, tr
 _CANCELED: Final = "57014"
 
 
-async def limit_time(connection: AsyncConnection, seconds: float) -> None:
-    """Give each statement of this transaction so much time, its commit included."""
-    await connection.execute(_TIMEOUT, {"milliseconds": str(int(seconds * 1_000))})
-
-
-def is_canceled(error: BaseException) -> bool:
-    """Tell whether Postgres has ended a statement: its time was up, or somebody wanted it so."""
-    # What is read as it comes raises the driver's own.
-    return getattr(getattr(error, "orig", error), "sqlstate", None) == _CANCELED
-
-
 @asynccontextmanager
 async def taking_at_most(connection: AsyncConnection, seconds: float) -> AsyncIterator[None]:
     """Give each statement of this transaction so much time: a query that a caller has written.
@@ -109,11 +98,12 @@ async def taking_at_most(connection: AsyncConnection, seconds: float) -> AsyncIt
     Raises:
         QueryTimeoutError: one took longer.
     """
-    await limit_time(connection, seconds)
+    await connection.execute(_TIMEOUT, {"milliseconds": str(int(seconds * 1_000))})
     try:
         yield
     except (DBAPIError, asyncpg.QueryCanceledError) as error:
-        if not is_canceled(error):
+        # What is read as it comes raises the driver's own.
+        if getattr(getattr(error, "orig", error), "sqlstate", None) != _CANCELED:
             raise
         raise too_slow(seconds) from error
 

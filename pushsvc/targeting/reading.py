@@ -1,6 +1,6 @@
 """An audience as pages of installation ids: one statement, whose result Postgres holds."""
 
-import time
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,13 +15,11 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement, Executable, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from pushsvc.storage.engine import is_canceled, limit_time
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting.criterion import Criterion, array_of
 
@@ -109,16 +107,15 @@ async def pages(
 async def _find(
     connection: AsyncConnection, wanted: Criterion, *, after: int, timeout_seconds: float
 ) -> None:
-    began = time.monotonic()
+    # It is the commit that has Postgres look for them, and `statement_timeout` is not for commits;
+    # the driver has Postgres cancel what is not waited for any more.
+    limit = asyncio.timeout(timeout_seconds)
     try:
-        # It is the commit that has Postgres look for them.
-        async with connection.begin():
+        async with limit, connection.begin():
             await connection.execute(SETTINGS)
-            await limit_time(connection, timeout_seconds)
             await connection.execute(Held(members(wanted, after=after)))
-    except DBAPIError as error:
-        # What somebody has ended before its time may be tried again.
-        if not is_canceled(error) or time.monotonic() - began < timeout_seconds:
+    except TimeoutError as error:
+        if not limit.expired():
             raise
         raise AudienceTimeoutError from error
 
