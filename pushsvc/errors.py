@@ -243,6 +243,14 @@ class UnavailableError(CallerError):
     parse_code = 100
 
 
+class OverloadedError(CallerError):
+    """The service holds as many requests as it can."""
+
+    code = "overloaded"
+    status = 503
+    parse_code = 100
+
+
 class InternalError(CallerError):
     """The service failed; its log has the cause under the request id."""
 

@@ -70,7 +70,7 @@ _OLDEST: Final = f"""
     ORDER BY upto LIMIT 1
 """  # noqa: S608 - of constants
 # In this order the migration locks them, too.
-_LOCK: Final = "LOCK TABLE pushes, batches IN ACCESS EXCLUSIVE MODE"
+_LOCK: Final = "LOCK TABLE pushes, ONLY batches IN ACCESS EXCLUSIVE MODE"
 # After their batches: of a row of `batches` that is there, the push is there.
 _FORGET: Final = f"""
     {_PARTITIONS}
