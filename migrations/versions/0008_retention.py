@@ -19,11 +19,14 @@ DAYS_AHEAD = 7
 # Each try is over before Postgres looks for deadlocks (1 s) and ends a worker's transaction.
 _LOCK = """
     DO $$
+    DECLARE
+        patience text := current_setting('lock_timeout');
     BEGIN
         PERFORM set_config('lock_timeout', '500ms', true);
         FOR attempt IN 1..30 LOOP
             BEGIN
                 LOCK TABLE pushes, batches IN ACCESS EXCLUSIVE MODE;
+                PERFORM set_config('lock_timeout', patience, true);
                 RETURN;
             EXCEPTION WHEN lock_not_available THEN
                 PERFORM pg_sleep(0.2);
@@ -66,6 +69,10 @@ def _number_pushes_by_day() -> None:
     op.execute(
         "CREATE SEQUENCE push_numbers MINVALUE 0 MAXVALUE 4294967295 CYCLE OWNED BY pushes.id"
     )
+    # Where this step was taken back, there may be ids of today.
+    op.execute(
+        "SELECT setval('push_numbers', max(id) & 4294967295) FROM pushes HAVING max(id) IS NOT NULL"
+    )
     op.execute(f"ALTER TABLE pushes ALTER COLUMN id SET DEFAULT ({_NEW_ID})")
 
 
@@ -95,10 +102,12 @@ def _partition() -> None:
         )
 
 
+# From the first day without a push: today, but where this step was taken back.
 _DAYS = sa.text("""
     SELECT day, 'batches_' || to_char(date '1970-01-01' + day, 'YYYYMMDD') AS name
-    FROM generate_series(0, :ahead) AS later,
-        LATERAL (SELECT floor(extract(epoch FROM now()) / 86400)::integer + later AS day) AS days
+    FROM (SELECT floor(extract(epoch FROM now()) / 86400)::integer AS today) AS now,
+        LATERAL (SELECT (coalesce(max(id), 0) >> 32)::integer + 1 AS free FROM pushes) AS pushes,
+        LATERAL generate_series(greatest(today, free), greatest(today, free) + :ahead) AS day
     ORDER BY day
 """)
 

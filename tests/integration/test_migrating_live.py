@@ -75,7 +75,7 @@ async def _batches(connection: AsyncConnection) -> list[tuple[int, int, int]]:
 async def test_the_statements_of_the_version_before_still_work(
     engine: AsyncEngine, level_before: str
 ) -> None:
-    """On pushes from before and after; apps and pushes take their batches along; and back again."""
+    """On pushes of either level; apps and pushes take their batches along; and back, and again."""
     async with engine.begin() as connection:
         await connection.execute(_OLD_APP)
         before = await _push(connection, "before")
@@ -97,7 +97,15 @@ async def test_the_statements_of_the_version_before_still_work(
     await migrate.downgrade(engine, level_before)
     async with engine.begin() as connection:
         assert await _batches(connection) == there
-        assert await _push(connection, "again") > after
+        back = await _push(connection, "back")
+        assert back > after
+        await connection.execute(_OLD_BATCH, {"push": back, "seq": 0})
+    await migrate.upgrade(engine, REVISION)
+    async with engine.begin() as connection:
+        again = await _push(connection, "again")
+        assert again > back
+        await connection.execute(_OLD_BATCH, {"push": again, "seq": 0})
+        assert len(await _batches(connection)) == len(there) + 2
         await connection.execute(text("DELETE FROM apps"))
         assert await _batches(connection) == []
 
