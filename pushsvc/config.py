@@ -163,6 +163,39 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(
         8, ge=0, description="How long a stopping process lets running work finish."
     )
+    plan_timeout_seconds: float = Field(
+        3_600,
+        ge=1,
+        le=86_400,
+        description="How long finding the audience of a push may take in the database; a push that "
+        "takes longer fails.",
+    )
+    open_pushes_limit: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Pushes of one app that are due and not done; more are refused for now (429).",
+    )
+    scheduled_pushes_limit: int = Field(
+        100_000,
+        ge=1,
+        le=1_000_000,
+        description="Pushes of one app that wait for their time; more are refused for now (429).",
+    )
+    open_batches_limit: int = Field(
+        100_000,
+        ge=1,
+        le=1_000_000,
+        description="With so many batches of one app that are not done, its next push on the bulk "
+        "lane waits before its audience becomes more of them.",
+    )
+    retention_days: int = Field(
+        30,
+        ge=1,
+        le=3_650,
+        description="Pushes, what came of each device, and opens are kept for so many days; they "
+        "go a day at a time, when every push of that day is done for as long.",
+    )
     attempt_limit: int = Field(
         5, ge=1, le=20, description="Attempts for one device, the first included."
     )

@@ -7,6 +7,7 @@
                      died over it: what its journal settles ► ledger, and the rest is in doubt
     close_push  ──► when no batch is open: dead tokens, final counts
     tick        ──► the clock: what is due, and whatever Redis or a dead worker forgot
+    upkeep      ──► the clock, too: a ledger for each day to come; old days are dropped
 
 The stages know nothing of each other; only this page knows their order. Postgres is the record
 of all of it: each function may be called twice, late, or on another machine.
@@ -32,7 +33,7 @@ from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import audiences, batches, plans, pushes
+from pushsvc.storage import audiences, batches, partitions, plans, pushes
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
@@ -53,8 +54,9 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
     """
     try:
         submission, when = await admission.admitted(resources, app, submission)
+        await resources.backlog.enter(app.id, due=when.due_at <= resources.clock.now())
     except CallerError:
-        # A repeat may come when the times of the first request have passed.
+        # A repeat may come when the times of the first have passed, or nothing more gets in.
         replayed = await _replayed(resources, app, submission)
         if replayed is None:
             raise
@@ -249,3 +251,14 @@ async def tick(resources: Resources) -> None:
     for push_id in complete:
         await close_push(resources, push_id, pieces=hygiene.CLOCK_PIECES)
     await hygiene.tend(resources)
+
+
+async def upkeep(resources: Resources) -> bool:
+    """Make room for the days to come and drop the days that are old; True while there are more."""
+    keep_days = resources.settings.retention_days
+    made = await partitions.make_ahead(resources.engine)
+    dropped = await partitions.drop_oldest(resources.engine, keep_days=keep_days)
+    forgotten = await partitions.forget_pushes(resources.engine, keep_days=keep_days)
+    if made or dropped or forgotten:
+        log.info("upkeep.done", made=made, dropped=dropped, pushes_deleted=forgotten)
+    return dropped is not None or forgotten > 0

@@ -3,20 +3,23 @@
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import NewBatch, Push
+from pushsvc.model import Lane, NewBatch, Push
 from pushsvc.planning import batches as cutting
 from pushsvc.resources import Resources
-from pushsvc.storage import batches, plans
+from pushsvc.storage import batches, partitions, plans
 from pushsvc.storage.batches import BatchRef
 from pushsvc.targeting import audience
 from pushsvc.targeting.criterion import Criterion
-from pushsvc.targeting.reading import pages
+from pushsvc.targeting.reading import AudienceTimeoutError, pages
 from pushsvc.targeting.rows import Reader
 
 log = structlog.get_logger(__name__)
 
 #: A piece of the plan is so many batches: its size bounds memory, its end is a checkpoint.
 BATCHES_PER_PIECE = 20
+#: A plan whose app has enough batches under way looks again after so long: a limit's worth of them
+#: takes many minutes.
+POSTPONED_SECONDS = 60
 
 
 async def renew(resources: Resources, push_id: int, *, lease: int) -> bool:
@@ -30,6 +33,8 @@ async def renew(resources: Resources, push_id: int, *, lease: int) -> bool:
 async def write(resources: Resources, push: Push, *, lease: int) -> None:
     """Write the whole audience down in batches, or as much of it as the lease lasts for."""
     try:
+        if await _must_wait(resources, push, lease=lease):
+            return
         if "devices" in push.audience:
             await _plan_devices(resources, push, lease=lease)
         else:
@@ -41,8 +46,39 @@ async def write(resources: Resources, push: Push, *, lease: int) -> None:
     except plans.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)
         return
+    except partitions.MissingError:
+        # Where nobody made one ahead: the clock takes the plan up again when its lease has run out.
+        log.warning("plan.no_partition", push=push.object_id)
+        await partitions.make_ahead(resources.engine, push_id=push.id)
+        return
+    except AudienceTimeoutError:
+        await _give_up(resources, push, lease=lease)
+        return
     async with resources.engine.begin() as connection:
         await plans.finish_plan(connection, push.id, lease=lease)
+
+
+async def _must_wait(resources: Resources, push: Push, *, lease: int) -> bool:
+    """Postpone the plan of an app that has enough open batches; what has begun goes on."""
+    if push.lane is Lane.URGENT or push.batches:
+        return False
+    if not await resources.backlog.is_full(push.app_id):
+        return False
+    async with resources.engine.begin() as connection:
+        await plans.postpone_plan(connection, push.id, lease=lease, seconds=POSTPONED_SECONDS)
+    log.info("plan.postponed", push=push.object_id)
+    return True
+
+
+async def _give_up(resources: Resources, push: Push, *, lease: int) -> None:
+    seconds = resources.settings.plan_timeout_seconds
+    log.error("plan.too_slow", push=push.object_id, seconds=seconds)
+    message = (
+        f"Finding the audience took longer than {seconds:g} seconds (plan_timeout_seconds). Ask in "
+        "a way that an index can answer: by channels or by equality."
+    )
+    async with resources.engine.begin() as connection:
+        await plans.give_up_plan(connection, push.id, lease=lease, error=message)
 
 
 async def _plan_audience(
@@ -53,7 +89,13 @@ async def _plan_audience(
     async with (
         resources.planning,
         resources.engine.connect() as connection,
-        pages(connection, wanted, after=after, size=piece) as members,
+        pages(
+            connection,
+            wanted,
+            after=after,
+            size=piece,
+            timeout_seconds=resources.settings.plan_timeout_seconds,
+        ) as members,
     ):
         async for page in members:
             new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=batch))

@@ -1,6 +1,7 @@
 """The gateways in use: one for each credential, opened when first sent to, closed when revoked."""
 
 import asyncio
+import itertools
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ from pushsvc.model import ApnsShape, Credential, FcmShape, GatewayName, Shape, W
 
 #: A credential that was added or revoked is seen by the workers within this.
 RELOAD_SECONDS: Final = 5.0
+#: The gateways of an app that sends nothing are closed after so long; no batch takes as long.
+IDLE_SECONDS: Final = 3_600.0
+CLOSED_AT_ONCE: Final = 10
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +74,7 @@ class Gateways:
         self._load = load
         self._clock = clock
         self._builder = Builder(settings, store=store, clock=clock, moments=moments)
+        #: the one that sent last is the last
         self._apps: dict[int, tuple[float, AppGateways]] = {}
         self._open: dict[int, dict[int, Gateway[Shape]]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -88,8 +93,18 @@ class Gateways:
         for revoked in known.keys() - {credential.id for credential in found}:
             self._close_later(known.pop(revoked))
         gateways = AppGateways([(c, known[c.id]) for c in found if c.id in known])
+        self._apps.pop(app_id, None)
         self._apps[app_id] = (now, gateways)
+        self._close_idle(now)
         return gateways
+
+    def _close_idle(self, now: float) -> None:
+        for app_id, (used_at, _) in list(itertools.islice(self._apps.items(), CLOSED_AT_ONCE)):
+            if now - used_at < IDLE_SECONDS:
+                return
+            del self._apps[app_id]
+            for gateway in self._open.pop(app_id, {}).values():
+                self._close_later(gateway)
 
     def _add(self, credential: Credential, known: dict[int, Gateway[Shape]]) -> None:
         """Open a gateway; a credential that cannot be read is no reason to stop the others."""

@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import BadgeChange, Batch, Json, Lane, Ledger, NewBatch, Recipient
 from pushsvc.storage import token_events
 from pushsvc.storage.engine import driver, encode_json
+from pushsvc.storage.partitions import MissingError
 
 if TYPE_CHECKING:
-    import asyncpg
-
     Driver = asyncpg.Connection[asyncpg.Record]
 
 
@@ -55,10 +55,17 @@ async def write_batches(
     lane: Lane,
     first_seq: int,
 ) -> None:
-    """Write batches, numbered from `first_seq`, in the transaction the caller has begun."""
+    """Write batches, numbered from `first_seq`, in the transaction the caller has begun.
+
+    Raises:
+        MissingError: there is no partition for them.
+    """
     raw = await connection.get_raw_connection()
     assert raw.driver_connection is not None
-    await _insert(raw.driver_connection, new, push_id=push_id, lane=lane, first_seq=first_seq)
+    try:
+        await _insert(raw.driver_connection, new, push_id=push_id, lane=lane, first_seq=first_seq)
+    except asyncpg.CheckViolationError as error:
+        raise MissingError from error
 
 
 async def _insert(

@@ -15,6 +15,7 @@ from pushsvc.model import (
     Push,
     PushState,
     Standing,
+    TokenState,
 )
 from pushsvc.review.explain import Explanation
 from pushsvc.review.outcomes import apns_id_of
