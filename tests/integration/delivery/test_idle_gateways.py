@@ -1,6 +1,7 @@
 """Gateways of apps that send nothing any more are closed."""
 
 from pushsvc.clock import SystemClock
+from pushsvc.delivery.apns.provider_token import LocalMoments
 from pushsvc.delivery.gateways import IDLE_SECONDS, Gateways
 from pushsvc.delivery.tokens import LocalTokenStore
 from pushsvc.model import Credential, GatewayName
@@ -26,7 +27,11 @@ async def test_gateways_of_an_app_that_is_quiet_are_opened_anew(clients: Clients
         return [credential(clients, GatewayName.APNS)]
 
     gateways = Gateways(
-        settings_for(clients, "wire"), load=load, store=LocalTokenStore(), clock=clock
+        settings_for(clients, "wire"),
+        load=load,
+        store=LocalTokenStore(),
+        clock=clock,
+        moments=LocalMoments(clock),
     )
     shape = apns_shape()
     quiet, busy = (await gateways.of(1)).choose(shape), (await gateways.of(2)).choose(shape)
