@@ -7,6 +7,7 @@ import structlog
 
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.conclusion import Rules, conclude, may_repeat
+from pushsvc.delivery.retry import Limits
 from pushsvc.model import Batch, Device, Ledger, Push
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
@@ -45,9 +46,14 @@ async def finish(
 ) -> None:
     """Decide what came of each device, and close the batch with it."""
     # Work that workers die over is not carried on: somebody must look at it.
-    attempts = resources.settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0
+    settings = resources.settings
+    limits = Limits(
+        attempts=settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0,
+        seconds=settings.retry_seconds,
+        hold_seconds=settings.credential_hold_seconds,
+    )
     rules = Rules(
-        attempt_limit=attempts,
+        limits=limits,
         now=resources.clock.now(),
         jitter=random.random(),  # noqa: S311 - spreads retries; guards nothing
         gateway_of=body.gateway_of,

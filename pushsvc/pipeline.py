@@ -183,9 +183,10 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 devices,
                 sheet,
                 shape_of=shaper.shape,
-                gateway_of=gateways.choose,
+                route_of=gateways.choose,
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
+                asking=dispatch.asking_of(push, batch),
                 validate_only=push.validate_only,
             )
     finally:

@@ -21,6 +21,7 @@ from pushsvc.clock import Clock, SystemClock
 from pushsvc.config import Settings, SettingsError
 from pushsvc.delivery.fleet_tokens import FleetTokenStore
 from pushsvc.delivery.gateways import Gateways
+from pushsvc.delivery.pacing import Pacing
 from pushsvc.model import Credential
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
@@ -107,7 +108,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 return await credentials_of(connection, seal, app_id=app_id)
 
         store = FleetTokenStore(waker.redis)
-        gateways = Gateways(settings, load=load, store=store, clock=clock)
+        pacing = Pacing(waker.redis, clock=clock)
+        stack.push_async_callback(pacing.close)
+        gateways = Gateways(settings, load=load, store=store, pacing=pacing, clock=clock)
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)

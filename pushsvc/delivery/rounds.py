@@ -9,7 +9,7 @@ at all: a gateway that is asked ten thousand times with a bad key closes its doo
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final, Generic, TypeVar
 
@@ -17,7 +17,7 @@ from pushsvc.delivery.answers import wire_reason
 from pushsvc.delivery.gateway import Message, Settle
 from pushsvc.delivery.tokens import Token, TokenError
 from pushsvc.delivery.wire import Answered, Call, Malformed, NotProcessed, Pool, Verdict
-from pushsvc.model import ACCEPTED, Answer, OutcomeClass
+from pushsvc.model import ACCEPTED, Answer, Deferral, OutcomeClass
 
 ShapeT = TypeVar("ShapeT")
 
@@ -28,6 +28,8 @@ OK: Final = 200
 ROUNDS: Final = 3
 #: Equal refusals of the credential in a row after which the rest is not sent.
 REFUSALS_IN_A_ROW: Final = 20
+#: Never handed to the wire; a later attempt will.
+NOT_SENT: Final = Answer(OutcomeClass.RETRY_SAFE, "NotSent", deferral=Deferral.HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ class Run(Generic[ShapeT]):
         self._again.clear()
         self._stale.clear()
         for message in self._messages:
-            self._settle(message[0], answer or Answer(OutcomeClass.RETRY_SAFE, "NotSent"))
+            self._settle(message[0], answer or NOT_SENT)
 
     def _take_answer(self, message: Message[ShapeT], answer: Answer) -> None:
         if answer.outcome is OutcomeClass.RETRY_SAFE:
@@ -151,7 +153,8 @@ class Run(Generic[ShapeT]):
         self._row = row
         if self._row_length == REFUSALS_IN_A_ROW:
             reason = f"{answer.reason} (not sent after {REFUSALS_IN_A_ROW} in a row)"
-            self._barred.append((scope, answer, Answer(OutcomeClass.CREDENTIAL, reason)))
+            unasked = Answer(OutcomeClass.CREDENTIAL, reason, deferral=Deferral.HELD)
+            self._barred.append((scope, answer, unasked))
 
     def _refuse_barred(self, message: Message[ShapeT]) -> bool:
         for scope, refusal, answer in self._barred:
@@ -192,7 +195,7 @@ async def drive(
             else:
                 break
     except TokenError as error:
-        run.settle_rest(error.answer)
+        run.settle_rest(replace(error.answer, deferral=Deferral.HELD))
     else:
         run.settle_rest(None)
 

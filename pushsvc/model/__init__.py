@@ -26,6 +26,7 @@ from pushsvc.model.outcome import (
     VALIDATED,
     Answer,
     Counts,
+    Deferral,
     Outcome,
     OutcomeClass,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "BatchState",
     "Counts",
     "Credential",
+    "Deferral",
     "Device",
     "FcmShape",
     "GatewayName",
