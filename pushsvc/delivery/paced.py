@@ -97,7 +97,7 @@ async def send(lot: Lot, pace: Paces, asking: Asking) -> None:
     After a probe it is asked again: where that went well, all others go at once.
     """
     rest = lot.messages
-    while rest and lot.in_time():
+    while rest:
         grant = await pace.acquire(len(rest), asking)
         part, rest = rest[: grant.count], rest[grant.count :]
         if part:
@@ -142,7 +142,7 @@ def _heard(lot: Lot, part: Sequence[Message[Shape]], pace: Paces) -> Heard:
     """Sum up what came of a part; most often that is a yes for each, told without a look at it."""
     if not lot.answers:
         # Handed in their order: where the first one is not settled, none is.
-        return Heard(alive=len(part) - lot.is_open(part[0][0]))
+        return Heard(alive=0 if lot.is_open(part[0][0]) else len(part))
     handed = [index for index, *_ in part if not lot.is_open(index)]
     said = [lot.answers[index] for index in handed if index in lot.answers]
     return circuit.heard(said, accepted=len(handed) - len(said), narrow=pace.narrow)

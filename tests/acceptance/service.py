@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.cli.processes import Children, Recipe
 from pushsvc.cli.simulate import gateway_settings
-from pushsvc.model import App, GatewayName, OutcomeClass
+from pushsvc.model import GONE_ON, App, GatewayName, OutcomeClass
 from pushsvc.storage import apps, migrate, tables
 from pushsvc.storage.apps import KeyKind, Scope
 from pushsvc.storage.credentials import add_credential
@@ -176,7 +176,7 @@ class Service:
         async with self.engine.connect() as connection:
             for ids, outcomes in await connection.execute(statement):
                 for number, byte in zip(ids, outcomes, strict=True):
-                    if byte != OutcomeClass.CARRIED:
+                    if byte not in GONE_ON:
                         assert number not in found, f"{number} has two outcomes"
                         found[number] = OutcomeClass(byte)
         return found
