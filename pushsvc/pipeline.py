@@ -31,7 +31,7 @@ from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import audiences, batches, plans, pushes
+from pushsvc.storage import audiences, batches, plans, pushes, turns
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
@@ -154,6 +154,9 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
         async with resources.engine.connect() as connection:
             push = await pushes.get_push(connection, push_id)
     except pushes.PushGoneError:
+        return
+    rate = push.rate_per_minute
+    if rate and not await turns.take(resources.engine, push_id, seq, rate_per_minute=rate):
         return
     gateways = await resources.gateways.of(push.app_id)
     batch = await batches.lease_batch(

@@ -22,6 +22,7 @@ ReturnT = TypeVar("ReturnT")
 _OPTIONS: Final[Mapping[str, str]] = {
     "/push_time": "at",
     "/expiration_interval": "expires_in",
+    "/rate_per_minute": "rate_per_minute",
     "/data/alert": "alert",
     "/data/title": "title",
     "/data/badge": "badge",
@@ -67,6 +68,7 @@ At = Annotated[
     str | None, typer.Option(help="When, in ISO 8601 with a zone: 2026-12-24T18:00:00Z.")
 ]
 ExpiresIn = Annotated[float | None, typer.Option(help="Seconds after which it is no longer sent.")]
+RatePerMinute = Annotated[int | None, typer.Option(help="To at most so many devices a minute.")]
 
 
 def body(
@@ -85,6 +87,7 @@ def body(
     truncate: Truncate = False,
     at: At = None,
     expires_in: ExpiresIn = None,
+    rate_per_minute: RatePerMinute = None,
 ) -> dict[str, Any]:
     """Return the body of a push; what an option says wins over the file.
 
@@ -104,6 +107,7 @@ def body(
         "truncate": truncate or None,
         "push_time": at,
         "expiration_interval": expires_in,
+        "rate_per_minute": rate_per_minute,
     }
     return {
         **found,
