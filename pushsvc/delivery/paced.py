@@ -8,13 +8,13 @@ from math import ceil
 from typing import Final, Protocol
 
 from pushsvc.delivery import circuit
-from pushsvc.delivery.circuit import FAILURES_IN_A_ROW, STALL_SECONDS, STALLED, Heard
+from pushsvc.delivery.circuit import FAILURES_IN_A_ROW, STALLED, Heard
 from pushsvc.delivery.gateway import Message, Settle
 from pushsvc.delivery.pacing import Asking, Grant
 from pushsvc.model import Answer, Deferral, OutcomeClass, Shape
 
-#: How often what is out is looked at.
-LOOK_SECONDS: Final = 1.0
+#: What is out is looked at so often within the time after which a gateway is taken to hang.
+LOOKS: Final = 5
 #: What one batch has too much goes on in at most so many follow-ups...
 MOST_TURNS: Final = 10
 #: ...none of which is for less than this.
@@ -24,12 +24,16 @@ SPREAD: Final = 0.25
 
 PACED: Final = Answer(OutcomeClass.RETRY_SAFE, "Paced", deferral=Deferral.PACED)
 HANGS: Final = Answer(
-    OutcomeClass.RETRY_SAFE, f"CircuitOpen: {STALLED}", LOOK_SECONDS, deferral=Deferral.HELD
+    OutcomeClass.RETRY_SAFE, f"CircuitOpen: {STALLED}", TURN_SECONDS, deferral=Deferral.HELD
 )
 
 
 class Paces(Protocol):
     """What dispatch asks of a credential's pace; `pacing.Pace` has it."""
+
+    @property
+    def stall_seconds(self) -> float:
+        """How long nothing is settled before the gateway is taken to hang."""
 
     @property
     def narrow(self) -> frozenset[str]:
@@ -74,7 +78,10 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._waiting = len(part)
         self._since = self._loop.time()
-        self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
+        self._timer = self._later()
+
+    def _later(self) -> asyncio.TimerHandle:
+        return self._loop.call_later(self._pace.stall_seconds / LOOKS, self._look)
 
     def end(self) -> None:
         """Look no more."""
@@ -86,9 +93,9 @@ class Watch:
         if waiting < self._waiting:
             self._waiting, self._since = waiting, now
             self._pace.settled()
-        elif waiting >= FAILURES_IN_A_ROW and now - self._since >= STALL_SECONDS:
+        elif waiting >= FAILURES_IN_A_ROW and now - self._since >= self._pace.stall_seconds:
             self.hangs = self.hangs or self._pace.stalls()
-        self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
+        self._timer = self._later()
 
 
 async def send(lot: Lot, pace: Paces, asking: Asking) -> None:

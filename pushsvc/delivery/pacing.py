@@ -141,6 +141,7 @@ class Pace:
     def __init__(
         self, pacing: Pacing, credential_id: int, rate: Rate, *, narrow: frozenset[str]
     ) -> None:
+        self.stall_seconds = STALL_SECONDS
         self._pacing = pacing
         self._now = pacing.clock.monotonic
         self._id = credential_id
@@ -225,7 +226,7 @@ class Pace:
 
     def stalls(self) -> bool:
         """Tell whether nothing at all is settled with this credential; and let the others know."""
-        if self._now() - max(self._alive_at, self._settled_at) < STALL_SECONDS:
+        if self._now() - max(self._alive_at, self._settled_at) < self.stall_seconds:
             return False
         self._pacing.tell_soon(self._open(Trouble.SILENT, STALLED))
         return True

@@ -24,7 +24,7 @@ _RESERVE: Final = text("""
 # was not asked about, so it has all of its time before it.
 _TAKE: Final = f"""
     WITH batch AS (
-        SELECT ({IN_TURN}) OR attempt > 1 AS in_turn, make_interval(secs => $3 * greatest(
+        SELECT ({IN_TURN}) OR attempt > 1 AS in_turn, make_interval(secs => $3::float8 * greatest(
             cardinality(installation_ids), coalesce(jsonb_array_length(recipients), 0))) AS length
         FROM batches WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
         FOR UPDATE SKIP LOCKED

@@ -1,10 +1,12 @@
 """Messages to their gateways, answers onto the sheet."""
 
+import asyncio
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.circuit import Heard
-from pushsvc.delivery.gateway import Message, Settle
+from pushsvc.delivery.gateway import Gateway, Message, Settle
 from pushsvc.delivery.pacing import Asking, Grant
 from pushsvc.model import (
     ACCEPTED,
@@ -46,10 +48,12 @@ class Pace:
     """A pace that allows what it is told to, one answer after another, and then everything."""
 
     narrow: frozenset[str] = frozenset()
+    stall_seconds = 0.01
 
     def __init__(self, *grants: Grant) -> None:
         self.grants = list(grants)
         self.told: list[tuple[Heard, bool]] = []
+        self.stalled = asyncio.Event()
 
     async def acquire(self, count: int, asking: Asking) -> Grant:  # noqa: ARG002 - the same for all
         """Return the next answer."""
@@ -63,8 +67,9 @@ class Pace:
         """Nothing depends on it."""
 
     def stalls(self) -> bool:
-        """Never."""
-        return False
+        """As soon as it is asked."""
+        self.stalled.set()
+        return True
 
 
 def devices(*tokens: str) -> list[Device]:
@@ -93,7 +98,7 @@ async def sent(
 
 async def sheet_of(
     found: list[Device],
-    gateway: Accepting | None,
+    gateway: Gateway[Shape] | None,
     *,
     shape: Shape | Refused = SHAPE,
     in_time: Callable[[], bool] = lambda: True,
@@ -201,3 +206,37 @@ async def test_while_a_circuit_is_open_nobody_is_asked() -> None:
     assert sheet.answers[0] == sheet.answers[1]
     assert sheet.answers[0].deferral is Deferral.HELD
     assert 8.0 <= (sheet.answers[0].retry_after or 0) <= 10.0
+
+
+class Hanging:
+    """A gateway that takes some messages, and says nothing of them until somebody has noticed."""
+
+    def __init__(self, *, takes: int, noticed: asyncio.Event) -> None:
+        self.takes = takes
+        self.noticed = noticed
+        self.got: list[int] = []
+
+    async def send(self, messages: Iterator[Message[Shape]], settle: Settle) -> None:
+        """Take some, wait, and ask for more; then the deadline of the first has passed."""
+        self.got += [index for index, *_ in islice(messages, self.takes)]
+        await self.noticed.wait()
+        late = [index for index, *_ in messages]
+        for index in self.got:
+            settle(index, Answer(OutcomeClass.UNKNOWN, "deadline"))
+        self.got += late
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_gateway_that_hangs_gets_no_more() -> None:
+    """What it was handed is in doubt in its time; the rest is put off, and goes elsewhere."""
+    pace = Pace()
+    gateway = Hanging(takes=25, noticed=pace.stalled)
+
+    sheet = await sheet_of(devices(*map(str, range(40))), gateway, pace=pace)
+
+    assert gateway.got == list(range(25))
+    assert sheet.outcomes == bytes([OutcomeClass.UNKNOWN] * 25 + [OutcomeClass.RETRY_SAFE] * 15)
+    assert {sheet.answers[place].deferral for place in range(25, 40)} == {Deferral.HELD}
+    assert pace.told == []
