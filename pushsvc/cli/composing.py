@@ -13,7 +13,7 @@ from pushsvc.api.v1.bodies import AUDIENCES, parse_new_push
 from pushsvc.api.v1.submissions import submission_of
 from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.cli.files import object_in
-from pushsvc.errors import CallerError
+from pushsvc.errors import CallerError, InvalidRequestError
 from pushsvc.model import Submission
 
 ReturnT = TypeVar("ReturnT")
@@ -143,10 +143,12 @@ def of_a_push(command: Callable[..., ReturnT]) -> Callable[..., ReturnT]:
 def _by_option(error: CallerError, said: dict[str, Any]) -> CommandError | CallerError:
     """Return the error under the name of the option that it is of, if there is one."""
     field = error.field or ""
+    if isinstance(error, InvalidRequestError):
+        field = error.faults[0].pointer
     for pointer, name in _OPTIONS.items():
         if said[name] not in (None, []) and (field == pointer or field.startswith(f"{pointer}/")):
             option = f"--{name.replace('_', '-')}"
-            message = f"{option}: {error.detail}"
+            message = f"{option}: {error.detail.removeprefix(f'{field}: ')}"
             return CommandError(message, code=error.code, status=MISTAKE, field=option)
     return error
 

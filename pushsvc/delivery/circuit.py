@@ -103,7 +103,8 @@ def heard(answers: Iterable[Answer], *, accepted: int, narrow: AbstractSet[str])
         elif trouble is Trouble.FAILING:
             busy.append(answer)
     failures = failed.total()
-    if alive and len(busy) >= max(FAILURES_IN_A_ROW, BUSY_SHARE * (alive + failures)):
+    share = BUSY_SHARE * (alive + failures)
+    if alive and len(busy) >= max(FAILURES_IN_A_ROW, share):
         slow += busy
     kind, reason = max(failed, key=failed.__getitem__) if failed else (None, "")
     return Heard(
@@ -112,8 +113,12 @@ def heard(answers: Iterable[Answer], *, accepted: int, narrow: AbstractSet[str])
         trouble=kind,
         reason=reason,
         slower=slow[0].reason if slow else None,
-        pause_seconds=max((answer.retry_after or 0.0 for answer in slow), default=0.0),
+        pause_seconds=_pause(slow) if len(slow) >= min(FAILURES_IN_A_ROW, share) else 0.0,
     )
+
+
+def _pause(slow: Iterable[Answer]) -> float:
+    return max((answer.retry_after or 0.0 for answer in slow), default=0.0)
 
 
 def _word(answer: Answer) -> str:

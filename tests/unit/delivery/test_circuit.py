@@ -57,12 +57,13 @@ def test_a_refusal_of_one_topic_is_no_trouble_of_the_others() -> None:
 
 
 def test_a_quota_slows_down_and_names_the_longest_pause() -> None:
-    """One answer is enough: it speaks of the sender."""
+    """One answer halves the rate; all stop where it is more than one among many."""
     first = Answer(OutcomeClass.THROTTLED_SENDER, "QUOTA_EXCEEDED", 5.0)
     second = Answer(OutcomeClass.THROTTLED_SENDER, "QUOTA_EXCEEDED", 60.0)
-    found = told([first, second], accepted=500)
+    some, most = told([first, second], accepted=500), told([first, second], accepted=10)
 
-    assert (found.slower, found.pause_seconds) == ("QUOTA_EXCEEDED", 60.0)
+    assert (some.slower, some.pause_seconds) == ("QUOTA_EXCEEDED", 0.0)
+    assert (most.slower, most.pause_seconds) == ("QUOTA_EXCEEDED", 60.0)
 
 
 @pytest.mark.parametrize(
