@@ -33,7 +33,7 @@ from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import audiences, batches, partitions, plans, pushes
+from pushsvc.storage import audiences, batches, partitions, plans, pushes, turns
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
@@ -158,6 +158,9 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
             push = await pushes.get_push(connection, push_id)
     except pushes.PushGoneError:
         return
+    rate = push.rate_per_minute
+    if rate and not await turns.take(resources.engine, push_id, seq, rate_per_minute=rate):
+        return
     gateways = await resources.gateways.of(push.app_id)
     batch = await batches.lease_batch(
         resources.engine,
@@ -190,9 +193,10 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 devices,
                 sheet,
                 shape_of=shaper.shape,
-                gateway_of=gateways.choose,
+                route_of=gateways.choose,
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
+                asking=dispatch.asking_of(push, batch),
                 validate_only=push.validate_only,
             )
     finally:

@@ -1,12 +1,14 @@
 """The plan of a push: its audience becomes batches, piece by piece, each with a checkpoint."""
 
+from collections.abc import Sequence
+
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import Lane, NewBatch, Push
 from pushsvc.planning import batches as cutting
 from pushsvc.resources import Resources
-from pushsvc.storage import batches, partitions, plans
+from pushsvc.storage import batches, partitions, plans, turns
 from pushsvc.storage.batches import BatchRef
 from pushsvc.targeting import audience
 from pushsvc.targeting.criterion import Criterion
@@ -84,7 +86,8 @@ async def _give_up(resources: Resources, push: Push, *, lease: int) -> None:
 async def _plan_audience(
     resources: Resources, push: Push, wanted: Criterion, *, lease: int
 ) -> None:
-    batch, piece = resources.settings.batch_size, resources.settings.batch_size * BATCHES_PER_PIECE
+    piece = resources.settings.batch_size * BATCHES_PER_PIECE
+    batch = cutting.size_at(push.rate_per_minute, size=resources.settings.batch_size)
     after = push.planned_through
     async with (
         resources.planning,
@@ -108,7 +111,7 @@ async def _plan_audience(
 async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> None:
     if push.batches:
         return  # all devices of such a push are one piece, and it is there
-    size = resources.settings.batch_size
+    size = cutting.size_at(push.rate_per_minute, size=resources.settings.batch_size)
     async with resources.engine.connect() as connection:
         async with connection.begin():
             named = await audience.named(connection, push.audience["devices"], app_id=push.app_id)
@@ -136,11 +139,28 @@ async def _write_piece(
             lease=lease,
             planned_through=through,
             batch_count=len(new),
-            devices=sum(len(b.installation_ids) or len(b.recipients) for b in new),
+            devices=cutting.devices_of(new),
             lease_seconds=resources.settings.lease_seconds,
         )
+        timed = await _timed(connection, push, new)
         await batches.write_batches(
-            connection, new, push_id=push.id, lane=push.lane, first_seq=first
+            connection, timed, push_id=push.id, lane=push.lane, first_seq=first
         )
-    refs = [BatchRef(push.id, first + place, push.lane) for place in range(len(new))]
+    refs = [
+        BatchRef(push.id, first + place, push.lane)
+        for place, batch in enumerate(timed)
+        if batch.delay_seconds <= 0
+    ]
     await resources.queue.wake_batches(refs)
+
+
+async def _timed(
+    connection: AsyncConnection, push: Push, new: Sequence[NewBatch]
+) -> Sequence[NewBatch]:
+    """Give the batches of a push that has a rate of its own their turns."""
+    rate = push.rate_per_minute
+    if rate is None:
+        return new
+    devices = cutting.devices_of(new)
+    wait = await turns.reserve(connection, push.id, devices=devices, rate_per_minute=rate)
+    return list(cutting.in_turn(new, wait_seconds=wait, rate_per_minute=rate))

@@ -23,6 +23,7 @@ from pushsvc.delivery.apns import provider_token
 from pushsvc.delivery.fleet_tokens import FleetTokenStore
 from pushsvc.delivery.gateways import Gateways
 from pushsvc.delivery.journal import Journal, keeping_journal
+from pushsvc.delivery.pacing import Pacing
 from pushsvc.model import Credential
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
@@ -122,7 +123,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             )
 
         store = FleetTokenStore(waker.redis)
-        gateways = Gateways(settings, load=load, store=store, clock=clock, moments=moments)
+        pacing = Pacing(waker.redis, clock=clock)
+        stack.push_async_callback(pacing.close)
+        gateways = Gateways(
+            settings, load=load, store=store, pacing=pacing, clock=clock, moments=moments
+        )
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)

@@ -94,14 +94,19 @@ async def _insert(
 
 # Leasing: the batch and its badges in one transaction, so that a badge moves once per device.
 
-_CLAIM: Final = """
-    SELECT installation_ids, recipients, outcomes, attempt, first_tried_at, paced, leases,
+#: A time that was granted holds for so long: what comes later must ask again.
+IN_TURN: Final = "paced AND now() < not_before + interval '5 seconds'"
+
+# The plan's own batches may be paced by their push, which is no matter of their credentials.
+_CLAIM: Final = f"""
+    SELECT installation_ids, recipients, outcomes, attempt, first_tried_at, leases,
+        badges_applied AND {IN_TURN} AS paced,
         badges_applied, now() AS now,
         extract(epoch FROM $3::timestamptz - now())::float8 AS seconds_left
     FROM batches
     WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
     FOR UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608 - no value of a caller's
 
 _LEASE: Final = """
     UPDATE batches SET state = 1, leases = leases + 1, badges_applied = $4,
