@@ -174,6 +174,11 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     if batch is None:
         return
     sheet, devices = dispatch.Sheet(batch.outcomes), list[Device]()
+    if ending.in_doubt(push, batch):
+        # Who is stopped here has decided nothing, and leaves the batch to the next.
+        await ending.take_over(resources, batch, sheet=sheet)
+    elif not push.validate_only:
+        resources.journal.follow(batch, sheet)
     try:
         shaper = body.Shaper.of(push, now=resources.clock.now())
         async with held(
@@ -183,10 +188,6 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
             lease_seconds=settings.lease_seconds,
             name=f"batch {seq} of {push.object_id}",
         ):
-            if ending.in_doubt(push, batch):
-                await ending.take_over(resources, batch, sheet=sheet)
-            elif not push.validate_only:
-                resources.journal.follow(batch, sheet)
             devices += await load_devices(resources.engine, batch, fields=shaper.fields)
             ending.settle_early(batch, devices=devices, sheet=sheet)
             await dispatch.send(
@@ -200,7 +201,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 validate_only=push.validate_only,
             )
     finally:
-        sheet.settle_rest(ending.rest_of(push, batch))
+        sheet.settle_rest(dispatch.NOT_SENT)
         # Also when the worker is told to stop: what is out must be in the ledger.
         await asyncio.shield(ending.finish(resources, push, batch, devices=devices, sheet=sheet))
     await close_push(resources, push_id)
