@@ -25,15 +25,20 @@ FINISH_SECONDS = 600
 ROUTES = evidence.Routes(party_of=body.party_of, gateway_of=body.gateway_of)
 
 
-def in_doubt(push: Push, batch: Batch) -> bool:
-    """Tell whether a worker before us may have sent some of the batch.
+async def take_up(resources: Resources, push: Push, batch: Batch, *, sheet: dispatch.Sheet) -> None:
+    """Keep a journal of a batch; settle all of one that a worker before us may have sent some of.
 
     What is only looked at was sent in no case, and is looked at again.
     """
-    return batch.leases > 1 and not push.validate_only
+    if push.validate_only:
+        return
+    if batch.leases == 1:
+        resources.journal.follow(batch, sheet)
+    else:
+        await _take_over(resources, batch, sheet=sheet)
 
 
-async def take_over(resources: Resources, batch: Batch, *, sheet: dispatch.Sheet) -> None:
+async def _take_over(resources: Resources, batch: Batch, *, sheet: dispatch.Sheet) -> None:
     """Settle what the worker before us had settled, and leave the rest in doubt: nothing is sent.
 
     Whether it is sent again, in a follow-up, is for the push to say. What was settled, and could

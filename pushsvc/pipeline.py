@@ -174,11 +174,8 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     if batch is None:
         return
     sheet, devices = dispatch.Sheet(batch.outcomes), list[Device]()
-    if ending.in_doubt(push, batch):
-        # Who is stopped here has decided nothing, and leaves the batch to the next.
-        await ending.take_over(resources, batch, sheet=sheet)
-    elif not push.validate_only:
-        resources.journal.follow(batch, sheet)
+    # Who is stopped here has decided nothing, and leaves the batch to the next.
+    await ending.take_up(resources, push, batch, sheet=sheet)
     try:
         shaper = body.Shaper.of(push, now=resources.clock.now())
         async with held(
