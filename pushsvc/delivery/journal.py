@@ -159,8 +159,8 @@ def settled(page: bytes, *, size: int) -> Mapping[int, Answer]:
     try:
         lines: Any = orjson.loads(page[size:])
         answers = {
-            place: Answer(OutcomeClass(byte), *more, Deferral(put_off) if put_off else None)
-            for place, byte, *more, put_off in lines
+            place: Answer(OutcomeClass(byte), reason, after, since, put_off and Deferral(put_off))
+            for place, byte, reason, after, since, put_off in lines
             if 0 <= place < size
         }
     except (ValueError, TypeError):

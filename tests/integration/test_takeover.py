@@ -162,13 +162,14 @@ async def test_who_is_stopped_while_it_takes_over_decides_nothing(
     asked = asyncio.Event()
 
     async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
         asked.set()
         await reader.read()
         writer.close()
 
     async with (
         await asyncio.start_unix_server(keep_silent, tmp_path / "redis.sock"),
-        Redis(unix_socket_path=str(tmp_path / "redis.sock")) as silent,
+        Redis(unix_socket_path=str(tmp_path / "redis.sock"), socket_timeout=1) as silent,
         keeping_journal(silent) as journal,
     ):
         resources = replace(site.resources, journal=journal)
