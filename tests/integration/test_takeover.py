@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from pushsvc import pipeline
 from pushsvc.config import Settings
 from pushsvc.delivery.dispatch import Sheet
-from pushsvc.delivery.journal import keeping_journal, key_of
+from pushsvc.delivery.journal import Journal, keeping_journal, key_of
 from pushsvc.model import (
     ACCEPTED,
     Answer,
@@ -162,17 +162,15 @@ async def test_who_is_stopped_while_it_takes_over_decides_nothing(
     asked = asyncio.Event()
 
     async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
         asked.set()
         await reader.read()
         writer.close()
 
     async with (
         await asyncio.start_unix_server(keep_silent, tmp_path / "redis.sock"),
-        Redis(unix_socket_path=str(tmp_path / "redis.sock"), socket_timeout=1) as silent,
-        keeping_journal(silent) as journal,
+        Redis(unix_socket_path=str(tmp_path / "redis.sock")) as silent,
     ):
-        resources = replace(site.resources, journal=journal)
+        resources = replace(site.resources, journal=Journal(silent))
         work = asyncio.create_task(pipeline.deliver_batch(resources, left.push.id, 0))
         await asked.wait()
         work.cancel()
