@@ -31,7 +31,7 @@ from pushsvc.storage.installations import SaveRequest
 from pushsvc.storage.tables import installations as i, token_events as e
 from pushsvc.storage.token_history import TokenFacts, events_of, find_tokens
 from tests.integration.conftest import AppRow
-from tests.integration.pushing import Site, apns_token, site as open_site, until
+from tests.integration.pushing import Site, apns_token, blocks_another, site as open_site, until
 
 pytestmark = pytest.mark.integration
 
@@ -361,16 +361,11 @@ async def test_a_device_may_be_deleted_while_its_evidence_is_applied(site: Site)
     assert batch is not None
     written = await ledger(site, batch, [DEAD], None, SCOPE)
     assert await batches.finish_batch(site.engine, batch, written)
-    waits = text("""
-        SELECT EXISTS (
-            SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))
-        )
-    """)
 
     async with site.engine.begin() as connection:
         await connection.execute(select(i.c.id).where(i.c.id == number).with_for_update())
         closing = asyncio.create_task(pipeline.close_push(site.resources, push.id))
-        await until(lambda: connection.scalar(waits))
+        await until(lambda: blocks_another(connection))
         await connection.execute(i.delete().where(i.c.id == number))
     await closing
 
