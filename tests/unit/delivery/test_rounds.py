@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.delivery.gateway import Message
+from pushsvc.delivery.one_by_one import OneByOne
 from pushsvc.delivery.rounds import NOT_SENT, REFUSALS_IN_A_ROW, Rules, Run, drive
 from pushsvc.delivery.tokens import Token, TokenError
 from pushsvc.delivery.wire import Answered, Malformed, NotProcessed, Unknown, Verdict
@@ -255,6 +256,31 @@ async def test_what_goes_again_is_in_no_doubt_when_all_is_stopped() -> None:
         1: Answer(OutcomeClass.RETRY_SAFE, "Stale"),
         3: NOT_SENT,
     }
+
+
+async def test_a_message_that_waits_for_its_turn_is_in_no_doubt_when_all_is_stopped() -> None:
+    """Of senders that take one at a time: the first is out, the second is not."""
+    settled: dict[int, Answer] = {}
+    run = Run(iter([(i, i, "token", "a") for i in range(2)]), settled.__setitem__, RULES)
+    out = asyncio.Event()
+
+    async def deliver(_message: Message[str], _token: Token) -> Verdict:
+        out.set()
+        await asyncio.Event().wait()
+        return OK
+
+    async def token(*_: Token) -> Token:
+        return OLD
+
+    sender = OneByOne(deliver, at_once=1)
+    work = asyncio.create_task(
+        drive(run, lambda pulled, token: sender.send(run, pulled, token), token=token, renew=token)
+    )
+    await out.wait()
+    work.cancel()
+    await asyncio.wait([work])
+
+    assert settled == {1: Answer(OutcomeClass.RETRY_SAFE, "stopped before its turn")}
 
 
 anything: list[Verdict] = [NotProcessed("n"), Unknown("u"), Malformed("m")]
