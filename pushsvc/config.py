@@ -148,6 +148,20 @@ class Settings(BaseSettings):
     )
     urgent_jobs: int = Field(16, ge=1, description="Jobs of the urgent lane at once, per process.")
     bulk_jobs: int = Field(8, ge=1, description="Jobs of the bulk lane at once, per process.")
+    park_after_seconds: float = Field(
+        2,
+        gt=0,
+        le=60,
+        description="A job that runs longer, for its gateway is slow, leaves its place in the lane "
+        "to others and goes on beside it.",
+    )
+    parked_jobs: int = Field(
+        64,
+        ge=0,
+        le=10_000,
+        description="Jobs beside the lanes at once, per process; while there are so many, others "
+        "keep their places.",
+    )
     urgent_poll_seconds: float = Field(
         0.02, gt=0, le=1, description="Delay between two looks at the urgent queue."
     )

@@ -12,6 +12,7 @@ of all of it: each function may be called twice, late, or on another machine.
 """
 
 import asyncio
+from itertools import islice
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,7 +27,7 @@ from pushsvc.model import (
     Push,
     Submission,
 )
-from pushsvc.planning import schedule
+from pushsvc.planning import fair, schedule
 from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
@@ -73,7 +74,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
     if not stored.replayed:
         log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
         if when.due_at <= resources.clock.now():
-            await resources.queue.wake_plans([pushes.DuePush(push.id, push.lane)])
+            await resources.queue.wake_plans([pushes.DuePush(push.id, push.lane, push.app_id)])
     return stored
 
 
@@ -141,6 +142,9 @@ async def plan_push(resources: Resources, push_id: int) -> None:
         log.exception("plan.given_up", push=push.object_id)
         async with resources.engine.begin() as connection:
             await plans.give_up_plan(connection, push.id, lease=lease, error=str(error))
+    finally:
+        if resources.stopping.is_set():
+            await asyncio.shield(planner.release(resources, push_id, lease=lease))
     await close_push(resources, push.id)
 
 
@@ -156,6 +160,8 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     except pushes.PushGoneError:
         return
     gateways = await resources.gateways.of(push.app_id)
+    if resources.stopping.is_set():
+        return
     batch = await batches.lease_batch(
         resources.engine,
         push_id,
@@ -186,10 +192,12 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 gateway_of=gateways.choose,
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
+                stopped=resources.stopping.is_set,
                 validate_only=push.validate_only,
             )
     finally:
-        sheet.settle_rest(dispatch.NOT_SENT)
+        stopped = resources.stopping.is_set()
+        sheet.settle_rest(dispatch.NOT_SENT if stopped else dispatch.WORK_FAILED)
         # Also when the worker is told to stop: what is out must be in the ledger.
         await asyncio.shield(ending.finish(resources, push, batch, devices=devices, sheet=sheet))
     await close_push(resources, push_id)
@@ -214,18 +222,19 @@ async def close_push(resources: Resources, push_id: int) -> None:
 
 async def tick(resources: Resources) -> None:
     """Find what is due by the database's time, and what Redis or a dead worker forgot."""
-    lease_seconds = resources.settings.lease_seconds
     async with resources.engine.connect() as connection:
-        due = await pushes.due_pushes(connection, lease_seconds=lease_seconds, limit=CLOCK_LIMIT)
+        due = await pushes.due_pushes(connection, limit=CLOCK_LIMIT)
         complete = await pushes.complete_pushes(connection, limit=CLOCK_LIMIT)
-    await resources.queue.wake_plans(due)
+    await resources.queue.wake_plans(due, anew=True)
     released = await batches.expire_leases(resources.engine, limit=CLOCK_LIMIT)
     if released:
         log.warning("leases.expired", batches=released)
     for lane in Lane:
-        waiting = await batches.open_batches(
-            resources.engine, lane, lease_seconds=lease_seconds, limit=CLOCK_LIMIT
+        waiting = fair.in_turns(
+            await batches.open_batches(resources.engine, lane),
+            lambda ref: ref.app_id,
+            lambda ref: ref.push_id,
         )
-        await resources.queue.wake_batches(waiting)
+        await resources.queue.wake_batches(list(islice(waiting, CLOCK_LIMIT)), anew=True)
     for push_id in complete:
         await close_push(resources, push_id)

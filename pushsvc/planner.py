@@ -27,8 +27,18 @@ async def renew(resources: Resources, push_id: int, *, lease: int) -> bool:
         )
 
 
+async def release(resources: Resources, push_id: int, *, lease: int) -> None:
+    """Leave what is left of the plan to another worker, at once."""
+    async with resources.engine.begin() as connection:
+        await plans.release_plan(connection, push_id, lease=lease)
+
+
 async def write(resources: Resources, push: Push, *, lease: int) -> None:
-    """Write the whole audience down in batches, or as much of it as the lease lasts for."""
+    """Write the whole audience down in batches, or as much of it as the lease lasts for.
+
+    A process that is to stop leaves the rest, from the checkpoint on.
+    """
+    complete = True
     try:
         if "devices" in push.audience:
             await _plan_devices(resources, push, lease=lease)
@@ -37,9 +47,11 @@ async def write(resources: Resources, push: Push, *, lease: int) -> None:
             schema = await resources.schemas.now(push.app_id)
             reader = Reader(app_id=push.app_id, schema=schema)
             wanted = audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
-            await _plan_audience(resources, push, wanted, lease=lease)
+            complete = await _plan_audience(resources, push, wanted, lease=lease)
     except plans.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)
+        return
+    if not complete:
         return
     async with resources.engine.begin() as connection:
         await plans.finish_plan(connection, push.id, lease=lease)
@@ -47,7 +59,8 @@ async def write(resources: Resources, push: Push, *, lease: int) -> None:
 
 async def _plan_audience(
     resources: Resources, push: Push, wanted: Criterion, *, lease: int
-) -> None:
+) -> bool:
+    """Write the audience down; return whether all of it."""
     batch, piece = resources.settings.batch_size, resources.settings.batch_size * BATCHES_PER_PIECE
     after = push.planned_through
     async with (
@@ -56,11 +69,14 @@ async def _plan_audience(
         pages(connection, wanted, after=after, size=piece) as members,
     ):
         async for page in members:
+            if resources.stopping.is_set():
+                return False
             new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=batch))
             through = page.ids[-1]
             await _write_piece(
                 resources, push, new, connection=connection, lease=lease, through=through
             )
+    return True
 
 
 async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> None:
@@ -87,6 +103,7 @@ async def _write_piece(
     through: int,
 ) -> None:
     """Write batches and checkpoint in one transaction, then wake deliverers."""
+    sizes = [len(b.installation_ids) or len(b.recipients) for b in new]
     async with connection.begin():
         first = await plans.record_piece(
             connection,
@@ -94,11 +111,14 @@ async def _write_piece(
             lease=lease,
             planned_through=through,
             batch_count=len(new),
-            devices=sum(len(b.installation_ids) or len(b.recipients) for b in new),
+            devices=sum(sizes),
             lease_seconds=resources.settings.lease_seconds,
         )
         await batches.write_batches(
             connection, new, push_id=push.id, lane=push.lane, first_seq=first
         )
-    refs = [BatchRef(push.id, first + place, push.lane) for place in range(len(new))]
+    refs = [
+        BatchRef(push.id, first + place, push.lane, push.app_id, size)
+        for place, size in enumerate(sizes)
+    ]
     await resources.queue.wake_batches(refs)

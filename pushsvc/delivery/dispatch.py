@@ -28,8 +28,10 @@ NO_CREDENTIAL: Final = Answer(OutcomeClass.CREDENTIAL, "MissingCredential")
 #: Handed to a gateway, and the process was stopped before its answer came.
 STOPPED: Final = Answer(OutcomeClass.UNKNOWN, "Stopped")
 
-#: Never handed to a gateway; a later attempt will.
-NOT_SENT: Final = Answer(OutcomeClass.RETRY_SAFE, "NotSent")
+#: Never handed to a gateway, for this process was stopped: another goes on at once.
+NOT_SENT: Final = Answer(OutcomeClass.RETRY_SAFE, "NotSent", retry_after=0)
+#: Never handed to a gateway, for the work on the batch failed; a later attempt will.
+WORK_FAILED: Final = Answer(OutcomeClass.RETRY_SAFE, "WorkFailed")
 #: Deleted since the plan.
 NO_INSTALLATION: Final = Answer(OutcomeClass.TOKEN_DEAD, "InstallationGone")
 #: A worker died over the batch; the message may have been sent.
@@ -93,12 +95,14 @@ async def send(
     gateway_of: GatewayOf,
     key_of: KeyOf,
     in_time: Callable[[], bool],
+    stopped: Callable[[], bool],
     validate_only: bool = False,
 ) -> None:
     """Send to every device that is open on the sheet; all gateways at once.
 
     `key_of` gives the 64-bit key of the device at a place, the lower half of its message id.
     `in_time` is asked before each message; those that are still here when it says no have expired.
+    So is `stopped`: when it says yes, those that are still here stay open on the sheet.
     With `validate_only` the gateways that would deliver are not called.
     """
     routed: dict[Gateway[Shape], list[Message[Shape]]] = {}
@@ -121,7 +125,7 @@ async def send(
     settle = validating(sheet.settle) if validate_only else sheet.settle
     ends = await asyncio.gather(
         *(
-            _send(gateway, messages, sheet, settle=settle, in_time=in_time)
+            _send(gateway, messages, sheet, settle=settle, goes=lambda: in_time() and not stopped())
             for gateway, messages in routed.items()
         ),
         return_exceptions=True,
@@ -158,15 +162,15 @@ async def _send(
     sheet: Sheet,
     *,
     settle: Settle,
-    in_time: Callable[[], bool],
+    goes: Callable[[], bool],
 ) -> None:
-    """Send to one gateway; whatever stops it, what it was handed has an answer."""
+    """Send to one gateway while `goes`; whatever stops it, what it was handed has an answer."""
     handed = 0
 
     def hand() -> Iterator[Message[Shape]]:
         nonlocal handed
         for message in messages:
-            if not in_time():
+            if not goes():
                 return
             handed += 1
             yield message
