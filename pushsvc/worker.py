@@ -215,8 +215,9 @@ async def _drain(
         return
     log.info("worker.draining", jobs=len(running))
     done = asyncio.gather(*running, return_exceptions=True)
-    hurried = asyncio.create_task((cut or asyncio.Event()).wait(), name="second signal")
-    await asyncio.wait({done, hurried}, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
+    hurried = asyncio.ensure_future((cut or asyncio.Event()).wait())
+    either: set[asyncio.Future[Any]] = {done, hurried}
+    await asyncio.wait(either, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()
     for task in running:
         task.cancel()

@@ -3,8 +3,9 @@
 Start-time fair queueing, twice. A lane's queue in arq holds *slots*, each of an app; an app's work
 list holds its jobs. Both are ordered by tags: the tag of what is new is the lane's (the app's)
 virtual time, or where the app's (the push's) last one ends, whichever is later; it ends as much
-later as the job costs. The virtual time is the tag of what was started last. So a slot that starts
-takes from its app's list what is next there, whatever it was made for.
+later as the job costs. A lane's virtual time is the tag of the slot that was started last, an app's
+is the end of its job. A slot that starts takes from its app's list what is next there, whatever it
+was made for.
 
 Per app there are never more than `SLOTS` in the queue, so that nobody's backlog hides another's;
 each that starts is replaced while there is work. A slot is a whole job for arq, with the function
@@ -80,8 +81,11 @@ local function fill(own)
     for place = call('SCARD', own.slots), wanted - 1 do
         add_slot(own, call('ZRANGE', own.work, place, place)[1])
     end
-    for _, key in ipairs({{own.work, own.costs, own.slots, own.ends, queue .. ':ends'}}) do
+    for _, key in ipairs({{own.work, own.costs, own.slots, own.ends}}) do
         call('PEXPIRE', key, {KEEP_MS})
+    end
+    for _, name in ipairs({{':ends', ':number'}}) do
+        call('PEXPIRE', queue .. name, {KEEP_MS})
     end
 end
 """
@@ -136,9 +140,11 @@ call('SREM', own.slots, slot)
 local before = time_of(own.now, own.work)
 local job, start = unpack(call('ZPOPMIN', own.work))
 if job then
+    local cost = tonumber(call('HGET', own.costs, job) or 1)
     call('HDEL', own.costs, job)
     call('SET', queue .. ':taken:' .. job, 1, 'PX', {TAKEN_MS})
-    pass(own.now, own.ends, tonumber(start), before)
+    -- Its end, not its start: else a stream of small pushes, new each, would always come first.
+    pass(own.now, own.ends, start + cost, before)
 end
 fill(own)
 return job

@@ -314,13 +314,13 @@ async def expire_leases(engine: AsyncEngine, *, limit: int) -> int:
         return len(await connection.fetch(_EXPIRE, limit))
 
 
-async def open_batches(engine: AsyncEngine, lane: Lane) -> list[BatchRef]:
+async def open_batches(engine: AsyncEngine, lane: Lane, *, look: int = LOOK) -> list[BatchRef]:
     """Return open batches of the lane that are due, those that waited longest first.
 
-    At most LOOK; if there are more, LOOK_OF_EACH of each push.
+    Fewer than `look`; where there are more, LOOK_OF_EACH of each push.
     """
     async with driver(engine) as connection:
-        rows = await connection.fetch(_OPEN, lane.value, LOOK)
-        if len(rows) == LOOK:
+        rows = await connection.fetch(_OPEN, lane.value, look)
+        if len(rows) == look:
             rows = await connection.fetch(_OPEN_OF_EACH, lane.value, LOOK_OF_ALL, LOOK_OF_EACH)
     return [BatchRef(push_id, seq, lane, app, devices) for push_id, seq, app, devices in rows]
