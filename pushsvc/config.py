@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     urgent_audience_limit: int = Field(
         100, ge=0, description="A push that names at most so many devices takes the urgent lane."
     )
+    lanes: Literal["both", "urgent", "bulk"] = Field(
+        "both",
+        description="What a worker process works on. Of several processes of one worker, the first "
+        "has the urgent lane, and the others the bulk lane.",
+    )
     urgent_jobs: int = Field(16, ge=1, description="Jobs of the urgent lane at once, per process.")
     bulk_jobs: int = Field(8, ge=1, description="Jobs of the bulk lane at once, per process.")
     park_after_seconds: float = Field(

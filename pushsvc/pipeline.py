@@ -12,6 +12,7 @@ of all of it: each function may be called twice, late, or on another machine.
 """
 
 import asyncio
+from collections.abc import Sequence
 from itertools import islice
 
 import structlog
@@ -129,13 +130,14 @@ async def plan_push(resources: Resources, push_id: int) -> None:
     if leased is None:
         return
     push, lease = leased
+    at_hand: Sequence[int] = ()
     try:
         async with held(
             lambda: planner.renew(resources, push_id, lease=lease),
             lease_seconds=lease_seconds,
             name=f"plan of {push.object_id}",
         ):
-            await planner.write(resources, push, lease=lease)
+            at_hand = await planner.write(resources, push, lease=lease)
     except Exception as error:
         if lease < LEASE_LIMIT:
             raise
@@ -145,7 +147,10 @@ async def plan_push(resources: Resources, push_id: int) -> None:
     finally:
         if resources.stopping.is_set():
             await asyncio.shield(planner.release(resources, push_id, lease=lease))
-    await close_push(resources, push.id)
+    for seq in at_hand:
+        await deliver_batch(resources, push_id, seq)
+    if not at_hand:
+        await close_push(resources, push.id)
 
 
 # ---------------------------------------------------------------- deliver

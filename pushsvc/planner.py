@@ -1,9 +1,11 @@
 """The plan of a push: its audience becomes batches, piece by piece, each with a checkpoint."""
 
+from collections.abc import Sequence
+
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import NewBatch, Push
+from pushsvc.model import Lane, NewBatch, Push
 from pushsvc.planning import batches as cutting
 from pushsvc.resources import Resources
 from pushsvc.storage import batches, plans
@@ -33,15 +35,16 @@ async def release(resources: Resources, push_id: int, *, lease: int) -> None:
         await plans.release_plan(connection, push_id, lease=lease)
 
 
-async def write(resources: Resources, push: Push, *, lease: int) -> None:
+async def write(resources: Resources, push: Push, *, lease: int) -> Sequence[int]:
     """Write the whole audience down in batches, or as much of it as the lease lasts for.
 
-    A process that is to stop leaves the rest, from the checkpoint on.
+    Returns the numbers of batches that nobody was woken for: whoever planned them has them at
+    hand. A process that is to stop leaves the rest, from the checkpoint on.
     """
-    complete = True
+    complete, at_hand = True, []
     try:
         if "devices" in push.audience:
-            await _plan_devices(resources, push, lease=lease)
+            at_hand = await _plan_devices(resources, push, lease=lease)
         else:
             # Not as remembered: whoever is not in a relation that we do not know is everybody.
             schema = await resources.schemas.now(push.app_id)
@@ -50,11 +53,12 @@ async def write(resources: Resources, push: Push, *, lease: int) -> None:
             complete = await _plan_audience(resources, push, wanted, lease=lease)
     except plans.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)
-        return
+        return []
     if not complete:
-        return
+        return []
     async with resources.engine.begin() as connection:
         await plans.finish_plan(connection, push.id, lease=lease)
+    return at_hand
 
 
 async def _plan_audience(
@@ -73,15 +77,16 @@ async def _plan_audience(
                 return False
             new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=batch))
             through = page.ids[-1]
-            await _write_piece(
+            refs = await _write_piece(
                 resources, push, new, connection=connection, lease=lease, through=through
             )
+            await resources.queue.wake_batches(refs)
     return True
 
 
-async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> None:
+async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> list[int]:
     if push.batches:
-        return  # all devices of such a push are one piece, and it is there
+        return []  # all devices of such a push are one piece, and it is there
     size = resources.settings.batch_size
     async with resources.engine.connect() as connection:
         async with connection.begin():
@@ -90,7 +95,15 @@ async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> None
             *cutting.cut(named.ids, duplicates=named.duplicates, size=size),
             *cutting.cut_recipients(named.recipients, taken=named.tokens, size=size),
         ]
-        await _write_piece(resources, push, new, connection=connection, lease=lease, through=0)
+        # A job for it would cost as much again as the plan did.
+        at_hand = push.lane is Lane.URGENT and len(new) == 1
+        refs = await _write_piece(
+            resources, push, new, connection=connection, lease=lease, through=0
+        )
+    if at_hand:
+        return [ref.seq for ref in refs]
+    await resources.queue.wake_batches(refs)
+    return []
 
 
 async def _write_piece(
@@ -101,8 +114,8 @@ async def _write_piece(
     connection: AsyncConnection,
     lease: int,
     through: int,
-) -> None:
-    """Write batches and checkpoint in one transaction, then wake deliverers."""
+) -> list[BatchRef]:
+    """Write batches and checkpoint in one transaction; return them for their deliverers."""
     sizes = [len(b.installation_ids) or len(b.recipients) for b in new]
     async with connection.begin():
         first = await plans.record_piece(
@@ -117,8 +130,7 @@ async def _write_piece(
         await batches.write_batches(
             connection, new, push_id=push.id, lane=push.lane, first_seq=first
         )
-    refs = [
+    return [
         BatchRef(push.id, first + place, push.lane, push.app_id, size)
         for place, size in enumerate(sizes)
     ]
-    await resources.queue.wake_batches(refs)

@@ -136,11 +136,11 @@ async def open_lanes(settings: Settings) -> AsyncIterator[Mapping[Lane, Resource
     """Open what a worker needs: the same for both lanes, but for their connections to Postgres.
 
     Half of them are the bulk lane's, and what is urgent waits for none of those. Too few to be
-    divided are shared.
+    divided are shared; who works on one lane alone has all of them.
     """
     bulk = settings.database_connections // 2
     rest = settings.database_connections - bulk
-    if bulk < CONNECTIONS_LEAST:
+    if bulk < CONNECTIONS_LEAST or settings.lanes != "both":
         async with open_resources(settings) as shared:
             yield dict.fromkeys(Lane, shared)
             return

@@ -57,7 +57,8 @@ async def run_worker(
             after_seconds=settings.park_after_seconds,
             end_seconds=JOB_TIMEOUT_SECONDS,
         )
-        lanes = [_lane(resources[lane], lane, lot) for lane in Lane]
+        wanted = [lane for lane in Lane if settings.lanes in {"both", lane}]
+        lanes = [_lane(resources[lane], lane, lot) for lane in wanted]
         stopping = resources[Lane.URGENT].stopping
         loops = [
             *(group.create_task(_forever(lane), name=f"lane {lane.queue_name}") for lane in lanes),
@@ -126,17 +127,24 @@ class LaneWorker(Worker):
         await super()._poll_iteration()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Start those whose turn it is. What runs already, here and elsewhere, is in the queue."""
+        """Start those whose turn it is, all at once: arq asks Redis three times for each.
+
+        What runs already, here and elsewhere, is in the queue, too.
+        """
         running = [slot for slot, task in self.tasks.items() if not task.done()]
         queued = [slot for slot in map(bytes.decode, job_ids) if slot not in self.tasks]
         busy = await in_progress(self.pool, queued) if queued else []
         free = [slot for slot, taken in zip(queued, busy, strict=True) if not taken]
-        await self.start_chosen(fair.choose(free, running, limit=self.max_jobs))
+        chosen = fair.choose(free, running, limit=self.max_jobs)
+        ends = await asyncio.gather(*map(self.start_chosen, chosen), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
 
-    async def start_chosen(self, slots: Sequence[str]) -> None:
-        """Start jobs. Give the place back that arq takes before it asks Redis, and then forgets."""
+    async def start_chosen(self, slot: str) -> None:
+        """Start a job. Give back the place that arq takes before asking Redis, and then forgets."""
         try:
-            await super().start_jobs([slot.encode() for slot in slots])
+            await super().start_jobs([slot.encode()])
         except (RedisError, OSError):
             self._release_sem_dec_counter_on_complete()
             raise

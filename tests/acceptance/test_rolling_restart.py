@@ -1,17 +1,14 @@
 """Workers are replaced under load, one after the other: nothing is lost, nothing is sent twice."""
 
 import asyncio
-import os
-import signal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from pushsvc.model import OutcomeClass
 from pushsvc.storage import tables
-from tests.acceptance.service import DEADLINE_SECONDS, Service, service
-from tests.integration.pushing import until
+from tests.acceptance.service import Service, service
 
 pytestmark = pytest.mark.acceptance
 
@@ -22,35 +19,52 @@ BATCH = "1000"
 SLOW = "~slow-02"
 
 
-async def install(running: Service, gateway: str) -> dict[int, str]:
+async def install(running: Service) -> dict[int, str]:
     """Store Android devices whose gateway takes its time; return key -> token."""
-    tokens = await running.install(DEVICES)
-    table = tables.installations
+    table = tables.installations.c
+    slow = func.concat("fcm", table.id, ":token", SLOW)
+    statement = (
+        update(tables.installations)
+        .where(table.id.in_(await running.install(DEVICES)))
+        .values(device_type="android", device_token=slow)
+        .returning(table.id, table.device_token)
+    )
     async with running.engine.begin() as connection:
-        rows = await connection.execute(
-            update(table)
-            .where(table.c.id.in_(tokens))
-            .values(device_type="android", device_token=table.c.device_token + ":" + gateway + SLOW)
-            .returning(table.c.id, table.c.device_token)
+        return {row[0]: row[1] for row in await connection.execute(statement)}
+
+
+async def not_handed(running: Service, push: str) -> int:
+    """Return how many devices a worker that stopped has left to others."""
+    columns = tables.batches.c
+    statement = (
+        select(func.sum(func.jsonb_array_length(columns.exceptions["NotSent"])))
+        .join(tables.pushes)
+        .where(tables.pushes.c.object_id == push)
+    )
+    async with running.engine.connect() as connection:
+        return (await connection.execute(statement)).scalar_one() or 0
+
+
+async def test_workers_replaced_under_load_lose_and_double_nothing(
+    servers: tuple[str, str], tmp_path: Path
+) -> None:
+    """Twice a new one comes and an old one goes: each device got its message, and got it once."""
+    async with service(servers, tmp_path, batch_size=BATCH) as running:
+        await asyncio.gather(
+            running.start("api", "serve"),
+            *(running.start(name, "worker", "--processes", "1") for name in ("old", "new")),
         )
-        return {row[0]: row[1] for row in rows}
+        tokens = await install(running)
+        push = await running.push()
 
+        await running.seen(DEVICES // 10, "fcm")
+        assert await running.stop("old") == 0
+        assert await running.requests("fcm") < DEVICES, "it stopped too late to prove anything"
+        await running.start("newer", "worker", "--processes", "1")
+        assert await running.stop("new") == 0
 
-async def requests(running: Service) -> int:
-    async with running.session.get(f"{running.control_url}/stats") as response:
-        return int((await response.json())["gateways"]["fcm"]["requests"])
-
-
-async def seen(running: Service, at_least: int) -> None:
-    async def reached() -> bool:
-        return await requests(running) >= at_least
-
-    await until(reached, seconds=DEADLINE_SECONDS)
-
-
-def is_gone(pid: int) -> bool:
-    """Tell whether a process has ended; a zombie has."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
+        shown = await running.done(push)
+        assert shown["counts"]["sent"] == DEVICES
+        assert await running.ledger(push) == dict.fromkeys(tokens, OutcomeClass.OK)
+        assert await not_handed(running, push) > 0, "nothing was left to hand over"
+        assert await running.delivered("fcm") == dict.fromkeys(tokens.values(), 1)
