@@ -146,8 +146,27 @@ class Settings(BaseSettings):
     urgent_audience_limit: int = Field(
         100, ge=0, description="A push that names at most so many devices takes the urgent lane."
     )
+    lanes: Literal["both", "urgent", "bulk"] = Field(
+        "both",
+        description="What a worker process works on. Of several processes of one worker, the first "
+        "has the urgent lane, and the others the bulk lane.",
+    )
     urgent_jobs: int = Field(16, ge=1, description="Jobs of the urgent lane at once, per process.")
     bulk_jobs: int = Field(8, ge=1, description="Jobs of the bulk lane at once, per process.")
+    park_after_seconds: float = Field(
+        2,
+        gt=0,
+        le=60,
+        description="A job that runs longer, for its gateway is slow, leaves its place in the lane "
+        "to others and goes on beside it.",
+    )
+    parked_jobs: int = Field(
+        64,
+        ge=0,
+        le=10_000,
+        description="Jobs beside the lanes at once, per process; while there are so many, others "
+        "keep their places.",
+    )
     urgent_poll_seconds: float = Field(
         0.02, gt=0, le=1, description="Delay between two looks at the urgent queue."
     )
