@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import SecretStr
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc import embedded
@@ -113,26 +114,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         waker = Queue(queue.connect(settings.redis_url))
         stack.push_async_callback(waker.close)
         seal, clock = Seal(settings.secret_key.get_secret_value()), SystemClock()
-
-        async def load(app_id: int) -> list[Credential]:
-            async with engine.connect() as connection:
-                return await credentials_of(connection, seal, app_id=app_id)
-
-        async def moments(name: str, refused: float | None) -> int:
-            return await claim_moment(
-                engine,
-                name,
-                refused=refused,
-                refresh_seconds=provider_token.REFRESH_SECONDS,
-                least_seconds=provider_token.LEAST_INTERVAL_SECONDS,
-            )
-
-        store = FleetTokenStore(waker.redis)
         pacing = Pacing(waker.redis, clock=clock)
         stack.push_async_callback(pacing.close)
-        gateways = Gateways(
-            settings, load=load, store=store, pacing=pacing, clock=clock, moments=moments
-        )
+        gateways = _gateways(settings, engine, waker.redis, seal=seal, pacing=pacing, clock=clock)
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)
@@ -157,6 +141,32 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             planning=asyncio.Semaphore(settings.database_connections // 2),
             finding=asyncio.Semaphore(settings.database_connections // 2),
         )
+
+
+def _gateways(
+    settings: Settings,
+    engine: AsyncEngine,
+    redis: "Redis",
+    *,
+    seal: Seal,
+    pacing: Pacing,
+    clock: Clock,
+) -> Gateways:
+    async def load(app_id: int) -> list[Credential]:
+        async with engine.connect() as connection:
+            return await credentials_of(connection, seal, app_id=app_id)
+
+    async def moments(name: str, refused: float | None) -> int:
+        return await claim_moment(
+            engine,
+            name,
+            refused=refused,
+            refresh_seconds=provider_token.REFRESH_SECONDS,
+            least_seconds=provider_token.LEAST_INTERVAL_SECONDS,
+        )
+
+    store = FleetTokenStore(redis)
+    return Gateways(settings, load=load, store=store, pacing=pacing, clock=clock, moments=moments)
 
 
 @asynccontextmanager
