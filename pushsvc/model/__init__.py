@@ -42,7 +42,14 @@ from pushsvc.model.push import (
     Source,
     Submission,
 )
-from pushsvc.model.token import Answered, Answers, Evidence, TokenEventKind, TokenState
+from pushsvc.model.token import (
+    Answered,
+    Answers,
+    Evidence,
+    TokenEventKind,
+    TokenState,
+    token_state,
+)
 from pushsvc.model.trail import Attempt, Match, Standing
 
 __all__ = [
@@ -88,4 +95,5 @@ __all__ = [
     "TokenEventKind",
     "TokenState",
     "WnsShape",
+    "token_state",
 ]

@@ -31,7 +31,7 @@ async def find(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """Return where an installation's token stands, and what happened to it, newest first."""
-    resources, app = await enter(request, Scope.READ)
+    resources, app = await enter(request, Scope.SEND, Scope.READ)
     check_parameters(request, ("limit", "cursor"))
     before = None if cursor is None else cursors.read(cursor)
     if len(installation) > ID_CHARACTERS or not installation.isprintable():
