@@ -99,8 +99,8 @@ async def _run(engine: AsyncEngine, step: Callable[..., Any], revision: str) -> 
         message = f"{error}. `pushsvc migrate --show` lists the revisions."
         raise UnknownRevisionError(message) from error
     message = (
-        "Somebody reads or writes the tables without a pause, so nothing was changed. Run it again "
-        "when no backup and no long query runs."
+        "Somebody has the tables in use without a pause, so nothing was changed. Run it again when "
+        "no backup, no long query and no other migration runs."
     )
     raise BusyError(message)
 

@@ -62,6 +62,9 @@ async def find_tokens(
 
     In one app it is at most one: an objectId wins over an id that a device gave itself.
     """
+    # Postgres takes no NUL, and what came as broken UTF-8 is nobody's name.
+    if not name.isprintable():
+        return []
     statement = (
         select(i, apps.c.name.label("owner"))
         .join(apps, apps.c.id == i.c.app_id)
