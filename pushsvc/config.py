@@ -146,8 +146,27 @@ class Settings(BaseSettings):
     urgent_audience_limit: int = Field(
         100, ge=0, description="A push that names at most so many devices takes the urgent lane."
     )
+    lanes: Literal["both", "urgent", "bulk"] = Field(
+        "both",
+        description="What a worker process works on. Of several processes of one worker, the first "
+        "has the urgent lane, and the others the bulk lane.",
+    )
     urgent_jobs: int = Field(16, ge=1, description="Jobs of the urgent lane at once, per process.")
     bulk_jobs: int = Field(8, ge=1, description="Jobs of the bulk lane at once, per process.")
+    park_after_seconds: float = Field(
+        2,
+        gt=0,
+        le=60,
+        description="A job that runs longer, for its gateway is slow, leaves its place in the lane "
+        "to others and goes on beside it.",
+    )
+    parked_jobs: int = Field(
+        64,
+        ge=0,
+        le=10_000,
+        description="Jobs beside the lanes at once, per process; while there are so many, others "
+        "keep their places.",
+    )
     urgent_poll_seconds: float = Field(
         0.02, gt=0, le=1, description="Delay between two looks at the urgent queue."
     )
@@ -197,7 +216,25 @@ class Settings(BaseSettings):
         "go a day at a time, when every push of that day is done for as long.",
     )
     attempt_limit: int = Field(
-        5, ge=1, le=20, description="Attempts for one device, the first included."
+        5,
+        ge=1,
+        le=20,
+        description="Attempts for one device, the first included, where it is throttled or a "
+        "gateway does not answer.",
+    )
+    retry_seconds: float = Field(
+        3_600,
+        ge=1,
+        le=86_400,
+        description="How long one device is tried, from its first attempt on; outages that last "
+        "longer fail it.",
+    )
+    credential_hold_seconds: float = Field(
+        900,
+        ge=0,
+        le=86_400,
+        description="How long devices wait for a credential to be replaced that a gateway refuses, "
+        "from the first attempt on. 0: they fail at once.",
     )
     quarantine_days: int = Field(
         7, ge=1, le=365, description="A token that is only suspected is not sent to for so long."
@@ -228,6 +265,28 @@ class Settings(BaseSettings):
         20,
         gt=0,
         description="How long a written message waits for its answer before it is unknown.",
+    )
+    apns_rate_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Most messages a minute with one APNs credential. Unset: as many as Apple "
+        "takes.",
+    )
+    fcm_rate_per_minute: int | None = Field(
+        600_000,
+        ge=1,
+        description="The same for one Firebase project, whose quota this is unless Google has "
+        "raised it.",
+    )
+    fcm_ramp_seconds: float = Field(
+        60,
+        ge=0,
+        le=3_600,
+        description="After five minutes of silence, FCM's rate climbs from a tenth to all of it "
+        "over so long; what fits into one second goes at once.",
+    )
+    wns_rate_per_minute: int | None = Field(
+        None, ge=1, description="Most messages a minute with one WNS credential. Unset: no limit."
     )
     gateway_ca_file: Path | None = Field(
         None, description="CA certificates that sign the gateways; for simulators and proxies."

@@ -7,6 +7,7 @@ import structlog
 
 from pushsvc.delivery import dispatch, evidence
 from pushsvc.delivery.conclusion import Rules, conclude
+from pushsvc.delivery.retry import Limits
 from pushsvc.model import Answer, Batch, Device, Ledger, Push
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
@@ -88,9 +89,14 @@ def _ledger(
     sheet: dispatch.Sheet,
 ) -> Ledger:
     # Work that workers die over is not carried on: somebody must look at it.
-    attempts = resources.settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0
+    settings = resources.settings
+    limits = Limits(
+        attempts=settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0,
+        seconds=settings.retry_seconds,
+        hold_seconds=settings.credential_hold_seconds,
+    )
     rules = Rules(
-        attempt_limit=attempts,
+        limits=limits,
         now=resources.clock.now(),
         jitter=random.random(),  # noqa: S311 - spreads retries; guards nothing
         gateway_of=body.gateway_of,

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import (
     AsyncExitStack,
     ExitStack,
@@ -10,7 +10,7 @@ from contextlib import (
     contextmanager,
     suppress,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -23,7 +23,8 @@ from pushsvc.delivery.apns import provider_token
 from pushsvc.delivery.fleet_tokens import FleetTokenStore
 from pushsvc.delivery.gateways import Gateways
 from pushsvc.delivery.journal import Journal, keeping_journal
-from pushsvc.model import Credential
+from pushsvc.delivery.pacing import Pacing
+from pushsvc.model import Credential, Lane
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
@@ -36,6 +37,9 @@ from pushsvc.storage.schema import Schemas
 from pushsvc.storage.sealing import Seal, new_secret_key
 from pushsvc.targeting.asked import Limits
 from pushsvc.targeting.limits import limits_of
+
+#: A plan holds a connection, and needs another to go on.
+CONNECTIONS_LEAST = 2
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
 
@@ -60,6 +64,8 @@ class Resources:
     planning: asyncio.Semaphore
     #: the same of finds, whose queries are the callers'
     finding: asyncio.Semaphore
+    #: set when the process was told to stop: nothing more is handed to a gateway
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def limits(self) -> Limits:
@@ -122,7 +128,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             )
 
         store = FleetTokenStore(waker.redis)
-        gateways = Gateways(settings, load=load, store=store, clock=clock, moments=moments)
+        pacing = Pacing(waker.redis, clock=clock)
+        stack.push_async_callback(pacing.close)
+        gateways = Gateways(
+            settings, load=load, store=store, pacing=pacing, clock=clock, moments=moments
+        )
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)
@@ -147,6 +157,33 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             planning=asyncio.Semaphore(settings.database_connections // 2),
             finding=asyncio.Semaphore(settings.database_connections // 2),
         )
+
+
+@asynccontextmanager
+async def open_lanes(settings: Settings) -> AsyncIterator[Mapping[Lane, Resources]]:
+    """Open what a worker needs: the same for both lanes, but for their connections to Postgres.
+
+    Half of them are the bulk lane's, and what is urgent waits for none of those. Too few to be
+    divided are shared; who works on one lane alone has all of them.
+    """
+    bulk = settings.database_connections // 2
+    rest = settings.database_connections - bulk
+    if bulk < CONNECTIONS_LEAST or settings.lanes != "both":
+        async with open_resources(settings) as shared:
+            yield dict.fromkeys(Lane, shared)
+            return
+    assert settings.database_url
+    engine = create_engine(settings.database_url, connections=bulk)
+    try:
+        halved = settings.model_copy(update={"database_connections": rest})
+        async with open_resources(halved) as urgent:
+            planning = asyncio.Semaphore(bulk // 2)
+            yield {
+                Lane.URGENT: urgent,
+                Lane.BULK: replace(urgent, engine=engine, planning=planning),
+            }
+    finally:
+        await engine.dispose()
 
 
 def _secret_key_in(home: Path) -> str:

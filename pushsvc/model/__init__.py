@@ -25,6 +25,7 @@ from pushsvc.model.outcome import (
     VALIDATED,
     Answer,
     Counts,
+    Deferral,
     Outcome,
     OutcomeClass,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "BatchState",
     "Counts",
     "Credential",
+    "Deferral",
     "Device",
     "Evidence",
     "FcmShape",

@@ -40,6 +40,7 @@ class PushView(BaseModel):
     source: str
     lane: str
     on_unknown: str
+    rate_per_minute: int | None
     audience: dict[str, Any]
     data: dict[str, Any]
     created_at: str
@@ -121,6 +122,7 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "source": push.source.value,
         "lane": push.lane.value,
         "on_unknown": push.on_unknown.value,
+        "rate_per_minute": push.rate_per_minute,
         "audience": _audience(push.audience),
         "created_at": moment(push.created_at),
         "due_at": moment(push.due_at),

@@ -3,8 +3,10 @@
 from pushsvc.clock import SystemClock
 from pushsvc.delivery.apns.provider_token import LocalMoments
 from pushsvc.delivery.gateways import IDLE_SECONDS, Gateways
+from pushsvc.delivery.pacing import Pacing
 from pushsvc.delivery.tokens import LocalTokenStore
 from pushsvc.model import Credential, GatewayName
+from pushsvc.resources import Resources
 from tests.integration.delivery.building import credential, settings_for
 from tests.integration.delivery.sending import Clients, apns_shape
 
@@ -19,7 +21,9 @@ class MovedClock(SystemClock):
         return self.seconds
 
 
-async def test_gateways_of_an_app_that_is_quiet_are_opened_anew(clients: Clients) -> None:
+async def test_gateways_of_an_app_that_is_quiet_are_opened_anew(
+    clients: Clients, resources: Resources
+) -> None:
     """After an hour they are closed, so that their number is bounded by who sends."""
     clock = MovedClock()
 
@@ -32,6 +36,7 @@ async def test_gateways_of_an_app_that_is_quiet_are_opened_anew(clients: Clients
         store=LocalTokenStore(),
         clock=clock,
         moments=LocalMoments(clock),
+        pacing=Pacing(resources.queue.redis, clock=clock),
     )
     shape = apns_shape()
     quiet, busy = (await gateways.of(1)).choose(shape), (await gateways.of(2)).choose(shape)
