@@ -201,7 +201,7 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30,
         ge=1,
-        le=3_650,
+        le=365,
         description="Pushes, what came of each device, and opens are kept for so many days; they "
         "go a day at a time, when every push of that day is done for as long.",
     )
