@@ -49,7 +49,9 @@ async def test_workers_replaced_under_load_lose_and_double_nothing(
     servers: tuple[str, str], tmp_path: Path
 ) -> None:
     """Twice a new one comes and an old one goes: each device got its message, and got it once."""
-    async with service(servers, tmp_path, batch_size=BATCH) as running:
+    # Paced, most of it would have a later turn, and there would be little to hand over.
+    unpaced = {"fcm_ramp_seconds": "0"}
+    async with service(servers, tmp_path, batch_size=BATCH, **unpaced) as running:
         await asyncio.gather(
             running.start("api", "serve"),
             *(running.start(name, "worker", "--processes", "1") for name in ("old", "new")),
