@@ -13,32 +13,9 @@ depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
 
-# All that this step and the two after it change, for they run in one transaction. A worker that
-# closes a batch locks these in another order; so each try is over before Postgres looks for
-# deadlocks (1 s), and ends the worker's transaction or ours.
-_LOCK = """
-    DO $$
-    DECLARE
-        patience text := current_setting('lock_timeout');
-    BEGIN
-        PERFORM set_config('lock_timeout', '500ms', true);
-        FOR attempt IN 1..30 LOOP
-            BEGIN
-                LOCK TABLE installations, pushes, batches IN ACCESS EXCLUSIVE MODE;
-                PERFORM set_config('lock_timeout', patience, true);
-                RETURN;
-            EXCEPTION WHEN lock_not_available THEN
-                PERFORM pg_sleep(0.2);
-            END;
-        END LOOP;
-        LOCK TABLE installations, pushes, batches IN ACCESS EXCLUSIVE MODE;
-    END $$
-"""
-
 
 def upgrade() -> None:
     """Go forward."""
-    op.execute(_LOCK)
     op.add_column("pushes", sa.Column("rate_per_minute", sa.Integer()))
     op.add_column("pushes", sa.Column("paced_until", MOMENT))
     op.add_column("batches", sa.Column("first_id", sa.BigInteger()))

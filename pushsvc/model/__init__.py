@@ -44,7 +44,14 @@ from pushsvc.model.push import (
     Source,
     Submission,
 )
-from pushsvc.model.token import Answered, Answers, Evidence, TokenEventKind, TokenState
+from pushsvc.model.token import (
+    Answered,
+    Answers,
+    Evidence,
+    TokenEventKind,
+    TokenState,
+    token_state,
+)
 from pushsvc.model.trail import Attempt, Match, Standing
 
 __all__ = [
@@ -92,4 +99,5 @@ __all__ = [
     "TokenEventKind",
     "TokenState",
     "WnsShape",
+    "token_state",
 ]
