@@ -181,7 +181,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
             lambda: batches.renew_lease(resources.engine, batch, lease_seconds=lease_seconds),
             lease_seconds=lease_seconds,
             name=f"batch {seq} of {push.object_id}",
-        ):
+        ) as overdue:
             devices += await load_devices(resources.engine, batch, fields=shaper.fields)
             ending.settle_early(batch, devices=devices, sheet=sheet)
             await dispatch.send(
@@ -192,7 +192,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
                 asking=dispatch.asking_of(push, batch),
-                stopped=resources.stopping.is_set,
+                stopped=lambda: resources.stopping.is_set() or overdue(),
                 validate_only=push.validate_only,
             )
     finally:
