@@ -1,0 +1,92 @@
+"""The events of a storm, as they are done to what runs."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from tests.chaos.stage import Stage
+from tests.chaos.storm import GATEWAYS, Event, Kind
+
+#: A GOAWAY comes with every so many requests, for so long.
+GOAWAY_EVERY, GOAWAY_SECONDS = 200, 5.0
+#: Of so many requests one makes its connection's reader stop for a while.
+STALL_EVERY: Final = 300
+GOAWAYS: Final = ("goaway_graceful", "goaway_below")
+#: Only HTTP/2 has GOAWAY, and windows that run full.
+H2: Final = GATEWAYS[:2]
+
+
+async def blow(stage: Stage, events: Sequence[Event], tell: Callable[[str], None]) -> None:
+    """Do every event at its time after now; return when the last one is over."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    async with asyncio.TaskGroup() as group:
+        for event in events:
+            await asyncio.sleep(begun + event.at - loop.time())
+            tell(f"{event.at:6.1f} s  {event.kind} {event.target}")
+            group.create_task(_DO[event.kind](stage, event))
+
+
+async def _kill_worker(stage: Stage, event: Event) -> None:
+    stage.workers[event.target].kill()
+
+
+async def _kill_api(stage: Stage, _: Event) -> None:
+    stage.api.kill()
+
+
+async def _kill_simulators(stage: Stage, _: Event) -> None:
+    stage.simulators.kill()
+
+
+async def _flush_redis(stage: Stage, _: Event) -> None:
+    await stage.flush_redis()
+
+
+async def _restart_redis(stage: Stage, _: Event) -> None:
+    await stage.restart_server("redis", signal.SIGKILL)
+
+
+async def _restart_postgres(stage: Stage, _: Event) -> None:
+    # What `pg_ctl stop -m immediate` sends.
+    await stage.restart_server("postgres", signal.SIGQUIT)
+
+
+async def _goaway_storm(stage: Stage, _: Event) -> None:
+    rules = [_every(GOAWAY_EVERY, gateway, fault) for gateway in H2 for fault in GOAWAYS]
+    await stage.command("/script", rules)
+    await asyncio.sleep(GOAWAY_SECONDS)
+    await stage.command("/script", None, method="DELETE")
+
+
+async def _slow_readers(stage: Stage, event: Event) -> None:
+    seconds = round(event.seconds)
+    await stage.command(
+        "/script", {**_every(STALL_EVERY, "apns", "stall_read"), "parameter": seconds}
+    )
+    await asyncio.sleep(event.seconds)
+    await stage.command("/script", None, method="DELETE")
+
+
+async def _outage(stage: Stage, event: Event) -> None:
+    await stage.command("/script", _every(1, GATEWAYS[event.target], "tcp_rst"))
+    await asyncio.sleep(event.seconds)
+    await stage.command("/script", None, method="DELETE")
+
+
+def _every(number: int, gateway: str, fault: str) -> dict[str, Any]:
+    return {"gateway": gateway, "scope": "every", "n": number, "fault": fault}
+
+
+_DO: Final[Mapping[Kind, Callable[[Stage, Event], Awaitable[None]]]] = {
+    Kind.KILL_WORKER: _kill_worker,
+    Kind.KILL_API: _kill_api,
+    Kind.KILL_SIMULATORS: _kill_simulators,
+    Kind.FLUSH_REDIS: _flush_redis,
+    Kind.RESTART_REDIS: _restart_redis,
+    Kind.RESTART_POSTGRES: _restart_postgres,
+    Kind.GOAWAY_STORM: _goaway_storm,
+    Kind.OUTAGE: _outage,
+    Kind.SLOW_READERS: _slow_readers,
+}

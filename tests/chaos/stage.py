@@ -1,0 +1,211 @@
+"""Where the storm takes place: servers, simulators and processes of the service."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import asyncpg
+from redis.asyncio import Redis
+
+from pushsvc import embedded
+from pushsvc.cli.simulate import gateway_settings
+from pushsvc.embedded import Kind, Running
+from pushsvc.storage.sealing import new_secret_key
+from tests.chaos.supervised import Supervised
+
+#: Worker processes, each an operating system's process of its own.
+WORKERS: Final = 3
+API: Final = "api"
+PORTS: Final = ("apns", "fcm", "wns", "control")
+#: How often the memory of the workers is looked at.
+WATCH_SECONDS: Final = 1.0
+#: A lease runs out soon, so that many takeovers fit into a storm.
+SETTINGS: Final = {
+    "PUSHSVC_LEASE_SECONDS": "5",
+    "PUSHSVC_LOG_LEVEL": "warning",
+    "PUSHSVC_LOG_FORMAT": "json",
+}
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """Everything that runs. A process that ends is started again, on the same ports."""
+
+    directory: Path
+    session: aiohttp.ClientSession
+    ports: dict[str, int]
+    environment: dict[str, str]
+    servers: dict[Kind, Running]
+    simulators: Supervised
+    api: Supervised
+    workers: tuple[Supervised, ...]
+
+    @property
+    def dsn(self) -> str:
+        """Where Postgres is asked."""
+        return self.servers["postgres"].dsn
+
+    @property
+    def ledger_file(self) -> Path:
+        """Where the simulators keep what was delivered."""
+        return ledger_file(self.directory)
+
+    @property
+    def simulators_directory(self) -> Path:
+        """Where the simulators keep keys and certificates."""
+        return simulators_directory(self.directory)
+
+    @property
+    def api_url(self) -> str:
+        """Where the API listens."""
+        return f"http://127.0.0.1:{self.ports[API]}"
+
+    @property
+    def fcm_token_uri(self) -> str:
+        """Where service accounts sign in."""
+        return f"https://127.0.0.1:{self.ports['fcm']}/token"
+
+    @property
+    def processes(self) -> tuple[Supervised, ...]:
+        """The service's processes and the simulators."""
+        return (self.api, *self.workers, self.simulators)
+
+    async def simulate(self) -> None:
+        """Start the simulators, and have the service send to them."""
+        told = await self.simulators.start(self.environment)
+        for setting, value in gateway_settings(told).items():
+            self.environment[f"PUSHSVC_{setting.upper()}"] = value
+
+    async def serve(self) -> None:
+        """Start API and workers."""
+        await asyncio.gather(*(one.start(self.environment) for one in (self.api, *self.workers)))
+
+    async def restart_server(self, kind: Kind, number: signal.Signals) -> None:
+        """End a server the hard way, and start it again at once."""
+        former = self.servers[kind]
+        os.kill(former.server_pid, number)
+        self.servers[kind] = await asyncio.to_thread(embedded.start, kind, self.directory)
+        former.leave()
+
+    async def flush_redis(self) -> None:
+        """FLUSHALL."""
+        redis = Redis.from_url(self.servers["redis"].url)
+        try:
+            await redis.flushall()
+        finally:
+            await redis.aclose()
+
+    async def command(self, path: str, document: Any, *, method: str = "POST") -> None:
+        """Give the simulators an order; one that is being restarted hears none."""
+        url = f"http://127.0.0.1:{self.ports['control']}{path}"
+        with suppress(aiohttp.ClientError):
+            async with self.session.request(method, url, json=document) as response:
+                assert response.ok, await response.text()
+
+    async def open_pushes(self) -> int:
+        """Return how many pushes are not at their end."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            statement = (
+                "SELECT count(*) FROM pushes WHERE state IN ('waiting', 'planning', 'sending')"
+            )
+            return int(await connection.fetchval(statement))
+        finally:
+            await connection.close()
+
+    async def watch(self) -> None:
+        """Look at the workers' memory until cancelled."""
+        while True:
+            for worker in self.workers:
+                worker.look()
+            await asyncio.sleep(WATCH_SECONDS)
+
+
+@asynccontextmanager
+async def staged(directory: Path) -> AsyncIterator[Stage]:
+    """Start the servers and prepare the rest; end everything at the end."""
+    reading, writing = os.pipe()
+    ports = _free_ports((*PORTS, API))
+    servers: dict[Kind, Running] = {}
+    async with aiohttp.ClientSession() as session:
+        try:
+            for kind in embedded_kinds():
+                servers[kind] = await asyncio.to_thread(embedded.start, kind, directory)
+            stage = _stage(directory, session, ports=ports, servers=servers, lifeline=reading)
+            try:
+                yield stage
+            finally:
+                await asyncio.gather(*(one.end() for one in stage.processes))
+        finally:
+            for server in servers.values():
+                server.leave()
+            os.close(writing)
+            os.close(reading)
+
+
+def embedded_kinds() -> tuple[Kind, ...]:
+    """Return the servers that the service stands on."""
+    return ("postgres", "redis")
+
+
+def ledger_file(directory: Path) -> Path:
+    """Where simulators of this directory keep what was delivered."""
+    return directory / "ledger"
+
+
+def simulators_directory(directory: Path) -> Path:
+    """Where simulators of this directory keep keys and certificates."""
+    return directory / "simulators"
+
+
+def _stage(
+    directory: Path,
+    session: aiohttp.ClientSession,
+    *,
+    ports: Mapping[str, int],
+    servers: dict[Kind, Running],
+    lifeline: int,
+) -> Stage:
+    def process(name: str, *arguments: str) -> Supervised:
+        return Supervised(name, *arguments, log=directory / f"{name}.log", lifeline=lifeline)
+
+    files = (
+        f"--directory={simulators_directory(directory)}",
+        f"--ledger-file={ledger_file(directory)}",
+    )
+    listen = (f"--{name}-port={ports[name]}" for name in PORTS)
+    return Stage(
+        directory=directory,
+        session=session,
+        ports=dict(ports),
+        servers=servers,
+        simulators=process("simulators", "simulate", *files, *listen),
+        api=process(API, "serve"),
+        workers=tuple(
+            process(f"worker-{number}", "worker", "--processes=1") for number in range(WORKERS)
+        ),
+        environment={
+            **os.environ,
+            **SETTINGS,
+            "PUSHSVC_DATABASE_URL": servers["postgres"].url,
+            "PUSHSVC_REDIS_URL": servers["redis"].url,
+            "PUSHSVC_SECRET_KEY": new_secret_key(),
+            "PUSHSVC_PORT": str(ports[API]),
+        },
+    )
+
+
+def _free_ports(names: tuple[str, ...]) -> dict[str, int]:
+    """Return ports that nobody has: everything must come back on its own after a kill."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    ports = {name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)}
+    for one in sockets:
+        one.close()
+    return ports

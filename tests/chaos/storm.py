@@ -1,0 +1,74 @@
+"""What happens to the service, and when, as a seed says. Pure."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """An event of the storm."""
+
+    KILL_WORKER = "kill_worker"
+    KILL_API = "kill_api"
+    KILL_SIMULATORS = "kill_simulators"
+    FLUSH_REDIS = "flush_redis"
+    RESTART_REDIS = "restart_redis"
+    RESTART_POSTGRES = "restart_postgres"
+    GOAWAY_STORM = "goaway_storm"
+    OUTAGE = "outage"
+    SLOW_READERS = "slow_readers"
+
+
+#: How often each comes in a storm of `NORMAL_SECONDS`; a longer one has more of all.
+TIMES: Final = {
+    Kind.KILL_WORKER: 5,
+    Kind.KILL_API: 2,
+    Kind.KILL_SIMULATORS: 2,
+    Kind.FLUSH_REDIS: 2,
+    Kind.RESTART_REDIS: 2,
+    Kind.RESTART_POSTGRES: 2,
+    Kind.GOAWAY_STORM: 2,
+    Kind.OUTAGE: 1,
+    Kind.SLOW_READERS: 2,
+}
+NORMAL_SECONDS: Final = 120.0
+#: The first blow falls when there is something to hit, the last one early enough to be survived.
+BEGIN, END = 0.05, 0.85
+#: How long a gateway is gone, and how long its readers are slow.
+OUTAGE_SECONDS: Final = 20.0
+SLOW_SECONDS: Final = 8.0
+GATEWAYS: Final = ("apns", "fcm", "wns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event; `target` is the number of a worker, or the index of a gateway."""
+
+    at: float
+    kind: Kind
+    target: int = 0
+    #: how long it lasts, where it does
+    seconds: float = 0.0
+
+
+def events(seed: int, *, seconds: float, workers: int) -> list[Event]:
+    """Return the events of a storm in their order, spread over its time."""
+    chance = random.Random(f"storm {seed}")
+    scale = seconds / NORMAL_SECONDS
+    kinds = [kind for kind, times in TIMES.items() for _ in range(max(1, round(times * scale)))]
+    chance.shuffle(kinds)
+    step = (END - BEGIN) * seconds / len(kinds)
+    return [
+        Event(
+            at=BEGIN * seconds + (place + chance.random()) * step,
+            kind=kind,
+            target=chance.randrange(workers if kind is Kind.KILL_WORKER else len(GATEWAYS)),
+            seconds=min(_lasts(kind), seconds / 4),
+        )
+        for place, kind in enumerate(kinds)
+    ]
+
+
+def _lasts(kind: Kind) -> float:
+    return {Kind.OUTAGE: OUTAGE_SECONDS, Kind.SLOW_READERS: SLOW_SECONDS}.get(kind, 0.0)
