@@ -34,7 +34,7 @@ def main(
     begun = time.monotonic()
 
     def tell(said: str) -> None:
-        print(f"{time.monotonic() - begun:6.1f}  {said}", file=sys.stderr, flush=True)
+        print(f"{time.monotonic() - begun:6.1f}  {said}", file=sys.stderr, flush=True)  # noqa: T201 - progress
 
     size = Size(
         seed=secrets.randbelow(1_000_000) if seed is None else seed,

@@ -2,19 +2,17 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from tests.chaos.stage import Stage
 from tests.chaos.storm import GATEWAYS, Event, Kind
 
-#: A GOAWAY comes with every so many requests, for so long.
-GOAWAY_EVERY, GOAWAY_SECONDS = 200, 5.0
-#: Of so many requests one makes its connection's reader stop for a while.
-STALL_EVERY: Final = 300
-GOAWAYS: Final = ("goaway_graceful", "goaway_below")
-#: Only HTTP/2 has GOAWAY, and windows that run full.
+#: Only HTTP/2 has GOAWAY.
 H2: Final = GATEWAYS[:2]
+#: In a GOAWAY storm every so many requests end their connection: in good order, or disowned.
+GOAWAY_EVERY: Final = 200
+GOAWAYS: Final = ("goaway_graceful", "goaway_below")
 
 
 async def blow(stage: Stage, events: Sequence[Event], tell: Callable[[str], None]) -> None:
@@ -53,33 +51,38 @@ async def _restart_postgres(stage: Stage, _: Event) -> None:
     await stage.restart_server("postgres", signal.SIGQUIT)
 
 
-async def _goaway_storm(stage: Stage, _: Event) -> None:
-    rules = [_every(GOAWAY_EVERY, gateway, fault) for gateway in H2 for fault in GOAWAYS]
-    await stage.command("/script", rules)
-    await asyncio.sleep(GOAWAY_SECONDS)
-    await stage.command("/script", None, method="DELETE")
+async def _goaway_storm(stage: Stage, event: Event) -> None:
+    await stage.command(
+        "/script",
+        [
+            {
+                "gateway": gateway,
+                "scope": "every",
+                "n": GOAWAY_EVERY,
+                "fault": fault,
+                "seconds": event.seconds,
+            }
+            for gateway in H2
+            for fault in GOAWAYS
+        ],
+    )
+    for gateway in H2:
+        await stage.command("/storm", {"gateway": gateway, "storm": "goaway"})
 
 
 async def _slow_readers(stage: Stage, event: Event) -> None:
-    seconds = round(event.seconds)
-    await stage.command(
-        "/script", {**_every(STALL_EVERY, "apns", "stall_read"), "parameter": seconds}
-    )
-    await asyncio.sleep(event.seconds)
-    await stage.command("/script", None, method="DELETE")
+    await stage.command("/storm", _storm("stall", event))
 
 
 async def _outage(stage: Stage, event: Event) -> None:
-    await stage.command("/script", _every(1, GATEWAYS[event.target], "tcp_rst"))
-    await asyncio.sleep(event.seconds)
-    await stage.command("/script", None, method="DELETE")
+    await stage.command("/storm", _storm("refuse", event))
 
 
-def _every(number: int, gateway: str, fault: str) -> dict[str, Any]:
-    return {"gateway": gateway, "scope": "every", "n": number, "fault": fault}
+def _storm(name: str, event: Event) -> dict[str, Any]:
+    return {"gateway": GATEWAYS[event.target], "storm": name, "seconds": event.seconds}
 
 
-_DO: Final[Mapping[Kind, Callable[[Stage, Event], Awaitable[None]]]] = {
+_DO: Final[Mapping[Kind, Callable[[Stage, Event], Coroutine[Any, Any, None]]]] = {
     Kind.KILL_WORKER: _kill_worker,
     Kind.KILL_API: _kill_api,
     Kind.KILL_SIMULATORS: _kill_simulators,

@@ -45,7 +45,7 @@ class Callers:
     repeats: int = 0
 
     async def post_all(self, plan: Sequence[Planned], begun: float) -> None:
-        """Post every push at its time after `begun`, of the loop's clock; return when all are done."""
+        """Post every push at its time after `begun`, by the loop's clock; return after the last."""
         limit, loop = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             for push in plan:

@@ -45,7 +45,7 @@ def read_receipts(path: Path) -> Receipts:
 
 @dataclass(slots=True)
 class Ends:
-    """What Postgres says of one device of one push: the final bytes, and whether it was in doubt."""
+    """What Postgres says of one device of one push: its final bytes, and its doubts."""
 
     final: list[int] = field(default_factory=list)
     resent: int = 0

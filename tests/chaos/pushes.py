@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.chaos.fleet import BLOCK, EVERYONE, Device, Fleet, stranger
+from tests.chaos.fleet import BLOCK, DEAD_SHARE, EVERYONE, Device, Fleet, stranger
 
 LARGEST: Final = 50_000
 #: An app sends at most so many explicit devices at once.
@@ -59,10 +59,14 @@ class Planned:
 
 
 def planned(seed: int, *, fleet: Fleet, devices: int, seconds: float) -> list[Planned]:
-    """Return the pushes of a storm, in the order of their times; together they are for `devices`."""
+    """Return the pushes of a storm, in the order of their times.
+
+    Dead tokens are retired on the way, so there is a little more than `devices` in all.
+    """
     chance = random.Random(f"pushes {seed}")
     singles = round(URGENT_PER_SECOND * seconds)
-    sizes = _sizes(chance, devices - singles, largest=min(LARGEST, fleet.size(0)))
+    wished = round((devices - singles) / (1 - DEAD_SHARE))
+    sizes = _sizes(chance, wished, largest=min(LARGEST, fleet.size(0)))
     drafts = [*_urgent(chance, fleet, singles, seconds), *_bulk(chance, fleet, sizes, seconds)]
     drafts.sort(key=lambda draft: draft["at"])
     return [Planned(number=number, **draft) for number, draft in enumerate(drafts)]

@@ -41,7 +41,7 @@ async def run(size: Size, directory: Path, tell: Callable[[str], None]) -> dict[
     fleet = Fleet.of(size.seed, size.installations)
     plan = pushes.planned(size.seed, fleet=fleet, devices=size.devices, seconds=size.seconds)
     events = storm.events(size.seed, seconds=size.seconds, workers=WORKERS)
-    async with staged(directory) as stage:
+    async with staged(directory, tell) as stage:
         callers = await _prepare(stage, fleet, seed=size.seed)
         tell(f"{len(plan)} pushes to {size.devices:,} devices, {len(events)} events")
         stormed = time.monotonic()

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def make(app: int) -> dict[str, Any]:
     }
 
 
-def write(directory: Path, made: list[Mapping[str, Any]], *, token_uri: str) -> None:
+def write(directory: Path, made: Sequence[Mapping[str, Any]], *, token_uri: str) -> None:
     """Tell the simulators of this directory whom they know, and the accounts where to sign in."""
     for one in made:
         one["fcm"]["service_account"]["token_uri"] = token_uri

@@ -4,9 +4,9 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,10 @@ from tests.chaos.supervised import Supervised
 #: Worker processes, each an operating system's process of its own.
 WORKERS: Final = 3
 API: Final = "api"
+KINDS: Final[tuple[Kind, ...]] = ("postgres", "redis")
 PORTS: Final = ("apns", "fcm", "wns", "control")
+#: Pause before simulators that are being restarted are addressed again.
+HEAR_SECONDS: Final = 0.5
 #: How often the memory of the workers is looked at.
 WATCH_SECONDS: Final = 1.0
 #: A lease runs out soon, so that many takeovers fit into a storm.
@@ -39,6 +42,7 @@ class Stage:
     """Everything that runs. A process that ends is started again, on the same ports."""
 
     directory: Path
+    tell: Callable[[str], None]
     session: aiohttp.ClientSession
     ports: dict[str, int]
     environment: dict[str, str]
@@ -102,12 +106,17 @@ class Stage:
         finally:
             await redis.aclose()
 
-    async def command(self, path: str, document: Any, *, method: str = "POST") -> None:
-        """Give the simulators an order; one that is being restarted hears none."""
+    async def command(self, path: str, document: Any) -> None:
+        """Give the simulators an order, as soon as they hear."""
         url = f"http://127.0.0.1:{self.ports['control']}{path}"
-        with suppress(aiohttp.ClientError):
-            async with self.session.request(method, url, json=document) as response:
-                assert response.ok, await response.text()
+        while True:
+            with suppress(aiohttp.ClientError):
+                async with self.session.post(url, json=document) as response:
+                    if not response.ok:
+                        # Of two outages of one gateway the second is a part of the first.
+                        self.tell(f"{path}: {await response.text()}")
+                    return
+            await asyncio.sleep(HEAR_SECONDS)
 
     async def open_pushes(self) -> int:
         """Return how many pushes are not at their end."""
@@ -129,16 +138,22 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(directory: Path) -> AsyncIterator[Stage]:
+async def staged(directory: Path, tell: Callable[[str], None]) -> AsyncIterator[Stage]:
     """Start the servers and prepare the rest; end everything at the end."""
     reading, writing = os.pipe()
-    ports = _free_ports((*PORTS, API))
     servers: dict[Kind, Running] = {}
     async with aiohttp.ClientSession() as session:
         try:
-            for kind in embedded_kinds():
+            for kind in KINDS:
                 servers[kind] = await asyncio.to_thread(embedded.start, kind, directory)
-            stage = _stage(directory, session, ports=ports, servers=servers, lifeline=reading)
+            stage = _stage(
+                directory,
+                session,
+                ports=_free_ports((*PORTS, API)),
+                servers=servers,
+                tell=tell,
+                lifeline=reading,
+            )
             try:
                 yield stage
             finally:
@@ -150,7 +165,115 @@ async def staged(directory: Path) -> AsyncIterator[Stage]:
             os.close(reading)
 
 
-def embedded_kinds() -> tuple[Kind, ...]:
+def ledger_file(self) -> Path:
+        """Where the simulators keep what was delivered."""
+        return ledger_file(self.directory)
+
+    @property
+    def simulators_directory(self) -> Path:
+        """Where the simulators keep keys and certificates."""
+        return simulators_directory(self.directory)
+
+    @property
+    def api_url(self) -> str:
+        """Where the API listens."""
+        return f"http://127.0.0.1:{self.ports[API]}"
+
+    @property
+    def fcm_token_uri(self) -> str:
+        """Where service accounts sign in."""
+        return f"https://127.0.0.1:{self.ports['fcm']}/token"
+
+    @property
+    def processes(self) -> tuple[Supervised, ...]:
+        """The service's processes and the simulators."""
+        return (self.api, *self.workers, self.simulators)
+
+    async def simulate(self) -> None:
+        """Start the simulators, and have the service send to them."""
+        told = await self.simulators.start(self.environment)
+        for setting, value in gateway_settings(told).items():
+            self.environment[f"PUSHSVC_{setting.upper()}"] = value
+
+    async def serve(self) -> None:
+        """Start API and workers."""
+        await asyncio.gather(*(one.start(self.environment) for one in (self.api, *self.workers)))
+
+    async def restart_server(self, kind: Kind, number: signal.Signals) -> None:
+        """End a server the hard way, and start it again at once."""
+        former = self.servers[kind]
+        os.kill(former.server_pid, number)
+        self.servers[kind] = await asyncio.to_thread(embedded.start, kind, self.directory)
+        former.leave()
+
+    async def flush_redis(self) -> None:
+        """FLUSHALL."""
+        redis = Redis.from_url(self.servers["redis"].url)
+        try:
+            await redis.flushall()
+        finally:
+            await redis.aclose()
+
+    async def command(self, path: str, document: Any) -> None:
+        """Give the simulators an order, as soon as they hear."""
+        url = f"http://127.0.0.1:{self.ports['control']}{path}"
+        while True:
+            with suppress(aiohttp.ClientError):
+                async with self.session.post(url, json=document) as response:
+                    if not response.ok:
+                        # Of two outages of one gateway the second is a part of the first.
+                        self.tell(f"{path}: {await response.text()}")
+                    return
+            await asyncio.sleep(HEAR_SECONDS)
+
+    async def open_pushes(self) -> int:
+        """Return how many pushes are not at their end."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            statement = (
+                "SELECT count(*) FROM pushes WHERE state IN ('waiting', 'planning', 'sending')"
+            )
+            return int(await connection.fetchval(statement))
+        finally:
+            await connection.close()
+
+    async def watch(self) -> None:
+        """Look at the workers' memory until cancelled."""
+        while True:
+            for worker in self.workers:
+                worker.look()
+            await asyncio.sleep(WATCH_SECONDS)
+
+
+@asynccontextmanager
+async def staged(directory: Path, tell: Callable[[str], None]) -> AsyncIterator[Stage]:
+    """Start the servers and prepare the rest; end everything at the end."""
+    reading, writing = os.pipe()
+    servers: dict[Kind, Running] = {}
+    async with aiohttp.ClientSession() as session:
+        try:
+            for kind in KINDS:
+                servers[kind] = await asyncio.to_thread(embedded.start, kind, directory)
+            stage = _stage(
+                directory,
+                session,
+                ports=_free_ports((*PORTS, API)),
+                servers=servers,
+                tell=tell,
+                lifeline=reading,
+            )
+            try:
+                yield stage
+            finally:
+                await asyncio.gather(*(one.end() for one in stage.processes))
+        finally:
+            for server in servers.values():
+                server.leave()
+            os.close(writing)
+            os.close(reading)
+
+
+def KINDS -> tuple[Kind, ...]:
     """Return the servers that the service stands on."""
     return ("postgres", "redis")
 
@@ -171,10 +294,12 @@ def _stage(
     *,
     ports: Mapping[str, int],
     servers: dict[Kind, Running],
+    tell: Callable[[str], None],
     lifeline: int,
 ) -> Stage:
-    def process(name: str, *arguments: str) -> Supervised:
-        return Supervised(name, *arguments, log=directory / f"{name}.log", lifeline=lifeline)
+    def made(name: str, *arguments: str) -> Supervised:
+        log = directory / f"{name}.log"
+        return Supervised(name, *arguments, log=log, lifeline=lifeline, tell=tell)
 
     files = (
         f"--directory={simulators_directory(directory)}",
@@ -183,13 +308,14 @@ def _stage(
     listen = (f"--{name}-port={ports[name]}" for name in PORTS)
     return Stage(
         directory=directory,
+        tell=tell,
         session=session,
         ports=dict(ports),
         servers=servers,
-        simulators=process("simulators", "simulate", *files, *listen),
-        api=process(API, "serve"),
+        simulators=made("simulators", "simulate", *files, *listen),
+        api=made(API, "serve"),
         workers=tuple(
-            process(f"worker-{number}", "worker", "--processes=1") for number in range(WORKERS)
+            made(f"worker-{number}", "worker", "--processes=1") for number in range(WORKERS)
         ),
         environment={
             **os.environ,

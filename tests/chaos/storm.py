@@ -1,7 +1,8 @@
 """What happens to the service, and when, as a seed says. Pure."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -35,9 +36,10 @@ TIMES: Final = {
 NORMAL_SECONDS: Final = 120.0
 #: The first blow falls when there is something to hit, the last one early enough to be survived.
 BEGIN, END = 0.05, 0.85
-#: How long a gateway is gone, and how long its readers are slow.
-OUTAGE_SECONDS: Final = 20.0
-SLOW_SECONDS: Final = 8.0
+#: How long each lasts that does.
+SECONDS: Final = {Kind.OUTAGE: 20.0, Kind.SLOW_READERS: 8.0, Kind.GOAWAY_STORM: 5.0}
+#: Simulators that were killed are back in this time.
+CLOSE: Final = 5.0
 GATEWAYS: Final = ("apns", "fcm", "wns")
 
 
@@ -59,16 +61,24 @@ def events(seed: int, *, seconds: float, workers: int) -> list[Event]:
     kinds = [kind for kind, times in TIMES.items() for _ in range(max(1, round(times * scale)))]
     chance.shuffle(kinds)
     step = (END - BEGIN) * seconds / len(kinds)
-    return [
+    drawn = [
         Event(
             at=BEGIN * seconds + (place + chance.random()) * step,
             kind=kind,
             target=chance.randrange(workers if kind is Kind.KILL_WORKER else len(GATEWAYS)),
-            seconds=min(_lasts(kind), seconds / 4),
+            seconds=min(SECONDS.get(kind, 0.0), seconds / 4),
         )
         for place, kind in enumerate(kinds)
     ]
+    return sorted(_apart(drawn), key=lambda event: event.at)
 
 
-def _lasts(kind: Kind) -> float:
-    return {Kind.OUTAGE: OUTAGE_SECONDS, Kind.SLOW_READERS: SLOW_SECONDS}.get(kind, 0.0)
+def _apart(drawn: list[Event]) -> Iterator[Event]:
+    """Move kills of the simulators out of an outage, which they would end, to its end."""
+    outages = [event for event in drawn if event.kind is Kind.OUTAGE]
+    for event in drawn:
+        ends = [o.at + o.seconds for o in outages if o.at - CLOSE <= event.at < o.at + o.seconds]
+        if event.kind is Kind.KILL_SIMULATORS and ends:
+            yield replace(event, at=max(ends))
+        else:
+            yield event

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,9 @@ LINE_BYTES: Final = 1 << 20
 class Supervised:
     """`python -m pushsvc ...`, kept running until it is told to end."""
 
-    def __init__(self, name: str, *arguments: str, log: Path, lifeline: int) -> None:
+    def __init__(
+        self, name: str, *arguments: str, log: Path, lifeline: int, tell: Callable[[str], None]
+    ) -> None:
         """Name it; `start` runs it.
 
         Args:
@@ -30,6 +32,7 @@ class Supervised:
             arguments: of the command line.
             log: where its stderr goes.
             lifeline: the reading end of a pipe; when we die, its end tells the process to stop.
+            tell: told when it is ready, and when it ends by itself.
         """
         self.name = name
         #: most memory it has held in any of its lives, MB
@@ -37,6 +40,7 @@ class Supervised:
         #: how often it ended without being killed
         self.ended_by_itself = 0
         self._arguments, self._log, self._lifeline = arguments, log, lifeline
+        self._tell = tell
         self._process: asyncio.subprocess.Process | None = None
         self._killed = self._ending = False
         self._keeper: asyncio.Task[None] | None = None
@@ -83,6 +87,7 @@ class Supervised:
             await self._listen(self._process)
             if not (self._killed or self._ending):
                 self.ended_by_itself += 1
+                self._tell(f"{self.name} ended with {self._process.returncode}")
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _spawn(self, environment: Mapping[str, str], log: Any) -> asyncio.subprocess.Process:
@@ -101,6 +106,9 @@ class Supervised:
         assert process.stdout is not None
         async for line in process.stdout:
             said = json.loads(line)
+            self._tell(
+                f"{self.name} says {said['error']}" if "error" in said else f"{self.name} is ready"
+            )
             if not self._said.done() and "error" not in said:
                 self._said.set_result(said)
         await process.wait()
