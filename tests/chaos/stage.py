@@ -165,119 +165,6 @@ async def staged(directory: Path, tell: Callable[[str], None]) -> AsyncIterator[
             os.close(reading)
 
 
-def ledger_file(self) -> Path:
-        """Where the simulators keep what was delivered."""
-        return ledger_file(self.directory)
-
-    @property
-    def simulators_directory(self) -> Path:
-        """Where the simulators keep keys and certificates."""
-        return simulators_directory(self.directory)
-
-    @property
-    def api_url(self) -> str:
-        """Where the API listens."""
-        return f"http://127.0.0.1:{self.ports[API]}"
-
-    @property
-    def fcm_token_uri(self) -> str:
-        """Where service accounts sign in."""
-        return f"https://127.0.0.1:{self.ports['fcm']}/token"
-
-    @property
-    def processes(self) -> tuple[Supervised, ...]:
-        """The service's processes and the simulators."""
-        return (self.api, *self.workers, self.simulators)
-
-    async def simulate(self) -> None:
-        """Start the simulators, and have the service send to them."""
-        told = await self.simulators.start(self.environment)
-        for setting, value in gateway_settings(told).items():
-            self.environment[f"PUSHSVC_{setting.upper()}"] = value
-
-    async def serve(self) -> None:
-        """Start API and workers."""
-        await asyncio.gather(*(one.start(self.environment) for one in (self.api, *self.workers)))
-
-    async def restart_server(self, kind: Kind, number: signal.Signals) -> None:
-        """End a server the hard way, and start it again at once."""
-        former = self.servers[kind]
-        os.kill(former.server_pid, number)
-        self.servers[kind] = await asyncio.to_thread(embedded.start, kind, self.directory)
-        former.leave()
-
-    async def flush_redis(self) -> None:
-        """FLUSHALL."""
-        redis = Redis.from_url(self.servers["redis"].url)
-        try:
-            await redis.flushall()
-        finally:
-            await redis.aclose()
-
-    async def command(self, path: str, document: Any) -> None:
-        """Give the simulators an order, as soon as they hear."""
-        url = f"http://127.0.0.1:{self.ports['control']}{path}"
-        while True:
-            with suppress(aiohttp.ClientError):
-                async with self.session.post(url, json=document) as response:
-                    if not response.ok:
-                        # Of two outages of one gateway the second is a part of the first.
-                        self.tell(f"{path}: {await response.text()}")
-                    return
-            await asyncio.sleep(HEAR_SECONDS)
-
-    async def open_pushes(self) -> int:
-        """Return how many pushes are not at their end."""
-        connection = await asyncpg.connect(self.dsn)
-        try:
-            statement = (
-                "SELECT count(*) FROM pushes WHERE state IN ('waiting', 'planning', 'sending')"
-            )
-            return int(await connection.fetchval(statement))
-        finally:
-            await connection.close()
-
-    async def watch(self) -> None:
-        """Look at the workers' memory until cancelled."""
-        while True:
-            for worker in self.workers:
-                worker.look()
-            await asyncio.sleep(WATCH_SECONDS)
-
-
-@asynccontextmanager
-async def staged(directory: Path, tell: Callable[[str], None]) -> AsyncIterator[Stage]:
-    """Start the servers and prepare the rest; end everything at the end."""
-    reading, writing = os.pipe()
-    servers: dict[Kind, Running] = {}
-    async with aiohttp.ClientSession() as session:
-        try:
-            for kind in KINDS:
-                servers[kind] = await asyncio.to_thread(embedded.start, kind, directory)
-            stage = _stage(
-                directory,
-                session,
-                ports=_free_ports((*PORTS, API)),
-                servers=servers,
-                tell=tell,
-                lifeline=reading,
-            )
-            try:
-                yield stage
-            finally:
-                await asyncio.gather(*(one.end() for one in stage.processes))
-        finally:
-            for server in servers.values():
-                server.leave()
-            os.close(writing)
-            os.close(reading)
-
-
-def KINDS -> tuple[Kind, ...]:
-    """Return the servers that the service stands on."""
-    return ("postgres", "redis")
-
-
 def ledger_file(directory: Path) -> Path:
     """Where simulators of this directory keep what was delivered."""
     return directory / "ledger"
@@ -297,7 +184,7 @@ def _stage(
     tell: Callable[[str], None],
     lifeline: int,
 ) -> Stage:
-    def made(name: str, *arguments: str) -> Supervised:
+    def process(name: str, *arguments: str) -> Supervised:
         log = directory / f"{name}.log"
         return Supervised(name, *arguments, log=log, lifeline=lifeline, tell=tell)
 
@@ -312,10 +199,10 @@ def _stage(
         session=session,
         ports=dict(ports),
         servers=servers,
-        simulators=made("simulators", "simulate", *files, *listen),
-        api=made(API, "serve"),
+        simulators=process("simulators", "simulate", *files, *listen),
+        api=process(API, "serve"),
         workers=tuple(
-            made(f"worker-{number}", "worker", "--processes=1") for number in range(WORKERS)
+            process(f"worker-{number}", "worker", "--processes=1") for number in range(WORKERS)
         ),
         environment={
             **os.environ,
