@@ -11,10 +11,10 @@ import typer
 
 from pushsvc import embedded
 from pushsvc.cli import running, session
-from pushsvc.cli.failures import CommandError
+from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.cli.options import Json, Lifeline
 from pushsvc.cli.output import json_line, plain
-from pushsvc.simulators import Endpoints, serve
+from pushsvc.simulators import Endpoints, KnobError, Knobs, serve, turn
 
 #: Ours by default, so that senders set up once go on working after a restart.
 APNS_PORT, FCM_PORT, WNS_PORT, CONTROL_PORT = 8431, 8432, 8433, 8434
@@ -50,12 +50,17 @@ def simulate(
         Path | None,
         typer.Option(help="Appended to, a line for each delivery; what is there survives a kill."),
     ] = None,
+    knob: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, a limit or a speed; docs/simulators.md. May be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Makes faults by chance repeatable.")] = 0,
     as_json: Json = False,
     lifeline: Lifeline = None,
 ) -> None:
     """Run strict simulators of APNs, FCM and WNS until told to stop."""
     read = session.settings()
+    knobs = _knobs(knob or [])
     home = read.data_dir or embedded.default_data_directory()
 
     def ready(endpoints: Endpoints) -> None:
@@ -76,6 +81,7 @@ def simulate(
             control_port=control_port,
             ledger_file=ledger_file,
             seed=seed,
+            knobs=knobs,
         )
 
     try:
@@ -91,6 +97,13 @@ def simulate(
 def gateway_settings(endpoints: Mapping[str, Any]) -> dict[str, str]:
     """Return the settings that make pushsvc send to these simulators."""
     return {setting: endpoints[name] for setting, name in GATEWAY_SETTINGS.items()}
+
+
+def _knobs(settings: list[str]) -> Knobs:
+    try:
+        return turn(settings)
+    except KnobError as error:
+        raise CommandError(str(error), code="usage", status=MISTAKE, field="--knob") from error
 
 
 def _manual(endpoints: Mapping[str, Any]) -> str:

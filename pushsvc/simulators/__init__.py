@@ -11,7 +11,7 @@ from pushsvc.simulators.credentials import (
     WnsCredential,
 )
 from pushsvc.simulators.endpoints import Endpoints
-from pushsvc.simulators.knobs import Knobs
+from pushsvc.simulators.knobs import KnobError, Knobs, turn
 from pushsvc.simulators.running import Simulators, serve
 
 __all__ = [
@@ -20,8 +20,10 @@ __all__ = [
     "Credentials",
     "Endpoints",
     "FcmCredential",
+    "KnobError",
     "Knobs",
     "Simulators",
     "WnsCredential",
     "serve",
+    "turn",
 ]

@@ -1,6 +1,7 @@
 """What faults are made of: small functions on an exchange that can be put together."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from h2.errors import ErrorCodes
 
@@ -15,6 +16,10 @@ TICK_SECONDS = 0.1
 ALWAYS = 0xFF
 #: Time between the notice and the real GOAWAY of a graceful shutdown.
 GOAWAY_NOTICE_SECONDS = 0.05
+#: 30 KB of header fields: more than senders are wont to announce, less than they reject.
+DEBUG_FIELDS, DEBUG_BYTES = 30, 1_000
+#: What APNs says when a sender opens more streams than it may.
+MAX_STREAMS = b"Maximum active streams violated for this endpoint"
 
 
 def accept(exchange: Exchange) -> None:
@@ -86,6 +91,17 @@ def split_body(telling: Telling) -> Behaviour:
         exchange.answer_in_pieces(answer, pieces)
 
     return behave
+
+
+def bulky(telling: Telling) -> Behaviour:
+    """The answer with a header list beyond what any sender wants."""
+
+    def tell(exchange: Exchange) -> Answer:
+        answer = telling(exchange)
+        bulk = tuple((b"x-debug-%d" % nth, b"d" * DEBUG_BYTES) for nth in range(DEBUG_FIELDS))
+        return replace(answer, headers=(*answer.headers, *bulk))
+
+    return respond(tell)
 
 
 def reset(code: ErrorCodes) -> Behaviour:

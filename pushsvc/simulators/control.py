@@ -11,12 +11,14 @@ from pushsvc.simulators.gateway import Gateway
 from pushsvc.simulators.ledger import Ledger
 from pushsvc.simulators.registry import RegistrationError, Registry
 from pushsvc.simulators.script import Rule, Script, ScriptError
+from pushsvc.simulators.storms import Storm, StormError, Storms
 from pushsvc.simulators.token_endpoint import TOKEN_FAULTS
 
 DEFAULT_PAGE = 1000
 MAX_PAGE = 10_000
 #: A rule has these members; one more is a mistake of the caller.
 RULE_FIELDS = set(Rule.__slots__)
+STORM_FIELDS = set(Storm.__slots__)
 
 
 class ControlError(ValueError):
@@ -32,6 +34,7 @@ class Control:
         gateways: Mapping[str, Gateway],
         ledger: Ledger,
         script: Script,
+        storms: Storms,
         registry: Registry,
         provider_tokens: Callable[[], int],
         endpoints: Callable[[], dict[str, Any]],
@@ -40,6 +43,7 @@ class Control:
         self._gateways = gateways
         self._ledger = ledger
         self._script = script
+        self._storms = storms
         self._registry = registry
         self._provider_tokens = provider_tokens
         self._endpoints = endpoints
@@ -61,6 +65,8 @@ class Control:
                 web.get("/script", self._rules),
                 web.post("/script", self._add_rules),
                 web.delete("/script", self._clear_rules),
+                web.post("/storm", self._begin_storm),
+                web.delete("/storm", self._end_storms),
                 web.post("/credentials", self._register),
                 web.post("/reset", self._reset),
             ]
@@ -71,6 +77,7 @@ class Control:
         """All sums: by gateway, of the wire, of minting."""
         return {
             "truncated": self._ledger.truncated,
+            **self._storms.as_json(),
             "provider_tokens": self._provider_tokens(),
             "oauth_fetches": {
                 "fcm": self._registry.fcm_tokens.fetches,
@@ -95,14 +102,23 @@ class Control:
             self._script.add(rule)
         return len(rules)
 
+    def begin_storm(self, document: Any) -> int:
+        """Begin a storm; returns how many open connections it strikes.
+
+        Raises:
+            ControlError: naming what is wrong.
+            StormError: the same.
+        """
+        _check_members("storm", document, STORM_FIELDS, whole=("every",))
+        try:
+            storm = Storm(**document)
+        except TypeError as error:
+            message = "a storm has gateway and storm; seconds and every are numbers"
+            raise ControlError(message) from error
+        return self._storms.begin(storm)
+
     def _rule(self, item: Any) -> Rule:
-        if not isinstance(item, dict):
-            message = "a rule is an object"
-            raise ControlError(message)
-        unknown = set(item) - RULE_FIELDS
-        if unknown:
-            message = f"unknown members: {', '.join(sorted(unknown))}"
-            raise ControlError(message)
+        _check_members("rule", item, RULE_FIELDS, whole=("n", "parameter"))
         table = self._tables.get(item.get("gateway", ""))
         if table is None:
             message = f"gateway must be one of {', '.join(self._tables)}"
@@ -110,14 +126,10 @@ class Control:
         if table.named(str(item.get("fault"))) is None:
             message = f"{item['gateway']} has no fault {item.get('fault')!r}"
             raise ControlError(message)
-        wrong = [name for name in ("n", "parameter") if not isinstance(item.get(name, 0), int)]
-        if wrong:
-            message = f"{wrong[0]} must be a whole number"
-            raise ControlError(message)
         try:
             return Rule(**item)
         except TypeError as error:
-            message = "a rule has gateway, scope and fault; n, parameter, probability are numbers"
+            message = "a rule has gateway, scope and fault; all its other members are numbers"
             raise ControlError(message) from error
 
     # Routes.
@@ -164,6 +176,14 @@ class Control:
         self._script.clear()
         return _json({"rules": []})
 
+    async def _begin_storm(self, request: web.Request) -> web.Response:
+        return _json({"connections": self.begin_storm(await _document(request))})
+
+    async def _end_storms(self, request: web.Request) -> web.Response:
+        del request
+        await self._storms.close()
+        return _json({"status": "ok"})
+
     async def _register(self, request: web.Request) -> web.Response:
         document = await _document(request)
         if not isinstance(document, dict):
@@ -184,9 +204,24 @@ async def _problems(
     """What a caller did wrong becomes 400 with a sentence."""
     try:
         response: web.StreamResponse = await handler(request)
-    except (ControlError, ScriptError, RegistrationError) as error:
+    except (ControlError, ScriptError, StormError, RegistrationError) as error:
         return _json({"error": str(error)}, status=400)
     return response
+
+
+def _check_members(kind: str, document: Any, known: set[str], *, whole: tuple[str, ...]) -> None:
+    """Refuse what is no object, has members that are none of ours, or fractions."""
+    if not isinstance(document, dict):
+        message = f"a {kind} is an object"
+        raise ControlError(message)
+    unknown = set(document) - known
+    if unknown:
+        message = f"unknown members: {', '.join(sorted(unknown))}"
+        raise ControlError(message)
+    wrong = [name for name in whole if not isinstance(document.get(name, 1), int)]
+    if wrong:
+        message = f"{wrong[0]} must be a whole number"
+        raise ControlError(message)
 
 
 def _json(document: Any, *, status: int = 200) -> web.Response:

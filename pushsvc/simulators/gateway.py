@@ -40,6 +40,10 @@ class Gateway(ABC):
     streams: tuple[int, int] = (100, 100)
     #: PINGs allowed without a HEADERS or DATA frame between them; None: any number.
     idle_pings: int | None = None
+    #: Debug octets of the GOAWAY that ends an idle connection.
+    idle_debug: bytes = b""
+    #: Whether a stream beyond the limit ends its connection.
+    strict_streams = False
 
     def __init__(
         self,
@@ -57,6 +61,8 @@ class Gateway(ABC):
         self.script = script
         self.now = now
         self.wire = WireCounts()
+        #: New connections that still get a GOAWAY instead of answers.
+        self.turning_away = 0
         self._chance = random.Random(seed)  # noqa: S311 - a repeatable latency, no secret
 
     @abstractmethod

@@ -1,6 +1,7 @@
 """What faults are made of that only HTTP/2 knows: odd frames, settings and windows around a 200."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from struct import Struct
 
@@ -9,7 +10,7 @@ from h2.settings import SettingCodes
 from hyperframe.frame import ContinuationFrame, Frame, HeadersFrame
 
 from pushsvc.simulators import illegal
-from pushsvc.simulators.behaviours import TICK_SECONDS, Behaviour, welcome
+from pushsvc.simulators.behaviours import TICK_SECONDS, Behaviour, goaway_below, welcome
 from pushsvc.simulators.exchange import Answer, Exchange, Header
 from pushsvc.simulators.http2_exchange import H2Exchange
 
@@ -33,11 +34,13 @@ TABLED = ((b"server", b"simulator"), (b"x-region", b"eu-west-1"))
 
 
 def on_h2(behaviour: H2Behaviour) -> Behaviour:
-    """The behaviour, for a gateway that speaks nothing else."""
+    """The behaviour; on HTTP/1.1, which has nothing like it, the connection is closed."""
 
     def behave(exchange: Exchange) -> None:
-        assert isinstance(exchange, H2Exchange)
-        behaviour(exchange)
+        if isinstance(exchange, H2Exchange):
+            behaviour(exchange)
+        else:
+            exchange.hang_up()
 
     return behave
 
@@ -59,6 +62,13 @@ def _head(answer: Answer) -> list[Header]:
     return [(b":status", b"%d" % answer.status), *answer.headers]
 
 
+def _write_plainly(exchange: H2Exchange, answer: Answer, core: H2Connection) -> None:
+    """HEADERS, and DATA if there is a body."""
+    core.send_headers(exchange.stream_id, _head(answer), end_stream=not answer.body)
+    if answer.body:
+        core.send_data(exchange.stream_id, answer.body, end_stream=True)
+
+
 def _frames(octets: bytes) -> Iterator[Frame]:
     view = memoryview(octets)
     while view:
@@ -70,12 +80,12 @@ def _frames(octets: bytes) -> Iterator[Frame]:
 
 @on_h2
 def padded(exchange: H2Exchange) -> None:
-    """HEADERS with padding and priority, and DATA that is padding only."""
+    """HEADERS with padding and priority, and DATA with padding, even where there is no body."""
     answer = exchange.desk.welcome(exchange)
 
     def write(core: H2Connection) -> None:
         core.send_headers(exchange.stream_id, _head(answer))
-        core.send_data(exchange.stream_id, b"", end_stream=True, pad_length=PADDING_BYTES)
+        core.send_data(exchange.stream_id, answer.body, end_stream=True, pad_length=PADDING_BYTES)
 
     exchange.compose(answer, write, _pad_heads)
 
@@ -96,22 +106,22 @@ def continued(exchange: H2Exchange) -> None:
     answer = exchange.desk.welcome(exchange)
     exchange.compose(
         answer,
-        lambda core: core.send_headers(exchange.stream_id, _head(answer), end_stream=True),
+        partial(_write_plainly, exchange, answer),
         partial(_continue, max(exchange.parameter, 1)),
     )
 
 
 def _continue(pieces: int, octets: bytes) -> bytes:
-    (whole,) = _frames(octets)
+    whole, *body = _frames(octets)
     assert isinstance(whole, HeadersFrame)
     size = -(-len(whole.data) // pieces)
-    head = HeadersFrame(whole.stream_id, b"", flags=["END_STREAM"])
+    head = HeadersFrame(whole.stream_id, b"", flags=[] if body else ["END_STREAM"])
     rest = [
         ContinuationFrame(whole.stream_id, whole.data[at * size : (at + 1) * size])
         for at in range(pieces)
     ]
     rest[-1].flags.add("END_HEADERS")
-    return b"".join(frame.serialize() for frame in (head, *rest))
+    return b"".join(frame.serialize() for frame in (head, *rest, *body))
 
 
 @on_h2
@@ -121,7 +131,7 @@ def informed(exchange: H2Exchange) -> None:
 
     def write(core: H2Connection) -> None:
         core.send_headers(exchange.stream_id, [(b":status", b"103"), EARLY])
-        core.send_headers(exchange.stream_id, _head(answer), end_stream=True)
+        _write_plainly(exchange, answer, core)
 
     exchange.compose(answer, write)
 
@@ -133,7 +143,7 @@ def trailed(exchange: H2Exchange) -> None:
 
     def write(core: H2Connection) -> None:
         core.send_headers(exchange.stream_id, _head(answer))
-        core.send_data(exchange.stream_id, b"{}")
+        core.send_data(exchange.stream_id, answer.body or b"{}")
         core.send_headers(exchange.stream_id, [LATE], end_stream=True)
 
     exchange.compose(answer, write)
@@ -152,8 +162,7 @@ def tabled(exchange: H2Exchange) -> None:
         # The next block tells both, even to a sender that allows no table at all.
         core.encoder.table_size_changes[:] = (0, allowed)
         table.resized = True
-        head = [*_head(answer), *TABLED, *TABLED]
-        core.send_headers(exchange.stream_id, head, end_stream=True)
+        _write_plainly(exchange, replace(answer, headers=(*answer.headers, *TABLED, *TABLED)), core)
 
     exchange.compose(answer, write)
 
@@ -233,7 +242,7 @@ def unknown(exchange: H2Exchange) -> None:
     answer = exchange.desk.welcome(exchange)
     exchange.compose(
         answer,
-        lambda core: core.send_headers(exchange.stream_id, _head(answer), end_stream=True),
+        partial(_write_plainly, exchange, answer),
         partial(_estrange, exchange.stream_id),
     )
 
@@ -253,6 +262,13 @@ def _estrange(stream_id: int, octets: bytes) -> bytes:
 
 
 # Ends and pauses of the connection.
+
+
+@on_h2
+def goaway_on_connect(exchange: H2Exchange) -> None:
+    """GOAWAY that disowns this stream, and one that disowns all of the next PP connections."""
+    exchange.connection.turn_away(exchange.parameter)
+    goaway_below(exchange)
 
 
 @on_h2

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -26,6 +27,7 @@ class Http1Server(web.Server):
         self._gateway = gateway
         self._numbers = numbers
         self._lost = lost
+        self._timers = Timers()
         self._sessions: dict[RequestHandler, tuple[Session, asyncio.Transport]] = {}
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
@@ -39,10 +41,25 @@ class Http1Server(web.Server):
         if self._sessions.pop(handler, None):
             self._lost()
 
+    def sessions(self) -> list[tuple[Session, asyncio.Transport]]:
+        """Those that are open."""
+        return list(self._sessions.values())
+
     def abort(self) -> None:
         """Cut all connections; their exchanges are cancelled by that."""
-        for _, transport in list(self._sessions.values()):
+        self._timers.cancel()
+        for _, transport in self.sessions():
             transport.abort()
+
+    def stall(self, seconds: float, *, every: int) -> int:
+        """Read nothing for so long on every n-th open connection; returns on how many."""
+        struck = [
+            transport for session, transport in self.sessions() if session.connection % every == 0
+        ]
+        for transport in struck:
+            transport.pause_reading()
+            self._timers.after(seconds, partial(_read_on, transport))
+        return len(struck)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         session, transport = self._sessions[request.protocol]
@@ -57,6 +74,11 @@ class Http1Server(web.Server):
             return response
         finally:
             exchange.drop()
+
+
+def _read_on(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.resume_reading()
 
 
 class H1Exchange(Exchange):

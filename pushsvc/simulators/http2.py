@@ -1,5 +1,6 @@
 """The simulators' HTTP/2 wire: asyncio around python-hyper's h2, strict about what senders do."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from hyperframe.frame import GoAwayFrame, RstStreamFrame
 
+from pushsvc.simulators import http2_life
+from pushsvc.simulators.behaviours import GOAWAY_NOTICE_SECONDS, MAX_STREAMS
 from pushsvc.simulators.exchange import Answer, Session
 from pushsvc.simulators.gateway import DISOWNED, OVER_LIMIT, Gateway
 from pushsvc.simulators.h2_core import IndexWatch
@@ -75,6 +78,11 @@ class Connection(Output):
 
     # Asyncio calls these.
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send our SETTINGS; the connection's life begins."""
+        super().connection_made(transport)
+        http2_life.begin(self, self._gateway)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what was still to be answered."""
         del exc
@@ -127,6 +135,8 @@ class Connection(Output):
 
     def _request_received(self, event: RequestReceived) -> None:
         self._idle_pings = 0
+        if self._gateway.strict_streams and self._in_flight() >= self._told.limit:
+            self._goaway_over_limit()
         exchange = H2Exchange(self._gateway, self._session, headers=event.headers)
         exchange.connection = self
         exchange.complete = False
@@ -141,6 +151,11 @@ class Connection(Output):
         self._exchanges[event.stream_id] = exchange
         wire = self._gateway.wire
         wire.max_concurrent_streams = max(wire.max_concurrent_streams, self._in_flight())
+
+    def _goaway_over_limit(self) -> None:
+        """Disown this stream and all later ones, once."""
+        if self._last_owned == HIGHEST_STREAM_ID:
+            self.goaway(self.highest_seen, code=ErrorCodes.REFUSED_STREAM, debug=MAX_STREAMS)
 
     def _in_flight(self) -> int:
         """Streams that the sender must count as open: those whose answer is not yet written too."""
@@ -243,9 +258,13 @@ class Connection(Output):
         self._flush()
 
     def goaway(self, last: int, *, code: int = 0, debug: bytes = b"") -> None:
-        """GOAWAY; h2 would let nothing follow, so the frame is made by hand."""
+        """GOAWAY, which never takes back a disowning.
+
+        h2 would let nothing follow, so the frame is made by hand.
+        """
         if self._closed or self._dark:
             return
+        last = min(last, self._last_owned)
         frame = GoAwayFrame(0, last_stream_id=last, error_code=code, additional_data=debug)
         self._write_frame(frame)
         self._gateway.wire.goaways_sent += 1
@@ -275,6 +294,16 @@ class Connection(Output):
         self._flush()
         return True
 
+    def turn_away(self, connections: int) -> None:
+        """Answer the next new connections of the gateway with GOAWAY."""
+        self._gateway.turning_away = connections
+
+    def goaway_at_once(self) -> None:
+        """GOAWAY before any request; the end leaves the sender time to read it."""
+        self._ending = True
+        self.goaway(0)
+        self.after(GOAWAY_NOTICE_SECONDS, self.hang_up)
+
     def starve(self, seconds: float) -> None:
         """Grant the connection nothing for so long."""
         self._miserly = True
@@ -286,6 +315,16 @@ class Connection(Output):
         self._flush()
 
     # Our side of the wire.
+
+    @property
+    def number(self) -> int:
+        """Which connection of its gateway this is."""
+        return self._session.connection
+
+    @property
+    def busy(self) -> bool:
+        """Whether a sender waits for an answer."""
+        return bool(self._exchanges)
 
     def _writable(self, stream_id: int) -> bool:
         """Whether a stream waits for us; its sender may have reset it in what we are reading."""

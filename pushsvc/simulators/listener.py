@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 from itertools import count
 from typing import Any, cast
 
+from pushsvc.simulators import http2_life, transports
 from pushsvc.simulators.authority import Authority
 from pushsvc.simulators.exchange import Session
 from pushsvc.simulators.gateway import Gateway
@@ -30,24 +32,68 @@ class Listener:
     def __init__(self, gateway: Gateway, *, protocols: tuple[str, ...]) -> None:
         self._gateway = gateway
         self._protocols = protocols
+        #: Whether connections are refused.
+        self.is_shut = False
         self._numbers = count(1)
         self._connections: set[Connection] = set()
         self._all_lost = asyncio.Event()
         self._all_lost.set()
+        self._address: tuple[str, int]
+        self._tls: ssl.SSLContext
         self._http1: Http1Server
         self._server: asyncio.Server
 
-    async def open(self, bound: socket.socket, authority: Authority) -> None:
-        """Listen on a bound socket."""
+    async def open(self, address: tuple[str, int], authority: Authority) -> None:
+        """Listen on an address whose port is held for us."""
+        self._address = address
+        self._tls = authority.context(list(self._protocols))
         self._http1 = Http1Server(self._gateway, numbers=self._numbers, lost=self._lost)
+        await self.listen()
+
+    async def listen(self) -> None:
+        """Listen, for the first time or again."""
+        self.is_shut = False
         self._server = await asyncio.get_running_loop().create_server(
             lambda: _Chooser(self),
-            sock=bound,
-            ssl=authority.context(list(self._protocols)),
+            sock=socket.create_server(self._address, backlog=BACKLOG),
+            ssl=self._tls,
             backlog=BACKLOG,
             ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
             ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
         )
+
+    def shut(self) -> int:
+        """Refuse connections until `listen`; the open ones, whose number it is, end with RST."""
+        struck = self.open_connections
+        self.is_shut = True
+        self._server.close()
+        for connection in list(self._connections):
+            connection.reset_tcp()
+        for _, transport in self._http1.sessions():
+            transports.reset(transport)
+        return struck
+
+    def stall(self, seconds: float, *, every: int) -> int:
+        """Read nothing for so long on every n-th open connection; returns on how many."""
+        struck = self._nth(every)
+        for connection in struck:
+            connection.stall(seconds)
+        return len(struck) + self._http1.stall(seconds, every=every)
+
+    def retire(self, *, every: int) -> int:
+        """End every n-th open HTTP/2 connection with a graceful GOAWAY; returns how many."""
+        struck = self._nth(every)
+        for connection in struck:
+            http2_life.retire(connection)
+        return len(struck)
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return self._gateway.wire.connections_open
+
+    def _nth(self, every: int) -> list[Connection]:
+        return [one for one in self._connections if one.number % every == 0]
 
     async def close(self) -> None:
         """Stop listening and cut every connection."""
@@ -89,6 +135,9 @@ class _Chooser(asyncio.Protocol):
         self._listener = listener
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._listener.is_shut:
+            transports.reset(cast("asyncio.Transport", transport))
+            return
         tls: Any = transport.get_extra_info("ssl_object")
         protocol = self._listener.protocol(tls.selected_alpn_protocol())
         cast("asyncio.Transport", transport).set_protocol(protocol)

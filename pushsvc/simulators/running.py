@@ -24,6 +24,7 @@ from pushsvc.simulators.ledger_file import LedgerFile, identity_of, read_deliver
 from pushsvc.simulators.listener import BACKLOG, H1, H2, Listener
 from pushsvc.simulators.registry import Registry
 from pushsvc.simulators.script import Script
+from pushsvc.simulators.storms import Storms
 from pushsvc.simulators.wns.gateway import Wns
 
 HOST = "127.0.0.1"
@@ -67,6 +68,7 @@ class Simulators:
         self.endpoints: Endpoints
         self.registry: Registry
         self.control: Control
+        self.storms: Storms
         self._apns: Apns
         self._gateways: tuple[Gateway, ...]
 
@@ -79,18 +81,22 @@ class Simulators:
             RegistrationError: when a sender of `senders.json` cannot be one.
         """
         async with AsyncExitStack() as opened:
-            sockets = [opened.enter_context(_bound(port)) for port in self._ports]
+            held = [opened.enter_context(_held(port)) for port in self._ports]
+            ports = [_port(socket) for socket in held]
             self._directory.mkdir(parents=True, exist_ok=True)
             authority = open_authority(self._directory)
-            self.endpoints = self._describe(authority, [_port(bound) for bound in sockets])
+            self.endpoints = self._describe(authority, ports)
             self._make_gateways()
             self._open_ledger_file(opened)
-            *gateway_sockets, control_socket = sockets
-            for gateway, bound in zip(self._gateways, gateway_sockets, strict=True):
+            listeners: dict[str, Listener] = {}
+            for gateway, port in zip(self._gateways, ports, strict=False):
                 listener = Listener(gateway, protocols=PROTOCOLS[gateway.name])
-                await listener.open(bound, authority)
+                await listener.open((HOST, port), authority)
                 opened.push_async_callback(listener.close)
-            await self._open_control(opened, control_socket)
+                listeners[gateway.name] = listener
+            self.storms = Storms(listeners, self.script)
+            opened.push_async_callback(self.storms.close)
+            await self._open_control(opened, ports[-1])
             self._closing = opened.pop_all()
         return self
 
@@ -104,13 +110,15 @@ class Simulators:
         await self._closing.aclose()
 
     def reset(self) -> None:
-        """Forget what was sent and scripted; credentials and issued tokens stay."""
+        """Forget what was sent and scripted, end storms; credentials and issued tokens stay."""
+        self.storms.end()
         self.ledger.clear()
         self.script.clear()
         self._apns.tokens.forget()
         self.registry.fcm_tokens.fetches = self.registry.wns_tokens.fetches = 0
         for gateway in self._gateways:
             gateway.wire = gateway.wire.anew()
+            gateway.turning_away = 0
 
     def _describe(self, authority: Authority, ports: list[int]) -> Endpoints:
         apns, fcm, wns, control = (f"{HOST}:{port}" for port in ports)
@@ -155,11 +163,12 @@ class Simulators:
             },
         )
 
-    async def _open_control(self, opened: AsyncExitStack, bound: socket.socket) -> None:
+    async def _open_control(self, opened: AsyncExitStack, port: int) -> None:
         self.control = Control(
             gateways={gateway.name: gateway for gateway in self._gateways},
             ledger=self.ledger,
             script=self.script,
+            storms=self.storms,
             registry=self.registry,
             provider_tokens=lambda: self._apns.tokens.distinct,
             endpoints=self.endpoints.as_json,
@@ -170,7 +179,7 @@ class Simulators:
         )
         await runner.setup()
         opened.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, bound).start()
+        await web.SockSite(runner, socket.create_server((HOST, port), backlog=BACKLOG)).start()
 
 
 async def serve(
@@ -198,8 +207,16 @@ async def serve(
         await stop.wait()
 
 
-def _bound(port: int) -> socket.socket:
-    return socket.create_server((HOST, port), backlog=BACKLOG)
+def _held(port: int) -> socket.socket:
+    """A port that is ours, listening or not: nobody else gets it while a gateway is away."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind((HOST, port))
+    except OSError:
+        held.close()
+        raise
+    return held
 
 
 def _port(bound: socket.socket) -> int:

@@ -10,6 +10,7 @@ from pushsvc.simulators import Endpoints, Knobs
 from pushsvc.simulators.apns.faults import FAULTS as APNS
 from pushsvc.simulators.faults import Delivered, Fault
 from pushsvc.simulators.fcm.faults import FAULTS as FCM
+from pushsvc.simulators.storms import KINDS
 from pushsvc.simulators.token_endpoint import TOKEN_FAULTS
 from pushsvc.simulators.wns.faults import FAULTS as WNS
 
@@ -56,14 +57,28 @@ def test_token_faults() -> None:
     assert set(named) - {"name"} == {fault.name for fault in TOKEN_FAULTS}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_storm(kind: str) -> None:
+    """Every storm is told."""
+    assert re.search(rf"^\| {kind} \|", section("Control endpoint"), re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     "route",
     ["GET /health", "GET /endpoints", "GET /stats", "GET /ledger?", "GET /ledger/tokens",
-     "POST /script", "GET /script", "DELETE /script", "POST /credentials", "POST /reset"],
+     "POST /script", "GET /script", "DELETE /script", "POST /storm", "DELETE /storm",
+     "POST /credentials", "POST /reset"],
 )  # fmt: skip
 def test_every_route(route: str) -> None:
     """Every route of the control endpoint is told."""
     assert route in section("Control endpoint")
+
+
+def test_every_knob() -> None:
+    """All knobs stand in their table."""
+    named = re.findall(r"^\| `(\w+)` \|", DOC[DOC.index("## Knobs") :], re.MULTILINE)
+
+    assert named == [field.name for field in fields(Knobs)]
 
 
 def test_numbers_are_those_of_the_code() -> None:

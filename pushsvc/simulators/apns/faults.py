@@ -5,7 +5,7 @@ from typing import Any
 
 from h2.errors import ErrorCodes
 
-from pushsvc.simulators import behaviours as do, h2_behaviours as h2, illegal
+from pushsvc.simulators import behaviours as do, h2_behaviours as h2, h2_faults
 from pushsvc.simulators.apns.reasons import id_field, refusal
 from pushsvc.simulators.behaviours import Behaviour, Telling
 from pushsvc.simulators.exchange import Answer, Exchange
@@ -16,9 +16,6 @@ DAY_MS = 24 * 60 * 60 * 1000
 LONG_AGO_DAYS = 3650
 JSON = b"application/json"
 MEGABYTE = 1 << 20
-#: 30 KB of header fields: more than senders are wont to announce, less than they reject.
-DEBUG_FIELDS, DEBUG_BYTES = 30, 1_000
-MAX_STREAMS = b"Maximum active streams violated for this endpoint"
 
 
 def _says(reason: str, **more: Any) -> Telling:
@@ -53,17 +50,6 @@ def _retry_after(reason: str) -> Telling:
     return tell
 
 
-def _bulky(reason: str) -> Telling:
-    """The refusal with a header list beyond what any sender wants."""
-
-    def tell(exchange: Exchange) -> Answer:
-        answer = refusal(exchange, reason)
-        bulk = tuple((b"x-debug-%d" % nth, b"d" * DEBUG_BYTES) for nth in range(DEBUG_FIELDS))
-        return Answer(answer.status, reason, (*answer.headers, *bulk), answer.body)
-
-    return tell
-
-
 def _odd(status: int, body: bytes, *, reason: str = "", kind: bytes = JSON) -> Behaviour:
     """An answer Apple does not document."""
     return do.respond(
@@ -83,8 +69,8 @@ def _accept_with_id(new_id: Callable[[str], str]) -> Behaviour:
     return do.respond(tell)
 
 
-def _wedge(exchange: Exchange) -> None:
-    """Every later request of this connection is refused like this one."""
+def wedge(exchange: Exchange) -> None:
+    """An expired token: every later request of this connection is refused like this one."""
     exchange.session.wedged = _refuse("ExpiredProviderToken")
 
 
@@ -98,7 +84,7 @@ FAULTS = FaultTable(
     Fault(0x04, "bad_token", _refuse("BadDeviceToken"), N),
     Fault(0x05, "not_for_topic", _refuse("DeviceTokenNotForTopic"), N),
     Fault(0x06, "topic_disallowed", _refuse("TopicDisallowed"), N),
-    Fault(0x07, "expired_jwt", do.in_turn(_wedge, _refuse("ExpiredProviderToken")), N),
+    Fault(0x07, "expired_jwt", do.in_turn(wedge, _refuse("ExpiredProviderToken")), N),
     Fault(0x08, "invalid_jwt", _refuse("InvalidProviderToken"), N),
     Fault(0x09, "forbidden", _refuse("Forbidden"), N),
     Fault(0x0A, "unrelated_key", _refuse("UnrelatedKeyIdInToken"), N),
@@ -123,17 +109,17 @@ FAULTS = FaultTable(
     Fault(0x31, "goaway_below", do.goaway_below, N),
     Fault(0x32, "goaway_zero_error", do.goaway_zero(b'{"reason":"BadCertificateEnvironment"}'), N),
     Fault(0x33, "goaway_idle", do.goaway(E.NO_ERROR, b'{"reason":"IdleTimeout"}'), N),
-    Fault(0x34, "goaway_maxstreams", do.goaway(E.REFUSED_STREAM, MAX_STREAMS), N),
+    Fault(0x34, "goaway_maxstreams", do.goaway(E.REFUSED_STREAM, do.MAX_STREAMS), N),
     Fault(0x35, "goaway_calm", do.goaway(E.ENHANCE_YOUR_CALM, b"too_many_pings"), N),
     Fault(0x36, "goaway_then_eof", do.goaway_then_end, A),
+    Fault(0x37, "goaway_on_connect", h2.goaway_on_connect, N),
     Fault(0x40, "tcp_rst", do.reset_tcp, PP),
     Fault(0x41, "eof", do.hang_up, PP),
     Fault(0x42, "half_close", h2.half_close, N),
     Fault(0x43, "stall_read", h2.stall, A),
     Fault(0x44, "blackhole", do.go_dark, A),
     Fault(0x50, "split_body", do.split_body(_says("BadDeviceToken")), N),
-    Fault(0x51, "padded", h2.padded, A),
-    Fault(0x52, "continuation", h2.continued, A),
+    *h2_faults.FRAMED,
     Fault(0x53, "no_body", _odd(500, b""), N),
     Fault(0x54, "html_body", _odd(503, b"<html>Service Unavailable</html>", kind=b"text/html"), N),
     Fault(0x55, "huge_body", _odd(503, b" " * MEGABYTE), N),
@@ -143,32 +129,10 @@ FAULTS = FaultTable(
     Fault(0x59, "upper_apns_id", _accept_with_id(str.upper), A),
     Fault(0x5A, "no_apns_id", _accept_with_id(lambda _: ""), A),
     Fault(0x5B, "wrong_apns_id", _accept_with_id(lambda given: given[::-1]), A),
-    Fault(0x5C, "informational", h2.informed, A),
-    Fault(0x5D, "trailers", h2.trailed, A),
-    Fault(0x5E, "dyn_headers", h2.tabled, A),
-    Fault(0x5F, "huge_headers", do.respond(_bulky("ServiceUnavailable")), N),
-    Fault(0x60, "settings_seq", h2.limits_in_turn(1, 1000, 1, 0, 1000), A),
-    Fault(0x61, "window_shrink", h2.window_shrunk, A),
-    Fault(0x62, "window_starved", h2.starved, A),
-    Fault(0x63, "table_size", h2.table_shrunk, A),
-    Fault(0x64, "ping", h2.pinged, A),
-    Fault(0x65, "unknown_frames", h2.unknown, A),
-    Fault(0x70, "push_promise", h2.say(illegal.push_promise), N),
-    Fault(0x71, "settings_length", h2.say(illegal.settings_length), N),
-    Fault(0x72, "headers_on_zero", h2.say(illegal.headers_on_zero), N),
-    Fault(0x73, "even_stream", h2.say(illegal.even_stream), N),
-    Fault(0x74, "interleaved", h2.say(illegal.interleaved), N),
-    Fault(0x75, "hpack_garbage", h2.say(illegal.hpack_garbage), N),
-    Fault(0x76, "window_illegal", h2.window_illegal, N),
-    Fault(0x77, "data_past_window", h2.say(illegal.data_past_window), N),
-    Fault(0x78, "oversize_frame", h2.say(illegal.oversize_frame), N),
-    Fault(0x79, "reset_idle", h2.say(illegal.reset_idle), N),
-    Fault(0x7A, "data_idle", h2.say(illegal.data_idle), N),
-    Fault(0x7B, "settings_flood", h2.say(illegal.settings_flood), N),
-    Fault(0x7C, "ping_flood", h2.say(illegal.ping_flood), N),
-    Fault(0x7D, "continuation_flood", h2.say(illegal.continuation_flood), N),
-    Fault(0x7E, "hpack_bomb", h2.say(illegal.hpack_bomb), N),
-    Fault(0x7F, "interim_end", h2.say(illegal.interim_end), N),
+    *h2_faults.AROUND,
+    Fault(0x5F, "huge_headers", do.bulky(_says("ServiceUnavailable")), N),
+    *h2_faults.SETTINGS,
+    *h2_faults.ILLEGAL,
     Fault(0x80, "bad_collapse_id", _refuse("BadCollapseId"), N),
     Fault(0x81, "bad_expiration_date", _refuse("BadExpirationDate"), N),
     Fault(0x82, "bad_message_id", _refuse("BadMessageId"), N),

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import orjson
 
 from pushsvc.simulators.apns.checks import DEVICE_PATH, UUID, Checks
-from pushsvc.simulators.apns.faults import FAULTS
+from pushsvc.simulators.apns.faults import FAULTS, wedge
 from pushsvc.simulators.apns.provider_tokens import ProviderTokens
 from pushsvc.simulators.apns.reasons import id_field, refusal
 from pushsvc.simulators.exchange import Answer, Exchange
@@ -21,12 +21,16 @@ class Apns(Gateway):
 
     name = "apns"
     faults = FAULTS
+    idle_debug = b'{"reason":"IdleTimeout"}'
 
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
         self.streams = (self.knobs.apns_streams_at_first, self.knobs.apns_streams)
+        self.strict_streams = self.knobs.apns_strict_streams
         self.tokens = ProviderTokens(
-            self.registry.apns, update_seconds=self.knobs.apns_token_update_seconds
+            self.registry.apns,
+            update_seconds=self.knobs.apns_token_update_seconds,
+            age_seconds=self.knobs.apns_token_age_seconds,
         )
         self._checks = Checks(
             knobs=self.knobs, registry=self.registry, tokens=self.tokens, now=self.now
@@ -55,6 +59,8 @@ class Apns(Gateway):
     def check(self, exchange: Exchange) -> Answer | None:
         """The reason of the first check that fails."""
         reason = self._checks.reason(exchange)
+        if reason == "ExpiredProviderToken":
+            wedge(exchange)
         if reason:
             return refusal(exchange, reason)
         self._look_at_payload(exchange)

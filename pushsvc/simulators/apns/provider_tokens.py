@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pushsvc.simulators import jose
 from pushsvc.simulators.registry import ApnsKey
 
-#: Apple refuses tokens issued more than an hour ago.
-MAX_AGE_SECONDS = 3600.0
 #: A sender's clock may run ahead of ours by this much.
 MAX_AHEAD_SECONDS = 60.0
 #: Tokens whose signature is remembered; a sender has one at a time.
@@ -38,8 +36,11 @@ class _Minting:
 class ProviderTokens:
     """Checks the `authorization` of requests; each distinct token is verified once."""
 
-    def __init__(self, keys: Mapping[str, ApnsKey], *, update_seconds: float) -> None:
+    def __init__(
+        self, keys: Mapping[str, ApnsKey], *, update_seconds: float, age_seconds: float
+    ) -> None:
         self._keys = keys
+        self._age_seconds = age_seconds
         self._update_seconds = update_seconds
         self._verified: dict[bytes, ProviderToken | None] = {}
         self._minting: dict[str, _Minting] = {}
@@ -55,8 +56,8 @@ class ProviderTokens:
         return self._verified[authorization]
 
     def in_time(self, token: ProviderToken, now: float) -> bool:
-        """Whether the token is neither older than an hour nor from the future."""
-        return -MAX_AHEAD_SECONDS <= now - token.issued_at <= MAX_AGE_SECONDS
+        """Whether the token is neither too old nor from the future."""
+        return -MAX_AHEAD_SECONDS <= now - token.issued_at <= self._age_seconds
 
     def too_many(self, token: ProviderToken, now: float) -> bool:
         """Whether the team brings a new token too soon after its last new one.
@@ -76,7 +77,7 @@ class ProviderTokens:
             return False
         if now - minting.last_update < self._update_seconds:
             return True
-        minting.known = {known for known in minting.known if now - known <= MAX_AGE_SECONDS}
+        minting.known = {known for known in minting.known if now - known <= self._age_seconds}
         minting.known.add(issued_at)
         minting.last_update = now
         return False

@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 from h2.errors import ErrorCodes
 
-from pushsvc.simulators import behaviours as do
+from pushsvc.simulators import behaviours as do, h2_behaviours as h2, h2_faults
 from pushsvc.simulators.behaviours import Behaviour
 from pushsvc.simulators.exchange import Answer, Exchange
 from pushsvc.simulators.faults import Delivered, Fault, FaultTable
@@ -129,15 +129,25 @@ FAULTS = FaultTable(
     Fault(0x31, "goaway_below", do.goaway_below, N),
     Fault(0x32, "goaway_zero_error", do.goaway_zero(b"session_timed_out"), N),
     Fault(0x33, "goaway_idle", do.goaway(E.NO_ERROR, b"session_timed_out"), N),
+    Fault(0x34, "goaway_maxstreams", do.goaway(E.REFUSED_STREAM, do.MAX_STREAMS), N),
     Fault(0x35, "goaway_calm", do.goaway(E.ENHANCE_YOUR_CALM, b"too_many_pings"), N),
     Fault(0x36, "goaway_then_eof", do.goaway_then_end, A),
+    Fault(0x37, "goaway_on_connect", h2.goaway_on_connect, N),
     Fault(0x40, "tcp_rst", do.reset_tcp, PP),
     Fault(0x41, "eof", do.hang_up, PP),
+    Fault(0x42, "half_close", h2.half_close, N),
+    Fault(0x43, "stall_read", h2.stall, A),
     Fault(0x44, "blackhole", do.go_dark, A),
     Fault(0x50, "split_body", do.split_body(lambda _: UNREGISTERED), N),
+    *h2_faults.FRAMED,
     Fault(0x53, "no_body", _say(Answer(500)), N),
+    Fault(0x54, "html_body", _say(html(503, "Service Unavailable")), N),
     Fault(0x55, "huge_body", _say(Answer(503, "", (JSON_TYPE,), b" " * MEGABYTE)), N),
     Fault(0x56, "bad_json", _say(CUT_SHORT), N),
     Fault(0x57, "unknown_reason", _say(NEW_CODE), N),
     Fault(0x58, "unknown_status", _say(TEAPOT), N),
+    *h2_faults.AROUND,
+    Fault(0x5F, "huge_headers", do.bulky(lambda _: UNAVAILABLE), N),
+    *h2_faults.SETTINGS,
+    *h2_faults.ILLEGAL,
 )  # fmt: skip

@@ -40,6 +40,7 @@ class Fcm(Gateway):
     faults = FAULTS
     #: Google's front end calls more than two PINGs without a frame between them too many.
     idle_pings = 2
+    idle_debug = b"session_timed_out"
 
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)

@@ -10,7 +10,14 @@ from h2.errors import ErrorCodes
 
 from pushsvc.simulators import Simulators
 from pushsvc.simulators.apns.faults import FAULTS
-from tests.integration.simulators.client import DEVICE, Goaway, Sender, apns_fields, connect
+from tests.integration.simulators.client import (
+    DEVICE,
+    Goaway,
+    Sender,
+    apns_fields,
+    connect,
+    provider_token,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -91,6 +98,7 @@ FATES = {
         goaways=(Goaway(0, ErrorCodes.ENHANCE_YOUR_CALM, b"too_many_pings"),), end="eof"
     ),
     "goaway_then_eof": Fate(goaways=(Goaway(1, 0, b""),), end="eof", delivered=True),
+    "goaway_on_connect": Fate(goaways=(Goaway(0, 0, b""),), end="eof"),
     "tcp_rst": Fate(end="reset"),
     "eof": Fate(end="eof"),
     "half_close": Fate(end="eof"),
@@ -275,6 +283,40 @@ async def test_expired_jwt_wedges_the_connection(simulators: Simulators) -> None
         statuses.append((await sender.ask(apns_fields(endpoints), BODY)).status)
 
     assert statuses == [403, 403, 200]
+
+
+async def test_an_expired_jwt_does_the_same(simulators: Simulators) -> None:
+    """A token that is too old wedges its connection too, even for a fresh one after it."""
+    endpoints = simulators.endpoints
+    old = f"bearer {provider_token(endpoints, iat=int(time.time()) - 2 * 3600)}"
+    statuses = []
+    async with connect(endpoints.apns_url, endpoints) as sender:
+        for changes in ({"authorization": old}, {}):
+            reply = await sender.ask(apns_fields(endpoints, **changes), BODY)
+            statuses.append((reply.status, orjson.loads(reply.body)["reason"]))
+    async with connect(endpoints.apns_url, endpoints) as sender:
+        fresh = await sender.ask(apns_fields(endpoints), BODY)
+
+    assert statuses == [(403, "ExpiredProviderToken")] * 2
+    assert fresh.status == 200
+
+
+async def test_goaway_on_connect_strikes_the_next_connections(simulators: Simulators) -> None:
+    """The next PP connections get a GOAWAY before any answer, and take nothing; then it ends."""
+    endpoints = simulators.endpoints
+    token = token_of("goaway_on_connect", 2)
+    async with connect(endpoints.apns_url, endpoints) as sender:
+        await sender.send(apns_fields(endpoints, token), BODY)
+        await sender.until_end()
+    for _ in range(2):
+        async with connect(endpoints.apns_url, endpoints) as sender:
+            await sender.send(apns_fields(endpoints), BODY)
+            await sender.until_end()
+            assert sender.goaways == [Goaway(0, 0, b"")]
+    async with connect(endpoints.apns_url, endpoints) as sender:
+        reply = await sender.ask(apns_fields(endpoints), BODY)
+
+    assert (reply.status, simulators.ledger.sums("apns").delivered) == (200, 1)
 
 
 async def test_split_body_comes_byte_by_byte(simulators: Simulators) -> None:

@@ -20,7 +20,7 @@ WIRE_CODES = range(0x12, 0x80)
 LIMITS = replace(ONE, ping_after_seconds=0.2, ping_deadline_seconds=0.2)
 
 REFUSED = ("rst_refused", "goaway_below", "goaway_zero_error", "goaway_idle", "goaway_maxstreams",
-           "goaway_calm")  # fmt: skip
+           "goaway_calm", "goaway_on_connect")  # fmt: skip
 UNKNOWN = ("never", "never_n", "rst_internal", "rst_cancel", "rst_after_headers", "rst_calm",
            "goaway_then_eof", "tcp_rst", "eof", "half_close", "blackhole", "push_promise",
            "settings_length", "headers_on_zero", "even_stream", "interleaved", "hpack_garbage",
@@ -28,10 +28,11 @@ UNKNOWN = ("never", "never_n", "rst_internal", "rst_cancel", "rst_after_headers"
            "ping_flood", "continuation_flood", "hpack_bomb", "interim_end")  # fmt: skip
 #: After the others the same connection goes on.
 LAST = ("goaway_graceful", "goaway_below", "goaway_zero_error", "goaway_idle", "goaway_maxstreams",
-        "goaway_calm", "goaway_then_eof", "tcp_rst", "eof", "half_close", "blackhole",
-        "push_promise", "settings_length", "headers_on_zero", "even_stream", "interleaved",
-        "hpack_garbage", "window_illegal", "oversize_frame", "reset_idle", "data_idle",
-        "settings_flood", "ping_flood", "continuation_flood", "hpack_bomb")  # fmt: skip
+        "goaway_calm", "goaway_on_connect", "goaway_then_eof", "tcp_rst", "eof", "half_close",
+        "blackhole", "push_promise", "settings_length", "headers_on_zero", "even_stream",
+        "interleaved", "hpack_garbage", "window_illegal", "oversize_frame", "reset_idle",
+        "data_idle", "settings_flood", "ping_flood", "continuation_flood",
+        "hpack_bomb")  # fmt: skip
 #: PP, where it is not 0; rows that do two things come twice.
 PARAMETERS = {
     "slow": (1,),

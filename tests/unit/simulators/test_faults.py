@@ -83,3 +83,31 @@ def test_every_reason_of_apple_can_be_asked_for() -> None:
     }
     assert all(APNS.named(name) for name in renamed.values())
     assert set(STATUS) <= wanted | set(renamed)
+
+
+#: What a sender must be able to meet at each gateway; h2 stands for every fault of the wire.
+H2 = {*range(0x12, 0x16), *range(0x20, 0x26), *range(0x30, 0x38), *range(0x40, 0x45),
+      *range(0x50, 0x59), *range(0x5C, 0x60), *range(0x60, 0x66), *range(0x70, 0x80)}  # fmt: skip
+FCM_NAMES = {"ok", "unregistered", "bad_token", "invalid_arg", "sender_mismatch", "perm_denied",
+             "not_found_html", "unauth", "third_party", "quota", "quota_date", "quota_bare",
+             "internal", "html502", "unavailable", "slow", "never"}  # fmt: skip
+WNS_NAMES = {"ok", "dropped", "channelthrottled", "gone", "not_found", "forbidden", "unauth",
+             "throttled", "quota", "too_large", "internal", "unavailable", "domain_blocked",
+             "disconnected", "slow", "never", "close_before", "close_after", "close_mid_body",
+             "chunked_response", "no_content_length"}  # fmt: skip
+TOKEN_NAMES = {"slow", "internal", "short", "revoked"}
+
+
+@pytest.mark.parametrize(
+    ("table", "codes", "names"),
+    [
+        pytest.param(APNS, {*range(0x12), *H2, *range(0x59, 0x5C)}, set(), id="apns"),
+        pytest.param(FCM, H2, FCM_NAMES, id="fcm"),
+        pytest.param(WNS, set(), WNS_NAMES, id="wns"),
+        pytest.param(TOKEN_FAULTS, set(), TOKEN_NAMES, id="tokens"),
+    ],
+)
+def test_tables_are_complete(table: FaultTable, codes: set[int], names: set[str]) -> None:
+    """No row that the gateways' behaviour asks for is missing."""
+    assert codes <= {row.code for row in table}
+    assert names <= {row.name for row in table}

@@ -19,7 +19,7 @@ def key(team: str) -> ApnsKey:
 
 def test_one_update_in_twenty_minutes() -> None:
     """A new `iat` is refused until 20 minutes after the last good one; teams count apart."""
-    tokens = ProviderTokens({}, update_seconds=20 * MINUTE)
+    tokens = ProviderTokens({}, update_seconds=20 * MINUTE, age_seconds=60 * MINUTE)
     team, other = key("A"), key("B")
     seen = [
         tokens.too_many(ProviderToken(key=whose, issued_at=iat), now)
@@ -34,7 +34,7 @@ def test_one_update_in_twenty_minutes() -> None:
 
 def test_the_rule_can_be_turned_off() -> None:
     """With 0 seconds any number of updates is fine."""
-    tokens = ProviderTokens({}, update_seconds=0)
+    tokens = ProviderTokens({}, update_seconds=0, age_seconds=60 * MINUTE)
     team = key("A")
 
     assert not any(tokens.too_many(ProviderToken(key=team, issued_at=iat), 0) for iat in range(10))

@@ -53,3 +53,16 @@ def test_rules_are_for_one_gateway() -> None:
 
     assert script.strike("apns", ordinal=1) is None
     assert Marker("internal", 3) == script.strike("fcm", ordinal=1)
+
+
+def test_rules_with_seconds_end_by_themselves() -> None:
+    """After its seconds a rule strikes no more and is gone; the others stay."""
+    clock = [0.0]
+    script = Script(seed=0, clock=lambda: clock[0])
+    script.add(Rule(gateway="apns", scope="every", fault="ok", seconds=2))
+    script.add(Rule(gateway="apns", scope="every", fault="slow", n=2))
+    before = script.strike("apns", ordinal=1)
+    clock[0] = 2.0
+
+    assert (before, script.strike("apns", ordinal=2)) == (Marker("ok", 0), Marker("slow", 0))
+    assert [rule["fault"] for rule in script.rules()] == ["slow"]
