@@ -108,7 +108,7 @@ def _devices(chance: random.Random, app: int, size: int) -> Iterator[Device]:
     for rank in range(size):
         device_type = chance.choices(types, weights)[0]
         fault = _fault(chance, device_type)
-        yield Device(app, rank, device_type, _token(chance, device_type, fault))
+        yield Device(app, rank, device_type, token(chance, device_type, fault))
 
 
 def _fault(chance: random.Random, device_type: str) -> str:
@@ -125,7 +125,8 @@ def _fault(chance: random.Random, device_type: str) -> str:
     return ""
 
 
-def _token(chance: random.Random, device_type: str, fault: str) -> str:
+def token(chance: random.Random, device_type: str, fault: str = "") -> str:
+    """Return a token that no other device has, and that asks for this fault."""
     if device_type == "ios":
         return f"{chance.getrandbits(224):056x}{fault or NO_FAULT}"
     if device_type == "android":

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pushsvc.model import App
 from pushsvc.storage import apps, migrate
 from pushsvc.storage.apps import KeyKind, Scope
 from pushsvc.storage.engine import create_engine
@@ -30,22 +32,27 @@ async def populate(stage: Stage, fleet: Fleet, told: Sequence[dict[str, Any]]) -
 
 async def _make_apps(stage: Stage, told: Sequence[dict[str, Any]]) -> list[Keys]:
     engine = create_engine(stage.environment["PUSHSVC_DATABASE_URL"], connections=CONNECTIONS)
-    seal = Seal(stage.environment["PUSHSVC_SECRET_KEY"])
     try:
         await migrate.upgrade(engine)
-        made = []
-        for number, credentials in enumerate(told):
-            async with engine.begin() as connection:
-                app = await apps.create_app(connection, name=f"chaos-{number}")
-                _, master = await apps.create_key(connection, app, kind=KeyKind.MASTER)
-                _, api = await apps.create_key(
-                    connection, app, kind=KeyKind.API, scopes=[Scope.ADMIN]
-                )
-                await equip(connection, seal, app, credentials)
-            made.append(Keys(application_id=app.application_id, master=master, api=api))
+        return [
+            (await make_app(stage, engine, f"chaos-{number}", credentials))[1]
+            for number, credentials in enumerate(told)
+        ]
     finally:
         await engine.dispose()
-    return made
+
+
+async def make_app(
+    stage: Stage, engine: AsyncEngine, name: str, credentials: dict[str, Any]
+) -> tuple[App, Keys]:
+    """Store an app with credentials for the simulated gateways, and its keys."""
+    seal = Seal(stage.environment["PUSHSVC_SECRET_KEY"])
+    async with engine.begin() as connection:
+        app = await apps.create_app(connection, name=name)
+        _, master = await apps.create_key(connection, app, kind=KeyKind.MASTER)
+        _, api = await apps.create_key(connection, app, kind=KeyKind.API, scopes=[Scope.ADMIN])
+        await equip(connection, seal, app, credentials)
+    return app, Keys(application_id=app.application_id, master=master, api=api)
 
 
 async def _import(stage: Stage, app: int, devices: Sequence[Device]) -> None:

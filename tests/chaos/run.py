@@ -118,7 +118,7 @@ async def _gather(stage: Stage, callers: Callers, plan: list[Planned], fleet: Fl
     shown = {}
     for push in plan:
         if (accepted := callers.accepted.get(push.number)) is not None:
-            shown[accepted.object_id] = await callers.show(push)
+            shown[accepted.object_id] = (await callers.look(push))["counts"]
     return Evidence(
         fleet=fleet,
         accepted=callers.accepted,

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,11 @@ class Stage:
         return f"http://127.0.0.1:{self.ports[API]}"
 
     @property
+    def control_url(self) -> str:
+        """Where the simulators take orders."""
+        return f"http://127.0.0.1:{self.ports['control']}"
+
+    @property
     def fcm_token_uri(self) -> str:
         """Where service accounts sign in."""
         return f"https://127.0.0.1:{self.ports['fcm']}/token"
@@ -108,7 +113,7 @@ class Stage:
 
     async def command(self, path: str, document: Any) -> None:
         """Give the simulators an order, as soon as they hear."""
-        url = f"http://127.0.0.1:{self.ports['control']}{path}"
+        url = f"{self.control_url}{path}"
         while True:
             with suppress(aiohttp.ClientError):
                 async with self.session.post(url, json=document) as response:
@@ -118,16 +123,27 @@ class Stage:
                     return
             await asyncio.sleep(HEAR_SECONDS)
 
-    async def open_pushes(self) -> int:
-        """Return how many pushes are not at their end."""
+    async def stats(self) -> dict[str, Any]:
+        """Return the simulators' sums."""
+        async with self.session.get(f"{self.control_url}/stats") as response:
+            found: dict[str, Any] = await response.json()
+        return found
+
+    async def ask(self, statement: str) -> Any:
+        """Return the one value that a statement gives, or do what it says."""
         connection = await asyncpg.connect(self.dsn)
         try:
-            statement = (
-                "SELECT count(*) FROM pushes WHERE state IN ('waiting', 'planning', 'sending')"
-            )
-            return int(await connection.fetchval(statement))
+            return await connection.fetchval(statement)
         finally:
             await connection.close()
+
+    async def open_pushes(self) -> int:
+        """Return how many pushes are not at their end."""
+        return int(
+            await self.ask(
+                "SELECT count(*) FROM pushes WHERE state IN ('waiting', 'planning', 'sending')"
+            )
+        )
 
     async def watch(self) -> None:
         """Look at the workers' memory until cancelled."""
@@ -138,11 +154,24 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(directory: Path, tell: Callable[[str], None]) -> AsyncIterator[Stage]:
-    """Start the servers and prepare the rest; end everything at the end."""
+async def staged(
+    directory: Path,
+    tell: Callable[[str], None],
+    *,
+    settings: Mapping[str, str] | None = None,
+    knobs: Sequence[str] = (),
+) -> AsyncIterator[Stage]:
+    """Start the servers and prepare the rest; end everything at the end.
+
+    Args:
+        directory: where all files are.
+        tell: told what processes do.
+        settings: of the service, beside `SETTINGS`.
+        knobs: of the simulators, `NAME=VALUE`.
+    """
     reading, writing = os.pipe()
     servers: dict[Kind, Running] = {}
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         try:
             for kind in KINDS:
                 servers[kind] = await asyncio.to_thread(embedded.start, kind, directory)
@@ -153,7 +182,9 @@ async def staged(directory: Path, tell: Callable[[str], None]) -> AsyncIterator[
                 servers=servers,
                 tell=tell,
                 lifeline=reading,
+                knobs=knobs,
             )
+            stage.environment.update(settings or {})
             try:
                 yield stage
             finally:
@@ -183,12 +214,14 @@ def _stage(
     servers: dict[Kind, Running],
     tell: Callable[[str], None],
     lifeline: int,
+    knobs: Sequence[str],
 ) -> Stage:
     def process(name: str, *arguments: str) -> Supervised:
         log = directory / f"{name}.log"
         return Supervised(name, *arguments, log=log, lifeline=lifeline, tell=tell)
 
-    files = (
+    options = (
+        *(f"--knob={knob}" for knob in knobs),
         f"--directory={simulators_directory(directory)}",
         f"--ledger-file={ledger_file(directory)}",
     )
@@ -199,7 +232,7 @@ def _stage(
         session=session,
         ports=dict(ports),
         servers=servers,
-        simulators=process("simulators", "simulate", *files, *listen),
+        simulators=process("simulators", "simulate", *options, *listen),
         api=process(API, "serve"),
         workers=tuple(
             process(f"worker-{number}", "worker", "--processes=1") for number in range(WORKERS)

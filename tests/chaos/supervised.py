@@ -43,6 +43,7 @@ class Supervised:
         self._tell = tell
         self._process: asyncio.subprocess.Process | None = None
         self._killed = self._ending = False
+        self._is_ready = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._said: asyncio.Future[dict[str, Any]]
 
@@ -53,11 +54,16 @@ class Supervised:
         await asyncio.wait_for(asyncio.shield(self._said), READY_SECONDS)
         return self._said.result()
 
+    async def ready(self) -> None:
+        """Wait until the life that was begun last is ready."""
+        await asyncio.wait_for(self._is_ready.wait(), READY_SECONDS)
+
     def kill(self) -> None:
         """End it as `kill -9` does; it is started again at once."""
         if self._process is not None and self._process.returncode is None:
             self.look()
             self._killed = True
+            self._is_ready.clear()
             self._process.kill()
 
     def look(self) -> None:
@@ -109,6 +115,8 @@ class Supervised:
             self._tell(
                 f"{self.name} says {said['error']}" if "error" in said else f"{self.name} is ready"
             )
-            if not self._said.done() and "error" not in said:
-                self._said.set_result(said)
+            if "error" not in said:
+                self._is_ready.set()
+                if not self._said.done():
+                    self._said.set_result(said)
         await process.wait()
