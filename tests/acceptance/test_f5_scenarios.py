@@ -18,7 +18,7 @@ from pushsvc.storage import migrate
 from pushsvc.storage.engine import create_engine
 from tests.acceptance.scene import Scene, some
 from tests.chaos import senders
-from tests.chaos.fleet import ONCE, Device, Fleet
+from tests.chaos.fleet import ONCE, STALE, Device, Fleet
 from tests.chaos.ledgers import OK, UNKNOWN
 from tests.chaos.stage import WORKERS, Stage, staged
 from tests.integration.embedded_fixtures import private_data_directory
@@ -123,7 +123,9 @@ async def test_1_mixed_tokens(theatre: Theatre) -> None:
     devices = scene.fleet.apps[0]
     dead = {device.token for device in devices if device.dead}
     assert any(device.fault == ONCE[device.device_type] for device in devices)
-    assert found.outcomes == {"sent": len(devices) - len(dead), "failed": len(dead)}
+    # Gone says the gateway of some others too, but as of a time before they registered.
+    failed = len(dead) + sum(device.fault == STALE for device in devices)
+    assert found.outcomes == {"sent": len(devices) - failed, "failed": failed}
     assert found.figures["delivered_twice"] == 0
     assert (await scene.database()).retired == dead
 
@@ -132,10 +134,11 @@ async def test_2_rolling_goaway(theatre: Theatre) -> None:
     """Rolling GOAWAY every 1 000 requests: 0 loss, 0 duplicates."""
     scene = await theatre.scene([*some(DEVICES), *some(DEVICES // 2, "android")])
     every = 1_000 if FULL else 100
+    # Of two rules that strike the same request the first one wins.
     rules = [
-        {"gateway": gateway, "scope": "every", "n": every, "fault": fault}
+        {"gateway": gateway, "scope": "every", "n": n, "fault": fault}
         for gateway in ("apns", "fcm")
-        for fault in ("goaway_graceful", "goaway_below")
+        for n, fault in ((every, "goaway_graceful"), (every * 3 // 2, "goaway_below"))
     ]
     await theatre.stage.command("/script", rules)
     await scene.push()
@@ -145,7 +148,8 @@ async def test_2_rolling_goaway(theatre: Theatre) -> None:
     assert found.outcomes == {"sent": scene.fleet.size(0)}
     assert found.figures["delivered_twice"] == found.figures["possible_duplicates"] == 0
     faults = (await theatre.wire("apns"))["faults"]
-    assert faults["goaway_graceful"] + faults["goaway_below"] >= DEVICES // every
+    assert faults["goaway_graceful"] >= DEVICES // every - 1
+    assert faults["goaway_below"] > 0
 
 
 async def test_3_a_simulator_is_killed(theatre: Theatre) -> None:
@@ -212,24 +216,30 @@ async def test_5_limit_of_streams_changes(theatre: Theatre) -> None:
 async def test_6_a_gateway_is_away(theatre: Theatre) -> None:
     """Provider outage 60 s: memory bounded, other providers unaffected, recovery with jitter."""
     scene = await theatre.scene([*some(DEVICES), *some(DEVICES // 4, "android")])
-    storm = {"gateway": "apns", "storm": "refuse", "seconds": AWAY_SECONDS}
+    begun = asyncio.get_running_loop().time()
+    storm = {"gateway": "apns", "storm": "refuse", "seconds": 3_600}
     await theatre.stage.command("/storm", storm)
     await scene.push()
 
     async def others_are_served() -> bool:
         return (await scene.outcomes())["sent"] == DEVICES // 4
 
-    await until(others_are_served, seconds=AWAY_SECONDS)
+    async def apns_is_retried() -> bool:
+        moments: int = await theatre.stage.ask(
+            "SELECT count(DISTINCT not_before) FROM batches WHERE state <> 2 AND attempt > 1"
+        )
+        return moments > 1
+
+    await until(others_are_served)
+    await until(apns_is_retried)
     assert (await theatre.stage.stats())["refusing"] == ["apns"]
-    moments = await theatre.stage.ask(
-        "SELECT count(DISTINCT not_before) FROM batches WHERE state <> 2 AND attempt > 1"
-    )
+    await asyncio.sleep(begun + AWAY_SECONDS - asyncio.get_running_loop().time())
+    await theatre.stage.command("/storm", None, method="DELETE")
     await scene.closed()
 
     found = await scene.verdict()
     assert found.outcomes == {"sent": scene.fleet.size(0)}
     assert found.figures["delivered_twice"] == found.figures["possible_duplicates"] == 0
-    assert moments > 1
     assert await theatre.peak_rss_mb() < RSS_LIMIT_MB
 
 

@@ -11,8 +11,7 @@ from tests.chaos.storm import GATEWAYS, Event, Kind
 #: Only HTTP/2 has GOAWAY.
 H2: Final = GATEWAYS[:2]
 #: In a GOAWAY storm every so many requests end their connection: in good order, or disowned.
-GOAWAY_EVERY: Final = 200
-GOAWAYS: Final = ("goaway_graceful", "goaway_below")
+GOAWAYS: Final = {"goaway_graceful": 200, "goaway_below": 310}
 
 
 async def blow(stage: Stage, events: Sequence[Event], tell: Callable[[str], None]) -> None:
@@ -58,12 +57,12 @@ async def _goaway_storm(stage: Stage, event: Event) -> None:
             {
                 "gateway": gateway,
                 "scope": "every",
-                "n": GOAWAY_EVERY,
+                "n": every,
                 "fault": fault,
                 "seconds": event.seconds,
             }
             for gateway in H2
-            for fault in GOAWAYS
+            for fault, every in GOAWAYS.items()
         ],
     )
     for gateway in H2:

@@ -111,12 +111,12 @@ class Stage:
         finally:
             await redis.aclose()
 
-    async def command(self, path: str, document: Any) -> None:
+    async def command(self, path: str, document: Any, *, method: str = "POST") -> None:
         """Give the simulators an order, as soon as they hear."""
         url = f"{self.control_url}{path}"
         while True:
             with suppress(aiohttp.ClientError):
-                async with self.session.post(url, json=document) as response:
+                async with self.session.request(method, url, json=document) as response:
                     if not response.ok:
                         # Of two outages of one gateway the second is a part of the first.
                         self.tell(f"{path}: {await response.text()}")
