@@ -8,6 +8,8 @@ import orjson
 from starlette.responses import Response
 
 JSON: Final = "application/json"
+#: one object on each line
+NDJSON: Final = "application/x-ndjson"
 PROBLEM: Final = "application/problem+json"
 
 

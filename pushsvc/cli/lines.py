@@ -1,4 +1,4 @@
-"""Files that are read line by line, whatever is in them."""
+"""Files that are read or written line by line, whatever is in them."""
 
 import codecs
 import contextlib
@@ -26,7 +26,7 @@ class Line:
 
 @contextlib.contextmanager
 def opened(path: Path | None, mode: str, *, field: str = "FILE") -> Iterator[Any]:
-    """Open a file, stdin for -, nothing for None.
+    """Open a file, stdin or stdout for -, nothing for None.
 
     Raises:
         CommandError: it cannot be opened.
@@ -34,7 +34,7 @@ def opened(path: Path | None, mode: str, *, field: str = "FILE") -> Iterator[Any
     if path is None:
         yield None
     elif str(path) == "-":
-        yield sys.stdin.buffer
+        yield sys.stdin.buffer if "r" in mode else sys.stdout.buffer
     else:
         try:
             file = path.open(mode)

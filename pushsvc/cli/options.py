@@ -15,6 +15,7 @@ Port = Annotated[int | None, typer.Option(help="Port, instead of PUSHSVC_PORT; 0
 Processes = Annotated[
     int | None, typer.Option(help="Worker processes, instead of PUSHSVC_PROCESSES.")
 ]
+PushId = Annotated[str, typer.Argument(help="The push's id, from `send` or `push list`.")]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
 ]

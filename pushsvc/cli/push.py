@@ -5,19 +5,19 @@ from typing import Annotated
 import typer
 
 from pushsvc.api.v1 import views
-from pushsvc.cli import previewing, session, watching
+from pushsvc.cli import previewing, reviewing, session, watching
 from pushsvc.cli.display import progress, result, table
-from pushsvc.cli.options import AppName, Json
+from pushsvc.cli.options import AppName, Json, PushId
 from pushsvc.model import Counts, Outcome, Push, PushState
 from pushsvc.resources import Resources
 from pushsvc.stats import tally
 from pushsvc.storage import pushes
 from pushsvc.storage.opens import opens_of
 
-PushId = Annotated[str, typer.Argument(help="The push's id, from `send` or `push list`.")]
-
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 app.command()(previewing.preview)
+app.command()(reviewing.explain)
+app.command()(reviewing.outcomes)
 
 
 @app.command(name="list")

@@ -50,7 +50,18 @@ async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, titl
 
 
 async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Counts, int]:
-    """Return the push with this public id, what came of it so far, and how often it was opened.
+    """Return a push, what came of it so far, and how often it was opened.
+
+    Raises:
+        CommandError: there is none.
+    """
+    push = await find_push(connection, object_id)
+    opened = await opens_of(connection, [push.id])
+    return push, await pushes.counts_of(connection, push), opened[push.id]
+
+
+async def find_push(connection: AsyncConnection, object_id: str) -> Push:
+    """Return the push with this public id.
 
     Raises:
         CommandError: there is none.
@@ -59,9 +70,7 @@ async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Count
     if key is None:
         message = f"There is no push {object_id!r}. `pushsvc push list --app NAME` lists them."
         raise CommandError(message, code="unknown_push", status=MISTAKE, field="PUSH_ID")
-    push = await pushes.get_push(connection, key)
-    opened = await opens_of(connection, [key])
-    return push, await pushes.counts_of(connection, push), opened[key]
+    return await pushes.get_push(connection, key)
 
 
 def look_at(push: Push, counts: Counts) -> Look:

@@ -72,8 +72,13 @@ def keys_of(batch: Batch) -> KeyOf:
     """Return the 64-bit key of the device at each place: its row's, or batch and place."""
     if batch.installation_ids:
         return batch.installation_ids.__getitem__
-    first = EXPLICIT_KEY | batch.seq << 32
+    first = explicit_key(batch.seq, 0)
     return lambda index: first | index
+
+
+def explicit_key(seq: int, place: int) -> int:
+    """Return the key of an explicit device: it has one in each batch that it is in."""
+    return EXPLICIT_KEY | seq << 32 | place
 
 
 def in_time(batch: Batch, clock: Clock) -> Callable[[], bool]:

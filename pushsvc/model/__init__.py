@@ -43,6 +43,7 @@ from pushsvc.model.push import (
     Source,
     Submission,
 )
+from pushsvc.model.trail import Attempt, Match, Standing
 
 __all__ = [
     "ACCEPTED",
@@ -55,6 +56,7 @@ __all__ = [
     "ApnsShape",
     "App",
     "AppSettings",
+    "Attempt",
     "BadgeChange",
     "Batch",
     "BatchState",
@@ -66,6 +68,7 @@ __all__ = [
     "Json",
     "Lane",
     "Ledger",
+    "Match",
     "NewBatch",
     "OnUnknown",
     "Outcome",
@@ -78,6 +81,7 @@ __all__ = [
     "Schedule",
     "Shape",
     "Source",
+    "Standing",
     "Submission",
     "WnsShape",
 ]

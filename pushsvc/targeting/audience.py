@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pushsvc.model import Json, Recipient
+from pushsvc.model import Json, Match, Recipient
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting.asked import LIMITS, Limits
 from pushsvc.targeting.conditions import Condition
@@ -55,6 +55,13 @@ def criterion(audience: Json, reader: Reader, *, limits: Limits = LIMITS) -> Cri
         reader=reader,
         any_token=mentions_device_token(audience.get("where", {})),
     )
+
+
+async def match(connection: AsyncConnection, wanted: Criterion, key: int | None) -> Match:
+    """Tell whether the installation with this key is of the audience now."""
+    statement = select(wanted.picks(i), wanted.whatever_token().picks(i)).where(i.c.id == key)
+    row = (await connection.execute(statement)).first()
+    return Match(is_member=bool(row and row[0]), but_for_token=bool(row and row[1]))
 
 
 async def check_patterns(engine: AsyncEngine, condition: Condition) -> None:

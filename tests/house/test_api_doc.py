@@ -13,7 +13,8 @@ from pushsvc.api.parse.routes import (
     ROUTES_OF_ONE,
     ROUTES_OF_TESTS,
 )
-from pushsvc.api.v1 import previews, pushes, templates
+from pushsvc.api.v1 import previews, pushes, reviews, templates
+from pushsvc.stats.story import Why
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 HEADINGS = re.findall(r"^### (.+)$", PAGE, re.MULTILINE)
@@ -62,10 +63,17 @@ def test_what_belongs_to_parse_server_is_told() -> None:
 
 def test_every_v1_endpoint_is_told() -> None:
     """By method and path."""
-    for route in (*pushes.router.routes, *previews.router.routes, *templates.router.routes):
-        path = route.path.replace("{push_id}", "{id}")  # type: ignore[attr-defined] # a Route
-        for method in route.methods:  # type: ignore[attr-defined]
-            assert f"{method} {path}" in HEADINGS
+    for door in (pushes, reviews, previews, templates):
+        for route in door.router.routes:
+            path = route.path_format.replace("{push_id}", "{id}")
+            for method in route.methods:
+                assert f"{method} {path}" in HEADINGS
+
+
+def test_every_reason_not_to_be_targeted_is_told() -> None:
+    """In the table of its endpoint."""
+    section = sections()["GET /v1/pushes/{id}/devices/{installation}"]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)[1:] == list(Why)
 
 
 def test_every_health_endpoint_is_told() -> None:

@@ -1,17 +1,22 @@
 """What the requests of `/v1` have in common: whose they are, their parameters, their pages."""
 
 import difflib
+import re
 from typing import Final
 
 from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.errors import Fault, InvalidRequestError
-from pushsvc.model import App
+from pushsvc.errors import Fault, InvalidRequestError, NotFoundError
+from pushsvc.model import App, Push
 from pushsvc.resources import Resources
+from pushsvc.storage import pushes
 from pushsvc.storage.apps import Scope
 
 DEFAULT_PAGE: Final = 20
 MAX_PAGE: Final = 100
+
+_OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]{10}")
 
 
 async def enter(request: Request, *scopes: Scope) -> tuple[Resources, App]:
@@ -37,3 +42,17 @@ def check_parameters(request: Request, known: tuple[str, ...]) -> None:
             faults.append(Fault(f"?{name[:100]}", "unknown_parameter", text))
     if faults:
         raise InvalidRequestError(faults)
+
+
+async def push_of(connection: AsyncConnection, app: App, object_id: str) -> Push:
+    """Return the app's push with this id.
+
+    Raises:
+        NotFoundError: it has none.
+    """
+    push = None
+    if _OBJECT_ID.fullmatch(object_id):
+        push = await pushes.find_push(connection, app_id=app.id, object_id=object_id)
+    if push is None:
+        raise NotFoundError("There is no such push.")
+    return push

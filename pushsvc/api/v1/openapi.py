@@ -9,9 +9,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import pushsvc
-from pushsvc.api.replies import JSON, PROBLEM
+from pushsvc.api.replies import JSON, NDJSON, PROBLEM
 from pushsvc.api.v1.bodies import NewPush, NewTemplate
 from pushsvc.api.v1.preview_views import PreviewView
+from pushsvc.api.v1.review_views import ExplanationView, OutcomesPage
 from pushsvc.api.v1.template_views import TemplatePage, TemplateView
 from pushsvc.api.v1.views import OpensPage, Problem, PushPage, PushView
 
@@ -22,6 +23,8 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (PushView, "serialization"),
     (PushPage, "serialization"),
     (OpensPage, "serialization"),
+    (ExplanationView, "serialization"),
+    (OutcomesPage, "serialization"),
     (PreviewView, "serialization"),
     (NewTemplate, "validation"),
     (TemplateView, "serialization"),
@@ -49,6 +52,13 @@ def reply_docs(status: int, model: type[BaseModel] | None) -> dict[int | str, di
         "4XX": {"description": "A problem.", "content": {PROBLEM: {"schema": _ref(Problem)}}},
         "5XX": {"description": "A problem.", "content": {PROBLEM: {"schema": _ref(Problem)}}},
     }
+
+
+def export_docs(status: int, model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return the same of a reply that can also be had as lines, of what the model is a page of."""
+    docs = reply_docs(status, model)
+    docs[status]["content"][NDJSON] = {"schema": {"type": "string"}}
+    return docs
 
 
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:

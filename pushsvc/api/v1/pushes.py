@@ -1,6 +1,5 @@
 """`/v1/pushes`: send, list, look."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -14,13 +13,13 @@ from pushsvc.api.audience import fingerprint
 from pushsvc.api.body import read_object
 from pushsvc.api.replies import json_response, moment
 from pushsvc.api.v1 import cursor as cursors
-from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter
+from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter, push_of
 from pushsvc.api.v1.bodies import NewPush, parse_new_push
 from pushsvc.api.v1.openapi import reply_docs, request_docs
 from pushsvc.api.v1.submissions import submission_of
 from pushsvc.api.v1.views import OpensPage, PushPage, PushView, shown
-from pushsvc.errors import Fault, InvalidRequestError, NotFoundError
-from pushsvc.model import App, Push
+from pushsvc.errors import Fault, InvalidRequestError
+from pushsvc.model import Push
 from pushsvc.storage import pushes
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.opens import hours_of, opens_of
@@ -28,8 +27,6 @@ from pushsvc.storage.opens import hours_of, opens_of
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 REPLAYED: Final = "Idempotent-Replayed"
-
-_OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]{10}")
 
 router = APIRouter(prefix="/v1/pushes", tags=["pushes"])
 
@@ -88,7 +85,7 @@ async def get(request: Request, push_id: str) -> Response:
     resources, app = await enter(request, Scope.READ)
     check_parameters(request, ())
     async with resources.engine.connect() as connection:
-        (row,) = await _rows(connection, [await _push(connection, app, push_id)])
+        (row,) = await _rows(connection, [await push_of(connection, app, push_id)])
     return json_response(row)
 
 
@@ -105,7 +102,7 @@ async def find_opens(
     check_parameters(request, ("limit", "cursor"))
     after = None if cursor is None else _hour(cursors.read(cursor))
     async with resources.engine.connect() as connection:
-        push = await _push(connection, app, push_id)
+        push = await push_of(connection, app, push_id)
         found = await hours_of(connection, push.id, after=after, limit=limit + 1)
     page, more = cursors.page(found, limit, lambda one: cursors.write(int(one.hour.timestamp())))
     rows = [{"hour": moment(one.hour), "opens": one.opens} for one in page]
@@ -122,15 +119,6 @@ def _hour(seconds: int) -> datetime:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         raise cursors.foreign() from None
-
-
-async def _push(connection: AsyncConnection, app: App, object_id: str) -> Push:
-    push = None
-    if _OBJECT_ID.fullmatch(object_id):
-        push = await pushes.find_push(connection, app_id=app.id, object_id=object_id)
-    if push is None:
-        raise NotFoundError("There is no such push.")
-    return push
 
 
 async def _rows(connection: AsyncConnection, some: Sequence[Push]) -> list[dict[str, Any]]:

@@ -120,7 +120,7 @@ class Api:
         """Send a request as it is."""
         async with self.session.request(method, self.url + path, **request) as response:
             text = await response.read()
-            is_json = "json" in response.headers.get("Content-Type", "")
+            is_json = response.content_type in {"application/json", "application/problem+json"}
             body = await response.json(content_type=None) if is_json else text
             return Answer(status=response.status, headers=response.headers, body=body)
 

@@ -27,6 +27,8 @@ async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
         ("get", "/v1/pushes"),
         ("get", "/v1/pushes/{push_id}"),
         ("get", "/v1/pushes/{push_id}/opens"),
+        ("get", "/v1/pushes/{push_id}/outcomes"),
+        ("get", "/v1/pushes/{push_id}/devices/{installation}"),
         ("put", "/v1/templates/{name}"),
         ("get", "/v1/templates/{name}"),
         ("get", "/v1/templates"),
@@ -50,6 +52,7 @@ async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None
 
     found = {reference.removeprefix("#/components/schemas/") for reference in references(document)}
     assert {"NewPush", "PushView", "PushPage", "OpensPage", "Problem"} <= found
+    assert {"ExplanationView", "AttemptView", "OutcomesPage", "OutcomeView"} <= found
     assert {"PreviewView", "VariantView", "RequestView"} <= found
     assert {"NewTemplate", "TemplateView", "TemplatePage"} <= found
     assert found <= set(schemas)
