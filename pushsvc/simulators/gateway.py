@@ -3,6 +3,7 @@
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from pushsvc.simulators.behaviours import reset, silence
 from pushsvc.simulators.exchange import Answer, Exchange
 from pushsvc.simulators.faults import Delivered, Fault, FaultTable, Marker
 from pushsvc.simulators.knobs import Knobs
-from pushsvc.simulators.ledger import Entry, Ledger
+from pushsvc.simulators.ledger import MAX_SHARED_WORDS, Entry, Ledger
 from pushsvc.simulators.registry import Registry
 from pushsvc.simulators.script import Script
 from pushsvc.simulators.wire_counts import WireCounts
@@ -25,6 +26,8 @@ WIRE_FAULTS = FaultTable(
     Fault(None, DISOWNED, silence, Delivered.NO),
 )
 HASH_DIGITS = 16
+#: Fields that are another in every request, so that there is nothing to share.
+UNSHARED_FIELDS = frozenset({b":path", b"apns-id"})
 
 
 class Gateway(ABC):
@@ -130,7 +133,7 @@ class Gateway(ABC):
         """An entry with what all gateways have; a message is known by its payload until told."""
         digest = sha256(exchange.body).digest()
         bearer = exchange.fields.get(b"authorization", b"")
-        credential = sha256(bearer).hexdigest()[:HASH_DIGITS] if bearer else ""
+        credential = _digest_of(bearer) if bearer else ""
         return Entry(
             time=self.now(),
             gateway=self.name,
@@ -147,11 +150,31 @@ class Gateway(ABC):
         )
 
 
+@lru_cache(maxsize=MAX_SHARED_WORDS)
+def _digest_of(bearer: bytes) -> str:
+    return sha256(bearer).hexdigest()[:HASH_DIGITS]
+
+
 def as_text(fields: Mapping[bytes, bytes], credential: str) -> Iterator[tuple[str, str]]:
     """The fields for the ledger. A token may be good for the real gateway: it stays out."""
     for name, value in fields.items():
-        text = value.decode("utf-8", "backslashreplace")
         if name == b"authorization":
-            scheme, space, _token = text.partition(" ")
-            text = f"{scheme} {credential}" if space else credential
-        yield name.decode("ascii", "backslashreplace"), text
+            yield _shared_authorization(value, credential)
+        elif name in UNSHARED_FIELDS:
+            yield _field_as_text(name, value)
+        else:
+            yield _shared_field(name, value)
+
+
+@lru_cache(maxsize=MAX_SHARED_WORDS)
+def _shared_authorization(value: bytes, credential: str) -> tuple[str, str]:
+    scheme, space, _token = value.decode("utf-8", "backslashreplace").partition(" ")
+    return "authorization", f"{scheme} {credential}" if space else credential
+
+
+def _field_as_text(name: bytes, value: bytes) -> tuple[str, str]:
+    return name.decode("ascii", "backslashreplace"), value.decode("utf-8", "backslashreplace")
+
+
+#: Most fields are the same in many requests; each is held once.
+_shared_field = lru_cache(maxsize=MAX_SHARED_WORDS)(_field_as_text)

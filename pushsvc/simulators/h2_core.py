@@ -12,6 +12,8 @@ from h2.connection import (
 )
 from h2.settings import SettingCodes, Settings
 
+from pushsvc.simulators import h2_validation
+
 #: Apple's value; Google's is not documented.
 MAX_HEADER_LIST_BYTES = 8000
 UNLIMITED_STREAMS = 2**31 - 1
@@ -23,6 +25,9 @@ _OPEN, _GOAWAY = ConnectionState.SERVER_OPEN, ConnectionInputs.RECV_GOAWAY
 TRANSITIONS = H2ConnectionStateMachine._transitions | {  # noqa: SLF001 - h2 has no option for it
     (_OPEN, _GOAWAY): (None, _OPEN)
 }
+
+
+h2_validation.install()
 
 
 def new_h2() -> H2Connection:

@@ -7,8 +7,6 @@ from typing import Any, Protocol
 
 #: Distinct words held for sharing; beyond that each entry has its own.
 MAX_SHARED_WORDS = 10_000
-#: Fields that are another in every request, so that there is nothing to share.
-UNSHARED_FIELDS = frozenset({":path", "apns-id"})
 #: What a journal is told.
 DELIVERED, RETRACTED = "delivered", "retracted"
 
@@ -170,17 +168,17 @@ class Ledger:
         self._summaries: dict[tuple[str, str], TokenSummary] = {}
         self._order: list[TokenSummary] = []
         self._delivered: dict[int, int] = {}
-        # Broadcasts repeat payloads, topics and priorities; each is held once.
+        # Broadcasts repeat payloads, topics and priorities; each is held once (fields: `as_text`).
         self._payloads: dict[bytes, bytes] = {}
         self._words: dict[str, str] = {}
-        self._fields: dict[tuple[str, str], tuple[str, str]] = {}
 
     def open(self, entry: Entry) -> None:
         """Take down a request that was read to its end."""
-        counts = self.counts.setdefault(entry.gateway, Counts())
+        counts = self._counts(entry)
         entry.epoch = self._epoch
         counts.requests += 1
-        counts.warnings.update(entry.warnings)
+        if entry.warnings:
+            counts.warnings.update(entry.warnings)
         summary = self._summary(entry)
         if summary is not None:
             summary.attempts += 1
@@ -189,7 +187,6 @@ class Ledger:
             return
         entry.payload = self._payloads.setdefault(entry.payload_sha256, entry.payload)
         self._share_words(entry)
-        self._share_fields(entry)
         self._entries.append(entry)
         entry.seq = len(self._entries)
         if summary is not None:
@@ -281,14 +278,6 @@ class Ledger:
             entry.expiration = share(entry.expiration, entry.expiration)
             entry.credential = share(entry.credential, entry.credential)
 
-    def _share_fields(self, entry: Entry) -> None:
-        if len(self._fields) < MAX_SHARED_WORDS:
-            share = self._fields.setdefault
-            entry.fields = tuple(
-                field if field[0] in UNSHARED_FIELDS else share(field, field)
-                for field in entry.fields
-            )
-
     def _walk(self, gateway: str | None, token: str | None, after: int) -> Iterator[Entry]:
         if token is None:
             for position in range(after, len(self._entries)):
@@ -339,4 +328,4 @@ class Ledger:
             self._journal.note(entry, change)
 
     def _counts(self, entry: Entry) -> Counts:
-        return self.counts.setdefault(entry.gateway, Counts())
+        return self.counts.get(entry.gateway) or self.counts.setdefault(entry.gateway, Counts())

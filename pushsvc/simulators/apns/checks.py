@@ -5,6 +5,7 @@ https://developer.apple.com/documentation/usernotifications/sending-notification
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from pushsvc.simulators.apns.provider_tokens import ProviderToken, ProviderTokens
 from pushsvc.simulators.exchange import Exchange
@@ -21,6 +22,8 @@ MAX_COLLAPSE_ID_BYTES = 64
 PRIORITIES = {b"1", b"5", b"10"}
 MAX_PAYLOAD_BYTES = 4096
 MAX_VOIP_PAYLOAD_BYTES = 5120
+#: Topics whose bundle id is remembered.
+MAX_TOPICS = 1024
 
 #: What the topic adds to the bundle id, by push type.
 SUFFIX = {
@@ -36,6 +39,8 @@ SUFFIX = {
     b"widgets": b".push-type.widgets",
     b"controls": b".push-type.controls",
 }
+
+SUFFIXES = tuple(suffix for suffix in SUFFIX.values() if suffix)
 
 
 class Checks:
@@ -115,10 +120,11 @@ class Checks:
         return None
 
 
+@lru_cache(maxsize=MAX_TOPICS)
 def bundle_of(topic: bytes) -> str:
     """The bundle id of a topic: without the suffix of its push type."""
-    for suffix in SUFFIX.values():
-        if suffix and topic.endswith(suffix):
+    for suffix in SUFFIXES:
+        if topic.endswith(suffix):
             return topic.removesuffix(suffix).decode()
     return topic.decode()
 
@@ -154,8 +160,7 @@ def push_type(exchange: Exchange) -> str | None:
     if suffix is None:
         return "InvalidPushType"
     topic = exchange.fields[b"apns-topic"]
-    others = tuple(other for other in SUFFIX.values() if other)
-    fits = topic.endswith(suffix) if suffix else not topic.endswith(others)
+    fits = topic.endswith(suffix) if suffix else not topic.endswith(SUFFIXES)
     return None if fits else "BadTopic"
 
 
