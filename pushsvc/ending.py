@@ -6,8 +6,8 @@ import random
 import structlog
 
 from pushsvc.delivery import dispatch
-from pushsvc.delivery.conclusion import Rules, conclude, may_repeat
-from pushsvc.model import Batch, Device, Ledger, Push
+from pushsvc.delivery.conclusion import Rules, conclude
+from pushsvc.model import Answer, Batch, Device, Ledger, Push
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
@@ -23,7 +23,31 @@ FINISH_PAUSE_SECONDS = 0.1
 FINISH_SECONDS = 600
 
 
-def settle_early(push: Push, batch: Batch, *, devices: list[Device], sheet: dispatch.Sheet) -> None:
+def in_doubt(push: Push, batch: Batch) -> bool:
+    """Tell whether a worker before us may have sent some of the batch.
+
+    What is only looked at was sent in no case, and is looked at again.
+    """
+    return batch.leases > 1 and not push.validate_only
+
+
+def rest_of(push: Push, batch: Batch) -> Answer:
+    """Return what came of a device that we hand to no gateway."""
+    return dispatch.WORKER_LOST if in_doubt(push, batch) else dispatch.NOT_SENT
+
+
+async def take_over(resources: Resources, batch: Batch, *, sheet: dispatch.Sheet) -> None:
+    """Settle what the worker before us had settled, and leave the rest in doubt: nothing is sent.
+
+    Whether it is sent again, in a follow-up, is for the push to say.
+    """
+    for place, answer in (await resources.journal.read(batch)).items():
+        if sheet.is_open(place):
+            sheet.settle(place, answer)
+    sheet.settle_rest(dispatch.WORKER_LOST)
+
+
+def settle_early(batch: Batch, *, devices: list[Device], sheet: dispatch.Sheet) -> None:
     """Settle the devices that no message goes to."""
     present = {device.index for device in devices}
     for index in range(batch.size):
@@ -31,7 +55,7 @@ def settle_early(push: Push, batch: Batch, *, devices: list[Device], sheet: disp
             sheet.settle(index, dispatch.NO_INSTALLATION)
     if batch.seconds_left is not None and batch.seconds_left <= 0:
         sheet.settle_rest(dispatch.EXPIRED)
-    elif batch.leases > LEASE_LIMIT or (batch.leases > 1 and not may_repeat(push)):
+    elif batch.leases > LEASE_LIMIT:
         sheet.settle_rest(dispatch.WORKER_LOST)
 
 
@@ -44,6 +68,24 @@ async def finish(
     sheet: dispatch.Sheet,
 ) -> None:
     """Decide what came of each device, and close the batch with it."""
+    closed = False
+    try:
+        ledger = _ledger(resources, push, batch, devices=devices, sheet=sheet)
+        closed = await _write_down(resources, batch, ledger)
+    finally:
+        resources.journal.leave(batch, closed=closed)
+    if not closed:
+        log.warning("batch.taken_over", push=push.object_id, seq=batch.seq)
+
+
+def _ledger(
+    resources: Resources,
+    push: Push,
+    batch: Batch,
+    *,
+    devices: list[Device],
+    sheet: dispatch.Sheet,
+) -> Ledger:
     # Work that workers die over is not carried on: somebody must look at it.
     attempts = resources.settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0
     rules = Rules(
@@ -58,15 +100,13 @@ async def finish(
     types = [tally.NO_TYPE] * batch.size
     for device in devices:
         types[device.index] = device.device_type
-    ledger = Ledger(
+    return Ledger(
         outcomes=end.outcomes,
         counts=tally.count(types, end.outcomes),
         exceptions=end.exceptions,
         follow_ups=end.follow_ups,
         retirements=end.retirements,
     )
-    if not await _write_down(resources, batch, ledger):
-        log.warning("batch.taken_over", push=push.object_id, seq=batch.seq)
 
 
 async def _write_down(resources: Resources, batch: Batch, ledger: Ledger) -> bool:

@@ -3,7 +3,8 @@
     preview_push ─► the same checks ──► audience counted, messages shaped; nothing is stored
     submit_push ──► pushes row ──commit──► wake a planner (the job names the push)
     plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers
-    deliver_batch ─► lease and badges ► load ► shape ► send ► ledger and follow-ups
+    deliver_batch ─► lease and badges ► load ► shape ► send ► ledger and follow-ups; where a worker
+                     died over it: what its journal settles ► ledger, and the rest is in doubt
     close_push  ──► when no batch is open: final counts
     tick        ──► the clock: what is due, and whatever Redis or a dead worker forgot
 
@@ -177,8 +178,12 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
             lease_seconds=settings.lease_seconds,
             name=f"batch {seq} of {push.object_id}",
         ):
+            if ending.in_doubt(push, batch):
+                await ending.take_over(resources, batch, sheet=sheet)
+            elif not push.validate_only:
+                resources.journal.follow(batch, sheet)
             devices += await load_devices(resources.engine, batch, fields=shaper.fields)
-            ending.settle_early(push, batch, devices=devices, sheet=sheet)
+            ending.settle_early(batch, devices=devices, sheet=sheet)
             await dispatch.send(
                 devices,
                 sheet,
@@ -189,7 +194,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 validate_only=push.validate_only,
             )
     finally:
-        sheet.settle_rest(dispatch.NOT_SENT)
+        sheet.settle_rest(ending.rest_of(push, batch))
         # Also when the worker is told to stop: what is out must be in the ledger.
         await asyncio.shield(ending.finish(resources, push, batch, devices=devices, sheet=sheet))
     await close_push(resources, push_id)

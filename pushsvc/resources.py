@@ -19,14 +19,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc import embedded
 from pushsvc.clock import Clock, SystemClock
 from pushsvc.config import Settings, SettingsError
+from pushsvc.delivery.apns import provider_token
 from pushsvc.delivery.fleet_tokens import FleetTokenStore
 from pushsvc.delivery.gateways import Gateways
+from pushsvc.delivery.journal import Journal, keeping_journal
 from pushsvc.model import Credential
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.engine import create_engine
+from pushsvc.storage.provider_tokens import claim_moment
 from pushsvc.storage.saving.saver import Saver
 from pushsvc.storage.schema import Schemas
 from pushsvc.storage.sealing import Seal, new_secret_key
@@ -46,6 +49,7 @@ class Resources:
     seal: Seal
     clock: Clock
     gateways: Gateways
+    journal: Journal
     schemas: Schemas
     saver: Saver
     opens: OpenCounter
@@ -106,8 +110,17 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             async with engine.connect() as connection:
                 return await credentials_of(connection, seal, app_id=app_id)
 
+        async def moments(name: str, refused: float | None) -> int:
+            return await claim_moment(
+                engine,
+                name,
+                refused=refused,
+                refresh_seconds=provider_token.REFRESH_SECONDS,
+                least_seconds=provider_token.LEAST_INTERVAL_SECONDS,
+            )
+
         store = FleetTokenStore(waker.redis)
-        gateways = Gateways(settings, load=load, store=store, clock=clock)
+        gateways = Gateways(settings, load=load, store=store, clock=clock, moments=moments)
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)
@@ -118,6 +131,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             seal=seal,
             clock=clock,
             gateways=gateways,
+            journal=await stack.enter_async_context(keeping_journal(waker.redis)),
             schemas=Schemas(engine, clock),
             saver=saver,
             opens=await stack.enter_async_context(counting_opens(engine)),

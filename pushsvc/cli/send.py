@@ -10,7 +10,7 @@ from pushsvc.cli import composing, session, watching
 from pushsvc.cli.display import cell, result
 from pushsvc.cli.options import AppName, Json
 from pushsvc.cli.push import follow
-from pushsvc.model import Counts, Outcome, Push, PushState
+from pushsvc.model import Counts, OnUnknown, Outcome, Push, PushState
 from pushsvc.resources import Resources
 from pushsvc.stats import tally
 
@@ -31,6 +31,10 @@ def send(
         bool,
         typer.Option("--validate-only", help="Have it looked at: FCM is asked, none is delivered."),
     ] = False,
+    on_unknown: Annotated[
+        OnUnknown | None,
+        typer.Option(help="Of a message that was written and never answered: resend or drop."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Watch it until every device has its outcome.")
     ] = False,
@@ -41,6 +45,8 @@ def send(
         body["priority"] = "urgent"
     if validate_only:
         body["validate_only"] = True
+    if on_unknown is not None:
+        body["on_unknown"] = on_unknown.value
 
     async def work(resources: Resources) -> tuple[Push, Counts, int]:
         async with resources.engine.connect() as connection:

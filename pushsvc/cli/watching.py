@@ -75,7 +75,7 @@ async def find_push(connection: AsyncConnection, object_id: str) -> Push:
 
 def look_at(push: Push, counts: Counts) -> Look:
     """Return how far it is."""
-    settled = sum(tally.total(counts).values())
+    settled = sum(tally.by_outcome(tally.total(counts)).values())
     return Look(state=push.state, devices=push.devices, settled=settled)
 
 
@@ -96,6 +96,7 @@ def shown(push: Push, counts: Counts, opens: int) -> list[str | Table]:
         ("finished", push.finished_at),
         ("seconds", seconds(push)),
         ("devices", push.devices),
+        ("possible duplicates", tally.possible_duplicates(tally.total(counts)) or None),
         ("opens", opens),
         ("error", push.error),
     ]

@@ -73,10 +73,12 @@ def conclude(
             continue
         gateway = _gateway_at(index, device_of, rules)
         delay = _delay(answer, batch.attempt, gateway=gateway, jitter=rules.jitter)
+        doubt = answer.outcome is OutcomeClass.UNKNOWN and not push.validate_only
         if push.expires_at and rules.now + timedelta(seconds=delay) >= push.expires_at:
-            final[index] = OutcomeClass.EXPIRED
+            # What may have arrived in time is not called expired.
+            final[index] = OutcomeClass.UNKNOWN if doubt else OutcomeClass.EXPIRED
         else:
-            final[index] = OutcomeClass.CARRIED
+            final[index] = OutcomeClass.RESENT if doubt else OutcomeClass.CARRIED
             carried.setdefault(delay, []).append(index)
     return Conclusion(
         outcomes=bytes(final),

@@ -13,7 +13,7 @@ from pushsvc.clock import Clock
 from pushsvc.config import Settings, SettingsError
 from pushsvc.delivery import credentials
 from pushsvc.delivery.apns.client import ApnsGateway
-from pushsvc.delivery.apns.provider_token import shared_provider_token
+from pushsvc.delivery.apns.provider_token import Moments, shared_provider_token
 from pushsvc.delivery.credentials import ProviderKey, ServiceAccount
 from pushsvc.delivery.fcm import access_token as fcm_token
 from pushsvc.delivery.fcm.client import FcmGateway
@@ -55,11 +55,21 @@ class AppGateways:
 class Gateways:
     """All gateways of this process. Owns their connections and the closing of revoked ones."""
 
-    def __init__(self, settings: Settings, *, load: Load, store: TokenStore, clock: Clock) -> None:
-        """Open nothing yet; `load` returns the credentials in use of an app."""
+    def __init__(
+        self, settings: Settings, *, load: Load, store: TokenStore, clock: Clock, moments: Moments
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            settings: where the gateways are, and how they are sent to.
+            load: returns the credentials in use of an app.
+            store: where tokens lie, for all who see it.
+            clock: dates tokens, and paces looking for other credentials.
+            moments: of the provider tokens.
+        """
         self._load = load
         self._clock = clock
-        self._builder = Builder(settings, store=store, clock=clock)
+        self._builder = Builder(settings, store=store, clock=clock, moments=moments)
         self._apps: dict[int, tuple[float, AppGateways]] = {}
         self._open: dict[int, dict[int, Gateway[Shape]]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -108,8 +118,11 @@ class Gateways:
 class Builder:
     """Makes a gateway of a credential."""
 
-    def __init__(self, settings: Settings, *, store: TokenStore, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, *, store: TokenStore, clock: Clock, moments: Moments
+    ) -> None:
         self._settings = settings
+        self._moments = moments
         self._clock = clock
         self._store = store
         self._session: aiohttp.ClientSession | None = None
@@ -147,7 +160,7 @@ class Builder:
         limits = Limits(max_connections=self._settings.gateway_connections, await_settings=True)
         return ApnsGateway(
             lambda: self._pool(url, limits),
-            shared_provider_token(key, store=self._store, clock=self._clock),
+            self._provider_token(key),
             clock=self._clock,
             timeout_seconds=self._settings.gateway_timeout_seconds,
         )
@@ -171,7 +184,7 @@ class Builder:
         return StockApnsGateway(
             key,
             credential.secret,
-            shared_provider_token(key, store=self._store, clock=self._clock),
+            self._provider_token(key),
             url=self._apns_url(key),
             ssl_context=self._ssl_context,
             connections=self._settings.gateway_connections,
@@ -223,6 +236,11 @@ class Builder:
     def _apns_url(self, key: ProviderKey) -> str:
         sandbox = key.environment == credentials.SANDBOX
         return self._settings.apns_sandbox_url if sandbox else self._settings.apns_url
+
+    def _provider_token(self, key: ProviderKey) -> SharedToken:
+        return shared_provider_token(
+            key, store=self._store, clock=self._clock, moments=self._moments
+        )
 
     def _google_token(self, account: ServiceAccount) -> SharedToken:
         return fcm_token.shared_access_token(

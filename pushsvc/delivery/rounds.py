@@ -9,7 +9,7 @@ at all: a gateway that is asked ten thousand times with a bad key closes its doo
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final, Generic, TypeVar
 
@@ -36,7 +36,7 @@ class Rules(Generic[ShapeT]):
 
     #: what an answer that is not 200 means, and a 200 unless `ok_is_accepted`
     judge: Callable[[Answered], Answer]
-    #: reasons that a new token can mend
+    #: reasons that another token can mend
     renewable: frozenset[str]
     #: how far a refusal of the credential reaches: equal texts are one scope, None is this message
     scope: Callable[[Answer, ShapeT], str | None]
@@ -55,7 +55,8 @@ class Run(Generic[ShapeT]):
         self._in_flight: dict[int, Message[ShapeT]] = {}
         #: each with why it was not processed
         self._again: deque[tuple[Message[ShapeT], str]] = deque()
-        self._stale: list[tuple[Message[ShapeT], str]] = []
+        #: each with the answer that its token got
+        self._stale: list[tuple[Message[ShapeT], Answer]] = []
         self._renewed = False
         self._exhausted = False
         #: whether the gateway had anything to say in this round
@@ -74,6 +75,10 @@ class Run(Generic[ShapeT]):
     def wants_token(self) -> bool:
         """Whether messages wait for another token."""
         return bool(self._stale)
+
+    def refusal(self, reason: str) -> Answer | None:
+        """Return the answer with this reason that one of them got for its token, if one did."""
+        return next((answer for _, answer in self._stale if answer.reason == reason), None)
 
     def pull(self) -> Generator[Message[ShapeT]]:
         """Yield what this round sends; ends early when another token is needed first."""
@@ -117,13 +122,15 @@ class Run(Generic[ShapeT]):
     def use_new_token(self) -> None:
         """Let what a stale token was refused for go once more."""
         self._renewed = True
-        self._again.extend(self._stale)
+        self._again.extend((message, answer.reason) for message, answer in self._stale)
         self._stale.clear()
 
     def settle_rest(self, answer: Answer | None) -> None:
         """Settle what was not sent: with this answer, or as safe to send later."""
-        for message, why in chain(self._again, self._stale):
+        for message, why in self._again:
             self._settle(message[0], answer or Answer(OutcomeClass.RETRY_SAFE, why))
+        for message, refusal in self._stale:
+            self._settle(message[0], answer or Answer(OutcomeClass.RETRY_SAFE, refusal.reason))
         self._again.clear()
         self._stale.clear()
         for message in self._messages:
@@ -133,13 +140,14 @@ class Run(Generic[ShapeT]):
         if answer.outcome is OutcomeClass.RETRY_SAFE:
             self._again.append((message, answer.reason))
             return
-        if answer.outcome is not OutcomeClass.CREDENTIAL:
-            self._row_length = 0
-        elif not self._renewed and answer.reason in self._rules.renewable:
-            self._stale.append((message, answer.reason))
+        of_the_token = answer.reason in self._rules.renewable
+        if of_the_token and not self._renewed:
+            self._stale.append((message, answer))
             return
-        else:
+        if of_the_token or answer.outcome is OutcomeClass.CREDENTIAL:
             self._count_refusal(message, answer)
+        else:
+            self._row_length = 0
         self._settle(message[0], answer)
 
     def _count_refusal(self, message: Message[ShapeT], answer: Answer) -> None:
@@ -151,7 +159,7 @@ class Run(Generic[ShapeT]):
         self._row = row
         if self._row_length == REFUSALS_IN_A_ROW:
             reason = f"{answer.reason} (not sent after {REFUSALS_IN_A_ROW} in a row)"
-            self._barred.append((scope, answer, Answer(OutcomeClass.CREDENTIAL, reason)))
+            self._barred.append((scope, answer, replace(answer, reason=reason)))
 
     def _refuse_barred(self, message: Message[ShapeT]) -> bool:
         for scope, refusal, answer in self._barred:

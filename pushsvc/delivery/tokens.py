@@ -10,7 +10,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -128,6 +128,8 @@ class SharedToken:
         self._clock = clock
         self._least_interval = least_interval_seconds
         self._token: Token | None = None
+        #: where the token lies that the present one has replaced
+        self._name_before = f"{name}:before"
         self._obtaining = False
         self._failure: Answer | None = None
         self._quiet_until = 0.0
@@ -173,6 +175,28 @@ class SharedToken:
 
         return await self._obtain(fresh=other, serves=other, stale=stale)
 
+    async def step_back(self, refused: Token, answer: Answer) -> Token:
+        """Return the token before `refused`, which came too soon, and mint none for a while.
+
+        Returns:
+            The token before, to its end; `refused` itself where there is none.
+
+        Args:
+            refused: what the gateway calls one too many.
+            answer: what becomes of messages that find no token meanwhile.
+        """
+        self._failure = answer
+        self._quiet_until = self._clock.monotonic() + self._least_interval
+        now = self._now()
+        async with self._store.lock(self.name):
+            for name in (self.name, self._name_before):
+                token = await self._store.get(name)
+                if token and token.value != refused.value and now < token.expires_at:
+                    token = replace(token, refresh_at=token.expires_at)
+                    await self._keep(token)
+                    return token
+        return refused
+
     async def _obtain(
         self,
         *,
@@ -184,14 +208,24 @@ class SharedToken:
             # A store that lost everything gets back what we still have.
             token = await self._store.get(self.name) or self._token
             if token is None or not fresh(token):
+                before = token
                 try:
                     token = await self._minted(stale)
                 except TokenError:
                     if token is None or not serves(token):
                         raise
-            self._token = token
-            await self._store.put(self.name, token, ttl_seconds=token.expires_at - self._now())
+                # One that was refused is none to step back to.
+                if before is not None and stale is None and before.value != token.value:
+                    await self._put(self._name_before, before)
+            await self._keep(token)
         return token
+
+    async def _keep(self, token: Token) -> None:
+        self._token = token
+        await self._put(self.name, token)
+
+    async def _put(self, name: str, token: Token) -> None:
+        await self._store.put(name, token, ttl_seconds=token.expires_at - self._now())
 
     async def _minted(self, stale: Token | None) -> Token:
         if self._failure is not None and self._clock.monotonic() < self._quiet_until:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.cli.processes import Children, Recipe
 from pushsvc.cli.simulate import gateway_settings
-from pushsvc.model import App, GatewayName, OutcomeClass
+from pushsvc.model import GONE_ON, App, GatewayName, OutcomeClass
 from pushsvc.storage import apps, migrate, tables
 from pushsvc.storage.apps import KeyKind, Scope
 from pushsvc.storage.credentials import add_credential
@@ -135,11 +135,15 @@ class Service:
         found: dict[str, Any] = await until(closed, seconds=DEADLINE_SECONDS)
         return found
 
+    async def stats(self) -> dict[str, Any]:
+        """Return the simulators' sums."""
+        async with self.session.get(f"{self.control_url}/stats") as response:
+            found: dict[str, Any] = await response.json()
+        return found
+
     async def requests(self) -> int:
         """Return how many requests the simulated APNs has seen."""
-        async with self.session.get(f"{self.control_url}/stats") as response:
-            stats = await response.json()
-        return int(stats["gateways"]["apns"]["requests"])
+        return int((await self.stats())["gateways"]["apns"]["requests"])
 
     async def seen(self, at_least: int) -> None:
         """Wait until the simulated APNs has seen so many requests."""
@@ -176,10 +180,26 @@ class Service:
         async with self.engine.connect() as connection:
             for ids, outcomes in await connection.execute(statement):
                 for number, byte in zip(ids, outcomes, strict=True):
-                    if byte != OutcomeClass.CARRIED:
+                    if byte not in GONE_ON:
                         assert number not in found, f"{number} has two outcomes"
                         found[number] = OutcomeClass(byte)
         return found
+
+    async def resent(self, push: str) -> set[int]:
+        """Return the installations whose message went out again although it may have arrived."""
+        columns = tables.batches.c
+        statement = (
+            select(columns.installation_ids, columns.outcomes)
+            .join(tables.pushes, tables.pushes.c.id == columns.push_id)
+            .where(tables.pushes.c.object_id == push)
+        )
+        async with self.engine.connect() as connection:
+            return {
+                number
+                for ids, outcomes in await connection.execute(statement)
+                for number, byte in zip(ids, outcomes, strict=True)
+                if byte == OutcomeClass.RESENT
+            }
 
     async def badges(self) -> Counter[int]:
         """Return badge -> how many of the app's devices have it."""

@@ -15,7 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc import pipeline
 from pushsvc.config import Settings
-from pushsvc.model import App, GatewayName, OutcomeClass, Push, PushState, Source, Submission
+from pushsvc.model import (
+    GONE_ON,
+    App,
+    GatewayName,
+    OutcomeClass,
+    Push,
+    PushState,
+    Source,
+    Submission,
+)
 from pushsvc.resources import Resources, open_resources
 from pushsvc.simulators import Knobs, Simulators
 from pushsvc.simulators.ledger import Entry
@@ -127,7 +136,7 @@ class Site:
             for ids, outcomes, exceptions in rows:
                 reasons = {p: r for r, places in (exceptions or {}).items() for p in places}
                 for place, number in enumerate(ids):
-                    if outcomes[place] != OutcomeClass.CARRIED:
+                    if outcomes[place] not in GONE_ON:
                         assert number not in found, f"{number} has two outcomes"
                         found[number] = (OutcomeClass(outcomes[place]), reasons.get(place, ""))
         return found

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pushsvc.api.replies import moment, moment_or_none
-from pushsvc.model import Counts, Json, Push, PushState
+from pushsvc.model import OUTCOME_OF, Counts, Json, Push, PushState
 from pushsvc.stats import tally
 
 
@@ -51,6 +51,8 @@ class PushView(BaseModel):
     counts: OpenCountsView
     by_device_type: dict[str, CountsView]
     classes: dict[str, int]
+    #: messages that went out again although they may have arrived
+    possible_duplicates: int
     opens: int
     error: str | None
 
@@ -128,7 +130,8 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         # The counts may have been read a moment after the push.
         "counts": {**words, "open": max(0, push.devices - sum(words.values()))},
         "by_device_type": {t: _words(classes) for t, classes in sorted(counts.items())},
-        "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n},
+        "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n and c in OUTCOME_OF},
+        "possible_duplicates": tally.possible_duplicates(totals),
         "opens": opens,
         "error": push.error,
     }

@@ -91,8 +91,8 @@ class WirePool(APNsBaseConnectionPool):
         token = await self._tokens.current()
         pool, verdict = await self._send(path, fields, body, token=token)
         if isinstance(verdict, Answered) and _reason(verdict) in reasons.RENEWABLE:
-            token = await self._tokens.renew(token)
-            # Having refused a token as expired, a connection may refuse every later one.
+            token = await self._another_token(token, verdict)
+            # Having refused a token, a connection may refuse every later one.
             self._leave(pool)
             _, verdict = await self._send(path, fields, body, token=token)
         return _result(request.notification_id, verdict)
@@ -140,6 +140,12 @@ class WirePool(APNsBaseConnectionPool):
             unreachable = pool.stats.connect_failures > failures
             if attempts == ROUNDS or unreachable or not _may_go_again(verdict):
                 return pool, verdict
+
+    async def _another_token(self, refused: Token, answered: Answered) -> Token:
+        if _reason(answered) != reasons.TOO_MANY_TOKENS:
+            return await self._tokens.renew(refused)
+        answer = reasons.classify(answered.status, {}, answered.body, now=self._clock.now())
+        return await self._tokens.step_back(refused, answer)
 
     def _template(self, names: tuple[bytes, ...], token: Token) -> Template:
         """Return what all requests with these fields have in common."""

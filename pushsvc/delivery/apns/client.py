@@ -81,8 +81,8 @@ class ApnsGateway:
                 self._close_if_left(pool)
 
         async def renew(stale: Token) -> Token:
-            token = await self._tokens.renew(stale)
-            # Having refused a token as expired, a connection may refuse every later one
+            token = await another_token(self._tokens, stale, run)
+            # Having refused a token, a connection may refuse every later one
             # (pushy, TokenAuthenticationApnsClientHandler).
             self._leave(pool)
             return token
@@ -156,6 +156,12 @@ class ApnsGateway:
         closing = asyncio.create_task(pool.close(), name="close left connections")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+
+async def another_token(tokens: SharedToken, stale: Token, run: Run[ApnsShape]) -> Token:
+    """Return a token in place of one that was refused: the one before, if it was one too many."""
+    too_many = run.refusal(reasons.TOO_MANY_TOKENS)
+    return await (tokens.step_back(stale, too_many) if too_many else tokens.renew(stale))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,8 @@ TABLE: Final = (
     Row(410, "ExpiredToken", OutcomeClass.TOKEN_DEAD, RESPONSES),
     Row(413, "PayloadTooLarge", OutcomeClass.REQUEST_BAD, RESPONSES),
     Row(429, "TooManyRequests", OutcomeClass.THROTTLED_DEVICE, RESPONSES),
-    Row(429, "TooManyProviderTokenUpdates", OutcomeClass.CREDENTIAL, FORUM),
+    # A team's tokens came too close together: the key is good, and will be taken again.
+    Row(429, "TooManyProviderTokenUpdates", OutcomeClass.RETRY_BACKOFF, FORUM),
     Row(500, "InternalServerError", OutcomeClass.RETRY_BACKOFF, RESPONSES),
     Row(503, "ServiceUnavailable", OutcomeClass.RETRY_BACKOFF, RESPONSES),
     Row(503, "Shutdown", OutcomeClass.RETRY_BACKOFF, RESPONSES),
@@ -63,8 +64,11 @@ BY_STATUS: Final[Mapping[int, OutcomeClass]] = {
     429: OutcomeClass.THROTTLED_DEVICE,
 }
 
-#: What a new provider token on a new connection can mend.
-RENEWABLE: Final = frozenset({"ExpiredProviderToken"})
+TOO_MANY_TOKENS: Final = "TooManyProviderTokenUpdates"
+#: A third of the 20 minutes that Apple wants between two tokens.
+TOO_MANY_TOKENS_WAIT_SECONDS: Final = 400.0
+#: What another provider token on a new connection can mend.
+RENEWABLE: Final = frozenset({"ExpiredProviderToken", TOO_MANY_TOKENS})
 #: What is wrong with one topic, and says nothing of the credential's others.
 OF_ONE_TOPIC: Final = frozenset({"BadTopic", "MissingTopic", "TopicDisallowed"})
 
@@ -91,10 +95,13 @@ def classify(status: int, fields: Fields, body: bytes, *, now: datetime) -> Answ
     outcome = _OUTCOMES.get((status, reason))
     if outcome is None:
         outcome = answers.by_status(status, BY_STATUS)
+    retry_after = retry.retry_after_seconds(fields.get("retry-after"), now=now)
+    if retry_after is None and reason == TOO_MANY_TOKENS:
+        retry_after = TOO_MANY_TOKENS_WAIT_SECONDS
     return Answer(
         outcome,
         reason,
-        retry.retry_after_seconds(fields.get("retry-after"), now=now),
+        retry_after,
         _milliseconds(content.get("timestamp")) if outcome is OutcomeClass.TOKEN_DEAD else None,
     )
 

@@ -25,6 +25,7 @@ from pushsvc.delivery.apns import reasons
 from pushsvc.delivery.apns.client import (
     BAD_DEVICE_TOKEN,
     ApnsMessage,
+    another_token,
     apns_id,
     is_device_token,
 )
@@ -114,8 +115,8 @@ class StockApnsGateway:
             return await self._messages.send(run, pulled, token)
 
         async def renew(stale: Token) -> Token:
-            token = await self._tokens.renew(stale)
-            # Having refused a token as expired, a connection may refuse every later one.
+            token = await another_token(self._tokens, stale, run)
+            # Having refused a token, a connection may refuse every later one.
             if self._leaving.may_leave():
                 self._connections.leave()
             return token

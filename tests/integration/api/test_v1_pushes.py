@@ -259,10 +259,10 @@ async def test_a_bad_page_is_refused(api: Api, params: dict[str, str], pointer: 
 
 
 async def test_counts_are_told_by_outcome_type_and_class(api: Api, database: AsyncEngine) -> None:
-    """They add up to the devices."""
+    """They add up to the devices; what went out twice in doubt stands beside them."""
     made = await api.v1("POST", PATH, json={"where": {}, **DATA})
     statement = update(pushes).where(pushes.c.object_id == made.body["id"])
-    counts = {"ios": {"1": 3, "2": 1}, "android": {"1": 2, "10": 1, "12": 1}}
+    counts = {"ios": {"1": 3, "2": 1}, "android": {"1": 2, "10": 1, "12": 1, "16": 3}}
     async with database.begin() as connection:
         values = {"state": PushState.DONE, "counts": counts, "devices_planned": 8}
         await connection.execute(statement.values(**values))
@@ -280,7 +280,7 @@ async def test_counts_are_told_by_outcome_type_and_class(api: Api, database: Asy
         nothing | {"sent": 5, "failed": 1, "unknown": 1, "deduplicated": 1, "open": 0}
         == body["counts"]
     )
-    assert (body["state"], body["devices"]) == ("done", 8)
+    assert (body["state"], body["devices"], body["possible_duplicates"]) == ("done", 8, 3)
 
 
 async def test_a_push_of_another_app_is_not_found(api: Api, database: AsyncEngine) -> None:

@@ -36,6 +36,7 @@ def test_a_push_is_stored_listed_and_shown(pushsvc: Pushsvc, name: str) -> None:
         *("send", "--app", name, "--channel", "news", "--channel", "sports", "--json"),
         *("--alert", "Hi", "--title", "T", "--badge", "Increment", "--sound", "s"),
         *("--data", '{"custom": {"a": [1]}, "badge": 3}', "--expires-in", "60"),
+        *("--on-unknown", "drop"),
     ).json["push"]
 
     assert sent["audience"] == {"channels": ["news", "sports"]}
@@ -47,6 +48,7 @@ def test_a_push_is_stored_listed_and_shown(pushsvc: Pushsvc, name: str) -> None:
         "custom": {"a": [1]},
     }
     assert sent["expires_at"] is not None
+    assert sent["on_unknown"] == "drop"
     shown = pushsvc("push", "show", sent["id"], "--json").json["push"]
     assert (shown["id"], shown["data"], shown["state"]) == (sent["id"], sent["data"], "waiting")
     listed = pushsvc("push", "list", "--app", name, "--json").json["pushes"]

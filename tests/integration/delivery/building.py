@@ -4,6 +4,7 @@ from typing import Any, Literal, Protocol
 
 from pushsvc.config import Settings
 from pushsvc.delivery.gateway import Gateway
+from pushsvc.delivery.gateways import Builder
 from pushsvc.model import Credential, GatewayName
 from pushsvc.simulators import Simulators
 from pushsvc.simulators.ledger import Entry
@@ -31,6 +32,10 @@ def settings_for(clients: Clients, transport: Transport, **changes: Any) -> Sett
             **changes,
         }
     )
+
+
+def builder_of(clients: Clients, settings: Settings) -> Builder:
+    return Builder(settings, store=clients.store, clock=clients.clock, moments=clients.moments)
 
 
 def credential(clients: Clients, name: GatewayName) -> Credential:

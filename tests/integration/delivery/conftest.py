@@ -9,13 +9,20 @@ from typing import Any
 import aiohttp
 import pytest
 
+from pushsvc.clock import SystemClock
+from pushsvc.delivery.apns.provider_token import LocalMoments
 from pushsvc.delivery.gateway import Gateway
-from pushsvc.delivery.gateways import Builder
 from pushsvc.delivery.tokens import LocalTokenStore
 from pushsvc.model import GatewayName
 from pushsvc.simulators import Simulators
-from tests.integration.delivery.building import Build, Transport, credential, settings_for
-from tests.integration.delivery.sending import Clients, HeldClock
+from tests.integration.delivery.building import (
+    Build,
+    Transport,
+    builder_of,
+    credential,
+    settings_for,
+)
+from tests.integration.delivery.sending import Clients
 
 
 @pytest.fixture(scope="session")
@@ -37,13 +44,15 @@ async def clients(simulators: Simulators) -> AsyncIterator[Clients]:
     context = ssl.create_default_context(cafile=simulators.endpoints.ca_file)
     # Google's front end speaks HTTP/2 too; the client must say that it wants the other.
     context.set_alpn_protocols(["http/1.1"])
+    clock = SystemClock()
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(connector=connector) as session:
         made = Clients(
             endpoints=simulators.endpoints,
             session=session,
             store=LocalTokenStore(),
-            clock=HeldClock(),
+            clock=clock,
+            moments=LocalMoments(clock),
         )
         yield made
         await made.close()
@@ -56,7 +65,7 @@ async def build(clients: Clients) -> AsyncIterator[Build]:
 
         def build_one(name: GatewayName, transport: Transport, **changes: Any) -> Gateway[Any]:
             settings = settings_for(clients, transport, **changes)
-            builder = Builder(settings, store=clients.store, clock=clients.clock)
+            builder = builder_of(clients, settings)
             stack.push_async_callback(builder.close)
             gateway = builder.build(credential(clients, name))
             stack.push_async_callback(gateway.close)

@@ -4,20 +4,19 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 
-from pushsvc.clock import Clock, SystemClock
+from pushsvc.clock import Clock
 from pushsvc.delivery import credentials
 from pushsvc.delivery.apns.client import ApnsGateway
-from pushsvc.delivery.apns.provider_token import shared_provider_token
+from pushsvc.delivery.apns.provider_token import Moments, shared_provider_token
 from pushsvc.delivery.credentials import ProviderKey, ServiceAccount
 from pushsvc.delivery.fcm import access_token as fcm_token
 from pushsvc.delivery.fcm.client import FcmGateway
 from pushsvc.delivery.gateway import Gateway, Message
-from pushsvc.delivery.tokens import TokenStore
+from pushsvc.delivery.tokens import SharedToken, TokenStore
 from pushsvc.delivery.wire import Limits, Origin, Pool, client_context
 from pushsvc.delivery.wns import access_token as wns_token
 from pushsvc.delivery.wns.client import WnsGateway
@@ -33,17 +32,6 @@ TOAST = (
 )
 
 
-class HeldClock(SystemClock):
-    """The wall clock as it was when the test began, so that no half hour ends within it."""
-
-    def __init__(self) -> None:
-        self._began = datetime.now(UTC)
-
-    def now(self) -> datetime:
-        """Return the time at which the test began."""
-        return self._began
-
-
 @dataclass(kw_only=True)
 class Clients:
     """Makes gateways that send to the simulators; all of them share one token store."""
@@ -52,6 +40,7 @@ class Clients:
     session: aiohttp.ClientSession
     store: TokenStore
     clock: Clock
+    moments: Moments
     made: list[Gateway[Any]] = field(default_factory=list)
 
     @property
@@ -64,6 +53,11 @@ class Clients:
     def service_account(self) -> ServiceAccount:
         """The account that the simulated Google knows."""
         return credentials.parse_service_account(self.endpoints.credentials.fcm.file.read_text())
+
+    def provider_token(self, key: ProviderKey | None = None) -> SharedToken:
+        """What a process has of the key's token."""
+        key = key or self.provider_key
+        return shared_provider_token(key, store=self.store, clock=self.clock, moments=self.moments)
 
     def apns(
         self,
@@ -78,7 +72,7 @@ class Clients:
         origin = Origin.from_url(url or self.endpoints.apns_url)
         gateway = ApnsGateway(
             lambda: Pool(origin, ssl_context=context, limits=limits),
-            shared_provider_token(key or self.provider_key, store=self.store, clock=self.clock),
+            self.provider_token(key),
             clock=self.clock,
             timeout_seconds=timeout_seconds,
         )

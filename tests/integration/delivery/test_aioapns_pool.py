@@ -14,7 +14,6 @@ from aioapns.connection import APNsProductionClientProtocol
 from aioapns.exceptions import MaxAttemptsExceeded
 
 from pushsvc.delivery.apns.aioapns_pool import UNKNOWN_STATUS, WirePool
-from pushsvc.delivery.apns.provider_token import shared_provider_token
 from pushsvc.delivery.wire import Limits, Origin, Pool, client_context
 from pushsvc.simulators import Simulators
 from pushsvc.simulators.ledger import Entry
@@ -50,9 +49,7 @@ async def open_apns(clients: Clients) -> AsyncIterator[OpenApns]:
             limits = Limits(max_connections=2, await_settings=True, backoff_first_seconds=0.01)
             pool = WirePool(
                 lambda: Pool(origin, ssl_context=context, limits=limits),
-                shared_provider_token(
-                    clients.provider_key, store=clients.store, clock=clients.clock
-                ),
+                clients.provider_token(),
                 clock=clients.clock,
                 timeout_seconds=timeout_seconds,
                 topic=TOPIC,

@@ -89,7 +89,7 @@ FAULTS = [
     ("fa170900", O.CREDENTIAL, "Forbidden"),
     ("fa170a00", O.CREDENTIAL, "UnrelatedKeyIdInToken"),
     ("fa170b00", O.CREDENTIAL, "BadEnvironmentKeyIdInToken"),
-    ("fa170c00", O.CREDENTIAL, "TooManyProviderTokenUpdates"),
+    ("fa170c00", O.RETRY_BACKOFF, "TooManyProviderTokenUpdates"),
     ("fa170d00", O.THROTTLED_DEVICE, "TooManyRequests"),
     ("fa170e00", O.RETRY_BACKOFF, "InternalServerError"),
     ("fa170f00", O.RETRY_BACKOFF, "ServiceUnavailable"),
@@ -259,6 +259,46 @@ async def test_leaving_a_connection_loses_no_other_sender_s_message(
     assert {answer for group in answers for answer in group.values()} == {ACCEPTED}
     assert simulators.ledger.sums("apns").delivered == 500
     assert simulators.ledger.sums("apns").duplicates == 0
+
+
+async def test_one_token_too_many_gives_way_to_the_one_before(
+    clients: Clients, simulators: Simulators
+) -> None:
+    """TooManyProviderTokenUpdates: the token that serves still, another connection, nobody lost."""
+    now = int(clients.clock.now().timestamp())
+    old = mint_provider_token(clients.provider_key, issued_at=now - 50 * 60, now=now)
+    name = clients.provider_token().name
+    await clients.store.put(name, old, ttl_seconds=999)
+    await send(clients.apns(), [apns_token(0)], apns_shape())
+    await clients.store.put(name, replace(old, refresh_at=now - 1), ttl_seconds=999)
+    simulators.ledger.clear()
+    answers = await send(
+        clients.apns(), [apns_token(number) for number in range(100)], apns_shape()
+    )
+
+    assert set(answers.values()) == {ACCEPTED}
+    accepted = [entry for entry in entries(simulators) if entry.delivered]
+    refused = [entry for entry in entries(simulators) if not entry.delivered]
+    assert {"TooManyProviderTokenUpdates"} == {entry.reason for entry in refused}
+    assert {e.credential for e in accepted}.isdisjoint(e.credential for e in refused)
+    assert {e.connection for e in accepted}.isdisjoint(e.connection for e in refused)
+
+
+async def test_one_token_too_many_fails_nobody_for_good(
+    clients: Clients, simulators: Simulators
+) -> None:
+    """Somebody else signs with the key: messages wait, few are tried, no token is made."""
+    now = int(clients.clock.now().timestamp())
+    foreign = mint_provider_token(clients.provider_key, issued_at=now - 60, now=now)
+    await clients.store.put(clients.provider_token().name, foreign, ttl_seconds=999)
+    await send(clients.apns(), [apns_token(0)], apns_shape())
+    clients.store = LocalTokenStore()
+    gateway = clients.apns()
+    answers = await send(gateway, [apns_token(number) for number in range(1, 501)], apns_shape())
+
+    assert {(a.outcome, a.retry_after) for a in answers.values()} == {(O.RETRY_BACKOFF, 400.0)}
+    assert len(entries(simulators)) < 200
+    assert len({entry.credential for entry in entries(simulators)}) == 2
 
 
 async def test_two_processes_do_not_look_like_two_minters(

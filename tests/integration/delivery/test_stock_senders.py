@@ -24,7 +24,6 @@ from pushsvc.delivery.apns.stock import StockApnsGateway
 from pushsvc.delivery.fcm.client import FcmGateway
 from pushsvc.delivery.fcm.stock import StockFcmGateway
 from pushsvc.delivery.gateway import Gateway, Message
-from pushsvc.delivery.gateways import Builder
 from pushsvc.delivery.wns.client import WnsGateway
 from pushsvc.model import ACCEPTED, Device, FcmShape, GatewayName, OutcomeClass, Refused, Shape
 from pushsvc.shaping.apns import PUSH_TYPES
@@ -32,7 +31,14 @@ from pushsvc.shaping.body import Envelope, Shaper, check_content
 from pushsvc.simulators import Simulators
 from pushsvc.simulators.ledger import Entry
 from pushsvc.simulators.script import Rule
-from tests.integration.delivery.building import Build, Transport, device, entries, settings_for
+from tests.integration.delivery.building import (
+    Build,
+    Transport,
+    builder_of,
+    device,
+    entries,
+    settings_for,
+)
 from tests.integration.delivery.sending import (
     FCM_SHAPE,
     TOPIC,
@@ -319,4 +325,4 @@ async def test_aioapns_and_a_proxy_exclude_each_other(clients: Clients) -> None:
         clients, "aioapns", gateway_proxy_url=SecretStr("http://127.0.0.1:3128")
     )
     with pytest.raises(SettingsError, match="PUSHSVC_TRANSPORT"):
-        Builder(settings, store=clients.store, clock=clients.clock)
+        builder_of(clients, settings)

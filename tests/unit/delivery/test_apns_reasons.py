@@ -44,8 +44,16 @@ def test_every_documented_reason_has_a_row() -> None:
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.status} {row.reason}")
 def test_a_row_gives_its_class_and_its_reason(row: Row) -> None:
     """Status and reason together decide, and the reason is kept."""
-    assert Answer(row.outcome, row.reason) == classify(row.status, {}, said(row.reason), now=NOW)
+    answer = classify(row.status, {}, said(row.reason), now=NOW)
+    assert (row.outcome, row.reason) == (answer.outcome, answer.reason)
     assert row.page.startswith("https://developer.apple.com/")
+
+
+def test_one_token_too_many_passes_with_time() -> None:
+    """The key is good: the message waits for a third of Apple's 20 minutes, unless it says more."""
+    body = said("TooManyProviderTokenUpdates")
+    assert classify(429, {}, body, now=NOW).retry_after == 400
+    assert classify(429, {"retry-after": "7"}, body, now=NOW).retry_after == 7
 
 
 def test_success_is_one_shared_answer() -> None:

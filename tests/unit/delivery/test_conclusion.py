@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 
 from pushsvc.delivery.conclusion import Conclusion, Rules, conclude
 from pushsvc.model import (
+    GONE_ON,
     OUTCOME_OF,
     Answer,
     Batch,
@@ -108,12 +109,12 @@ def test_a_retry_that_would_come_after_the_expiry_is_expired() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "outcome"),
-    [(OnUnknown.RESEND, OutcomeClass.CARRIED), (OnUnknown.DROP, OutcomeClass.UNKNOWN)],
+    [(OnUnknown.RESEND, OutcomeClass.RESENT), (OnUnknown.DROP, OutcomeClass.UNKNOWN)],
 )
 def test_a_message_in_doubt_follows_the_rule_of_its_push(
     rule: OnUnknown, outcome: OutcomeClass
 ) -> None:
-    """Written and never answered: sent again, or left at that."""
+    """Written and never answered: sent again, and called so; or left at that."""
     end = concluded([LOST], push=replace(PUSH, on_unknown=rule))
 
     assert list(end.outcomes) == [outcome]
@@ -125,6 +126,14 @@ def test_a_message_that_is_only_looked_at_is_in_no_doubt() -> None:
     end = concluded([LOST], push=replace(PUSH, on_unknown=OnUnknown.DROP, content=looked))
 
     assert list(end.outcomes) == [OutcomeClass.CARRIED]
+
+
+def test_a_message_in_doubt_is_not_called_expired() -> None:
+    """It may have arrived in time; that it is not sent again changes nothing about it."""
+    late = replace(LOST, retry_after=60.0)
+    end = concluded([late], push=replace(PUSH, expires_at=NOW + timedelta(seconds=30)))
+
+    assert list(end.outcomes) == [OutcomeClass.UNKNOWN]
 
 
 def test_devices_that_wait_equally_long_go_on_together() -> None:
@@ -174,7 +183,7 @@ def test_every_device_has_an_outcome_or_one_follow_up(
     """Nobody is lost, and nobody is in two places."""
     end = concluded(answers, push=replace(PUSH, on_unknown=rule), attempt=attempt)
 
-    carried = [100 + p for p, byte in enumerate(end.outcomes) if byte == OutcomeClass.CARRIED]
+    carried = [100 + p for p, byte in enumerate(end.outcomes) if byte in GONE_ON]
     assert sorted(i for f in end.follow_ups for i in f.installation_ids) == carried
     assert OutcomeClass.OPEN not in end.outcomes
     if attempt >= RULES.attempt_limit:

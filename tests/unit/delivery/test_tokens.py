@@ -4,7 +4,7 @@ import asyncio
 import base64
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
@@ -13,7 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given, strategies as st
 
-from pushsvc.delivery.apns.provider_token import mint_provider_token, shared_provider_token
+from pushsvc.delivery.apns.provider_token import (
+    LocalMoments,
+    Moments,
+    mint_provider_token,
+    shared_provider_token,
+)
 from pushsvc.delivery.credentials import ProviderKey, ServiceAccount, WnsIdentity
 from pushsvc.delivery.fcm.access_token import assertion
 from pushsvc.delivery.tokens import (
@@ -220,40 +225,63 @@ def test_a_provider_token_is_what_apple_asks_for() -> None:
     assert token.refresh_at < token.expires_at < 1_770_000_000 + 60 * 60
 
 
+def provider_token(
+    clock: StandingClock, moments: Moments, *, store: LocalTokenStore | None = None
+) -> SharedToken:
+    """A process's share in the key's token, with what it finds at its start."""
+    return shared_provider_token(
+        KEY, store=store or LocalTokenStore(), clock=clock, moments=moments
+    )
+
+
 async def test_a_whole_fleet_shows_one_provider_token(clock: StandingClock) -> None:
-    """Processes that share nothing mint the same token, whenever in the period they start."""
-    values = []
-    for _ in range(3):
-        process = shared_provider_token(KEY, store=LocalTokenStore(), clock=clock)
-        values.append((await process.current()).value)
-        clock.move(seconds=60)
-
-    assert len(set(values)) == 1
-
-
-@given(start=st.integers(0, 10**5), steps=st.lists(st.integers(1, 1200), max_size=30))
-async def test_provider_tokens_are_neither_old_nor_frequent(start: int, steps: list[int]) -> None:
-    """Whenever a process starts: no token in use is older than 50 minutes, no two are first shown
-    within 20."""
-    clock = StandingClock()
-    clock.move(seconds=start)
-    shared = shared_provider_token(KEY, store=LocalTokenStore(), clock=clock)
-    first_shown: dict[str, float] = {}
-    for seconds in steps:
-        token, now = await shared.current(), clock.now().timestamp()
-        assert 0 <= now - decoded(token.value)[1]["iat"] <= 50 * 60
-        first_shown.setdefault(token.value, now)
+    """Processes that share no store sign the same token, until its time is over."""
+    values, moments = [], LocalMoments(clock)
+    for seconds in (0, 60, 46 * 60 - 1, 1):
         clock.move(seconds=seconds)
+        values.append((await provider_token(clock, moments).current()).value)
 
-    gaps = [later - earlier for earlier, later in pairwise(first_shown.values())]
-    assert all(gap >= 20 * 60 for gap in gaps)
+    assert len(set(values[:3])) == 1
+    assert values[3] != values[0]
+
+
+class Step(NamedTuple):
+    """Some time, and what comes after it."""
+
+    seconds: int
+    #: Redis is flushed, and a process starts anew
+    forgets: bool
+    #: APNs calls the token expired
+    refused: bool
+
+
+@given(st.lists(st.builds(Step, st.integers(1, 1500), st.booleans(), st.booleans()), max_size=30))
+async def test_provider_tokens_are_neither_old_nor_frequent(steps: list[Step]) -> None:
+    """Whatever is flushed, started or refused: no token in use is older than 48 minutes, and no
+    two are made within 20."""
+    clock = StandingClock()
+    moments = LocalMoments(clock)
+    shared = provider_token(clock, moments)
+    made: dict[int, None] = {}
+    for step in steps:
+        if step.forgets:
+            shared = provider_token(clock, moments)
+        token = await shared.current()
+        if step.refused:
+            token = await shared.renew(token)
+        issued_at = decoded(token.value)[1]["iat"]
+        assert 0 <= clock.now().timestamp() - issued_at <= 48 * 60
+        made[issued_at] = None
+        clock.move(seconds=step.seconds)
+
+    assert all(later - earlier >= 20 * 60 for earlier, later in pairwise(made))
 
 
 async def test_a_refused_provider_token_is_replaced_by_another(clock: StandingClock) -> None:
-    """The half hour's token is not minted once more; the new one begins now."""
-    shared = shared_provider_token(KEY, store=LocalTokenStore(), clock=clock)
+    """Once it is 20 minutes old; until then it is kept, and tried on another connection."""
+    shared = provider_token(clock, LocalMoments(clock))
     first = await shared.current()
-    clock.move(seconds=20 * 60 - 1)
+    clock.move(seconds=20 * 60)
     assert first == await shared.renew(first)
 
     clock.move(seconds=1)
@@ -262,12 +290,89 @@ async def test_a_refused_provider_token_is_replaced_by_another(clock: StandingCl
     assert second == await shared.current()
 
 
+TOO_MANY = Answer(OutcomeClass.RETRY_BACKOFF, "TooManyProviderTokenUpdates", 400)
+
+
+async def test_one_token_too_many_gives_way_to_the_one_before(
+    clock: StandingClock, store: LocalTokenStore
+) -> None:
+    """The fleet goes back to it until its end; then there is none for a while, and none is made."""
+    moments = LocalMoments(clock)
+    one, other = (provider_token(clock, moments, store=store) for _ in range(2))
+    before = await one.current()
+    clock.move(seconds=47 * 60)
+    second = await one.current()
+    assert second == await other.current()
+
+    assert (await one.step_back(second, TOO_MANY)).value == before.value
+    assert (await other.step_back(second, TOO_MANY)).value == before.value
+    clock.move(seconds=11 * 60)
+    assert (await one.current()).value == before.value
+    clock.move(seconds=2 * 60)
+    with pytest.raises(TokenError) as caught:
+        await one.current()
+    assert caught.value.answer == TOO_MANY
+    clock.move(seconds=8 * 60)
+    assert (await one.current()).value == second.value
+
+
+async def test_a_first_token_that_is_one_too_many_stays(clock: StandingClock) -> None:
+    """Somebody else signs with this key, too: another token would make it worse."""
+    shared = provider_token(clock, LocalMoments(clock))
+    only = await shared.current()
+
+    assert only == await shared.step_back(only, TOO_MANY)
+    assert only == await shared.current()
+
+
+async def test_a_database_that_is_away_costs_no_token_that_serves(clock: StandingClock) -> None:
+    """What is known serves to its end; where nothing is known, messages are tried again later."""
+    local, away = LocalMoments(clock), False
+
+    async def moments(name: str, refused: float | None) -> int:
+        if away:
+            raise ConnectionRefusedError
+        return await local(name, refused)
+
+    shared = provider_token(clock, moments)
+    first = await shared.current()
+    away = True
+    clock.move(seconds=58 * 60)
+    assert first == await shared.current()
+
+    with pytest.raises(TokenError) as caught:
+        await provider_token(clock, moments).current()
+    assert caught.value.answer.outcome is OutcomeClass.RETRY_BACKOFF
+
+
+async def test_a_clock_that_runs_ahead_does_not_ask_all_the_time(clock: StandingClock) -> None:
+    """The database says when a token is old; who thinks otherwise asks it once in a minute."""
+    asked = 0
+    moment = int(clock.now().timestamp()) - 50 * 60
+
+    async def moments(_name: str, _refused: float | None) -> int:
+        nonlocal asked
+        asked += 1
+        return moment
+
+    shared = provider_token(clock, moments)
+    for _ in range(100):
+        await shared.current()
+    clock.move(seconds=60)
+    await shared.current()
+
+    assert asked == 2
+
+
 async def test_a_key_s_token_is_not_found_by_its_ids_alone(
     clock: StandingClock, store: LocalTokenStore
 ) -> None:
     """Another tenant may claim our key id, account or app, but has not the secret."""
     stranger = replace(KEY, key=ec.generate_private_key(ec.SECP256R1()))
-    ours, theirs = (shared_provider_token(key, store=store, clock=clock) for key in (KEY, stranger))
+    ours, theirs = (
+        shared_provider_token(key, store=store, clock=clock, moments=LocalMoments(clock))
+        for key in (KEY, stranger)
+    )
 
     assert (await ours.current()).value != (await theirs.current()).value
     assert fingerprint("secret") != fingerprint("Secret")
