@@ -126,7 +126,7 @@ def _judge_device(name: str, ends: Ends, receipt: Receipt, verdict: Verdict) -> 
             verdict.blame("delivered_twice_without_doubt", f"{name}: {receipt.delivered} times")
     if OK in ends.final and receipt.delivered < 1:
         verdict.blame("sent_not_delivered", name)
-    if OK not in ends.final and receipt.delivered and not ends.in_doubt:
+    if ends.final and OK not in ends.final and receipt.delivered and not ends.in_doubt:
         verdict.blame("delivered_not_sent", f"{name}: {ends.final}")
 
 

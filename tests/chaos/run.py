@@ -1,6 +1,7 @@
 """One storm from its beginning to the verdict."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from tests.chaos.stage import WORKERS, Stage, staged
 #: After the storm every push must have come to its end in this time.
 CLOSE_SECONDS: Final = 120.0
 POLL_SECONDS: Final = 0.5
+#: It is told when so large a part of the pushes is left of those that were told last.
+TOLD_SHARE: Final = 0.8
 #: How often it is told how far things are.
 TELL_SECONDS: Final = 5.0
 
@@ -104,12 +107,14 @@ async def _tell_progress(callers: Callers, wished: int, tell: Callable[[str], No
 
 async def _close(stage: Stage, tell: Callable[[str], None]) -> None:
     """Wait until no push is open, or until it has taken too long."""
-    deadline, told = time.monotonic() + CLOSE_SECONDS, -1
+    deadline, told = time.monotonic() + CLOSE_SECONDS, math.inf
     while time.monotonic() < deadline and (left := await stage.open_pushes()):
-        if left != told:
+        if left < told * TOLD_SHARE:
             tell(f"{left} pushes are open")
-        told = left
+            told = left
         await asyncio.sleep(POLL_SECONDS)
+    for line in await stage.open_work():
+        tell(line)
     for worker in stage.workers:
         worker.look()
 

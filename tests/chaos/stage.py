@@ -145,6 +145,21 @@ class Stage:
             )
         )
 
+    async def open_work(self) -> list[str]:
+        """Return what is not done, for people: batches by lane, state and attempt."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            rows = await connection.fetch(
+                "SELECT lane, state, attempt, count(*) AS batches,"
+                " min(leases) AS fewest_leases, max(leases) AS most_leases,"
+                " date_trunc('second', min(not_before - now())) AS first,"
+                " date_trunc('second', max(not_before - now())) AS last"
+                " FROM batches WHERE state <> 2 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+            )
+        finally:
+            await connection.close()
+        return [", ".join(f"{name} {value}" for name, value in row.items()) for row in rows]
+
     async def watch(self) -> None:
         """Look at the workers' memory until cancelled."""
         while True:
