@@ -143,7 +143,7 @@ def _figures(readings: list[Reading]) -> dict[str, Any]:
 async def _read(connection: AsyncConnection, wanted: Criterion) -> Reading:
     started = time.perf_counter()
     ids, first_page = 0, 0.0
-    async with pages(connection, wanted, after=0, size=PAGE) as members:
+    async with pages(connection, wanted, after=0, size=PAGE, timeout_seconds=600) as members:
         async for page in members:
             first_page = first_page or time.perf_counter() - started
             ids += len(page.ids)

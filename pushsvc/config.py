@@ -163,8 +163,72 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(
         8, ge=0, description="How long a stopping process lets running work finish."
     )
+    plan_timeout_seconds: float = Field(
+        3_600,
+        ge=1,
+        le=86_400,
+        description="How long finding the audience of a push may take in the database; a push that "
+        "takes longer fails.",
+    )
+    open_pushes_limit: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Pushes of one app that are due and not done; more are refused for now (429).",
+    )
+    scheduled_pushes_limit: int = Field(
+        100_000,
+        ge=1,
+        le=1_000_000,
+        description="Pushes of one app that wait for their time; more are refused for now (429).",
+    )
+    open_batches_limit: int = Field(
+        100_000,
+        ge=1,
+        le=1_000_000,
+        description="With so many batches of one app that are not done, its next push on the bulk "
+        "lane waits before its audience becomes more of them.",
+    )
+    retention_days: int = Field(
+        30,
+        ge=1,
+        le=3_650,
+        description="Pushes, what came of each device, and opens are kept for so many days; they "
+        "go a day at a time, when every push of that day is done for as long.",
+    )
     attempt_limit: int = Field(
-        5, ge=1, le=20, description="Attempts for one device, the first included."
+        5,
+        ge=1,
+        le=20,
+        description="Attempts for one device, the first included, where it is throttled or a "
+        "gateway does not answer.",
+    )
+    retry_seconds: float = Field(
+        3_600,
+        ge=1,
+        le=86_400,
+        description="How long one device is tried, from its first attempt on; outages that last "
+        "longer fail it.",
+    )
+    credential_hold_seconds: float = Field(
+        900,
+        ge=0,
+        le=86_400,
+        description="How long devices wait for a credential to be replaced that a gateway refuses, "
+        "from the first attempt on. 0: they fail at once.",
+    )
+    quarantine_days: int = Field(
+        7, ge=1, le=365, description="A token that is only suspected is not sent to for so long."
+    )
+    retire_share_limit: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Where more than this share of a push's tokens look dead to one gateway, and "
+        "at least 50 do, none of them is retired.",
+    )
+    token_history_days: int = Field(
+        180, ge=1, le=3_650, description="What happened to tokens is known for so long."
     )
     database_connections: int = Field(
         10, ge=2, description="Most database connections of one process."
@@ -182,6 +246,28 @@ class Settings(BaseSettings):
         20,
         gt=0,
         description="How long a written message waits for its answer before it is unknown.",
+    )
+    apns_rate_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Most messages a minute with one APNs credential. Unset: as many as Apple "
+        "takes.",
+    )
+    fcm_rate_per_minute: int | None = Field(
+        600_000,
+        ge=1,
+        description="The same for one Firebase project, whose quota this is unless Google has "
+        "raised it.",
+    )
+    fcm_ramp_seconds: float = Field(
+        60,
+        ge=0,
+        le=3_600,
+        description="After five minutes of silence, FCM's rate climbs from a tenth to all of it "
+        "over so long; what fits into one second goes at once.",
+    )
+    wns_rate_per_minute: int | None = Field(
+        None, ge=1, description="Most messages a minute with one WNS credential. Unset: no limit."
     )
     gateway_ca_file: Path | None = Field(
         None, description="CA certificates that sign the gateways; for simulators and proxies."

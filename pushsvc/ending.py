@@ -5,8 +5,9 @@ import random
 
 import structlog
 
-from pushsvc.delivery import dispatch
+from pushsvc.delivery import dispatch, evidence
 from pushsvc.delivery.conclusion import Rules, conclude
+from pushsvc.delivery.retry import Limits
 from pushsvc.model import Answer, Batch, Device, Ledger, Push
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
@@ -21,6 +22,7 @@ log = structlog.get_logger(__name__)
 #: that of the clock, which hands out what nobody closed; and the end of trying.
 FINISH_PAUSE_SECONDS = 0.1
 FINISH_SECONDS = 600
+ROUTES = evidence.Routes(party_of=body.party_of, gateway_of=body.gateway_of)
 
 
 def in_doubt(push: Push, batch: Batch) -> bool:
@@ -87,9 +89,14 @@ def _ledger(
     sheet: dispatch.Sheet,
 ) -> Ledger:
     # Work that workers die over is not carried on: somebody must look at it.
-    attempts = resources.settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0
+    settings = resources.settings
+    limits = Limits(
+        attempts=settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0,
+        seconds=settings.retry_seconds,
+        hold_seconds=settings.credential_hold_seconds,
+    )
     rules = Rules(
-        attempt_limit=attempts,
+        limits=limits,
         now=resources.clock.now(),
         jitter=random.random(),  # noqa: S311 - spreads retries; guards nothing
         gateway_of=body.gateway_of,
@@ -97,6 +104,7 @@ def _ledger(
     end = conclude(
         push, batch, devices, outcomes=sheet.outcomes, answers=sheet.answers, rules=rules
     )
+    found = evidence.gather(push, batch, devices, answers=sheet.answers, routes=ROUTES)
     types = [tally.NO_TYPE] * batch.size
     for device in devices:
         types[device.index] = device.device_type
@@ -105,7 +113,8 @@ def _ledger(
         counts=tally.count(types, end.outcomes),
         exceptions=end.exceptions,
         follow_ups=end.follow_ups,
-        retirements=end.retirements,
+        evidence=found,
+        answered=evidence.weigh(devices, outcomes=end.outcomes, evidence=found, routes=ROUTES),
     )
 
 

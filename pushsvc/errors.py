@@ -169,6 +169,15 @@ class InvalidExpirationError(CallerError):
     parse_code = 138
 
 
+class TooManyPushesError(CallerError):
+    """The app has as many pushes under way, or waiting for their time, as it may have."""
+
+    code = "too_many_pushes"
+    status = 429
+    # Parse's RequestLimitExceeded
+    parse_code = 155
+
+
 class InvalidQueryError(CallerError):
     """The where-clause cannot be understood."""
 
@@ -230,6 +239,14 @@ class UnavailableError(CallerError):
     """The service cannot reach its database."""
 
     code = "unavailable"
+    status = 503
+    parse_code = 100
+
+
+class OverloadedError(CallerError):
+    """The service holds as many requests as it can."""
+
+    code = "overloaded"
     status = 503
     parse_code = 100
 

@@ -5,8 +5,9 @@
     plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers
     deliver_batch ─► lease and badges ► load ► shape ► send ► ledger and follow-ups; where a worker
                      died over it: what its journal settles ► ledger, and the rest is in doubt
-    close_push  ──► when no batch is open: final counts
+    close_push  ──► when no batch is open: dead tokens, final counts
     tick        ──► the clock: what is due, and whatever Redis or a dead worker forgot
+    upkeep      ──► the clock, too: a ledger for each day to come; old days are dropped
 
 The stages know nothing of each other; only this page knows their order. Postgres is the record
 of all of it: each function may be called twice, late, or on another machine.
@@ -17,7 +18,7 @@ import asyncio
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import admission, ending, planner
+from pushsvc import admission, ending, hygiene, planner
 from pushsvc.delivery import dispatch
 from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
@@ -32,7 +33,7 @@ from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import audiences, batches, plans, pushes
+from pushsvc.storage import audiences, batches, partitions, plans, pushes, turns
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
@@ -53,8 +54,9 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
     """
     try:
         submission, when = await admission.admitted(resources, app, submission)
+        await resources.backlog.enter(app.id, due=when.due_at <= resources.clock.now())
     except CallerError:
-        # A repeat may come when the times of the first request have passed.
+        # A repeat may come when the times of the first have passed, or nothing more gets in.
         replayed = await _replayed(resources, app, submission)
         if replayed is None:
             raise
@@ -156,6 +158,9 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
             push = await pushes.get_push(connection, push_id)
     except pushes.PushGoneError:
         return
+    rate = push.rate_per_minute
+    if rate and not await turns.take(resources.engine, push_id, seq, rate_per_minute=rate):
+        return
     gateways = await resources.gateways.of(push.app_id)
     batch = await batches.lease_batch(
         resources.engine,
@@ -188,9 +193,10 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 devices,
                 sheet,
                 shape_of=shaper.shape,
-                gateway_of=gateways.choose,
+                route_of=gateways.choose,
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
+                asking=dispatch.asking_of(push, batch),
                 validate_only=push.validate_only,
             )
     finally:
@@ -203,10 +209,24 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
 # ---------------------------------------------------------------- close
 
 
-async def close_push(resources: Resources, push_id: int) -> None:
-    """Close the push if all of its batches are done; else somebody later will."""
+async def close_push(
+    resources: Resources, push_id: int, *, pieces: int = hygiene.ALL_PIECES
+) -> None:
+    """Close the push if all of its batches are done; else somebody later will.
+
+    Before, so many pieces of evidence against tokens are applied; else the clock goes on with it.
+    """
+    async with resources.engine.connect() as connection:
+        complete = await pushes.complete(connection, push_id)
+    if complete is None:
+        return
+    held: int | None = 0
+    if complete.has_evidence:
+        held = await hygiene.settle(resources, push_id, pieces=pieces)
+    if held is None:
+        return
     async with resources.engine.begin() as connection:
-        if not await pushes.close_push(connection, push_id):
+        if not await pushes.close_push(connection, push_id, tokens_held=held):
             return
         push = await pushes.get_push(connection, push_id)
         counts = await pushes.counts_of(connection, push)
@@ -233,4 +253,16 @@ async def tick(resources: Resources) -> None:
         )
         await resources.queue.wake_batches(waiting)
     for push_id in complete:
-        await close_push(resources, push_id)
+        await close_push(resources, push_id, pieces=hygiene.CLOCK_PIECES)
+    await hygiene.tend(resources)
+
+
+async def upkeep(resources: Resources) -> bool:
+    """Make room for the days to come and drop the days that are old; True while there are more."""
+    keep_days = resources.settings.retention_days
+    made = await partitions.make_ahead(resources.engine)
+    dropped = await partitions.drop_oldest(resources.engine, keep_days=keep_days)
+    forgotten = await partitions.forget_pushes(resources.engine, keep_days=keep_days)
+    if made or dropped or forgotten:
+        log.info("upkeep.done", made=made, dropped=dropped, pushes_deleted=forgotten)
+    return dropped is not None or forgotten > 0

@@ -23,10 +23,12 @@ from pushsvc.delivery.apns import provider_token
 from pushsvc.delivery.fleet_tokens import FleetTokenStore
 from pushsvc.delivery.gateways import Gateways
 from pushsvc.delivery.journal import Journal, keeping_journal
+from pushsvc.delivery.pacing import Pacing
 from pushsvc.model import Credential
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
+from pushsvc.storage.backlog import Backlog
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.provider_tokens import claim_moment
@@ -51,6 +53,7 @@ class Resources:
     gateways: Gateways
     journal: Journal
     schemas: Schemas
+    backlog: Backlog
     saver: Saver
     opens: OpenCounter
     #: Taken by each plan that holds a connection for as long as it runs: half of the connections
@@ -120,7 +123,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             )
 
         store = FleetTokenStore(waker.redis)
-        gateways = Gateways(settings, load=load, store=store, clock=clock, moments=moments)
+        pacing = Pacing(waker.redis, clock=clock)
+        stack.push_async_callback(pacing.close)
+        gateways = Gateways(
+            settings, load=load, store=store, pacing=pacing, clock=clock, moments=moments
+        )
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)
@@ -133,6 +140,13 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             gateways=gateways,
             journal=await stack.enter_async_context(keeping_journal(waker.redis)),
             schemas=Schemas(engine, clock),
+            backlog=Backlog(
+                engine,
+                clock,
+                due_limit=settings.open_pushes_limit,
+                scheduled_limit=settings.scheduled_pushes_limit,
+                batches_limit=settings.open_batches_limit,
+            ),
             saver=saver,
             opens=await stack.enter_async_context(counting_opens(engine)),
             planning=asyncio.Semaphore(settings.database_connections // 2),

@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 #: After a failure of Redis or Postgres a loop waits so long before it asks again.
 PAUSE_SECONDS = 1
+#: Days are made long ahead and dropped long after; what could not be done is tried again sooner.
+UPKEEP_SECONDS = 600
+UPKEEP_RETRY_SECONDS = 60
 #: arq wants a number; it is leases that say who works, and what is cut off here goes on elsewhere.
 JOB_TIMEOUT_SECONDS = 15 * 60
 #: The jobs of dead workers stay at the queue's head until that timeout: look past many of them.
@@ -49,6 +52,7 @@ async def run_worker(
         loops = [
             *(group.create_task(_forever(lane), name=f"lane {lane.queue_name}") for lane in lanes),
             group.create_task(_clock(resources, ending), name="clock"),
+            group.create_task(_upkeep(resources, ending), name="upkeep"),
         ]
         if ready is not None:
             ready()
@@ -140,6 +144,18 @@ async def _clock(resources: Resources, ending: asyncio.Event) -> None:
         except DATABASE_ERRORS as error:
             log.warning("clock.failed", error=str(error))
             pause += PAUSE_SECONDS
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), pause)
+
+
+async def _upkeep(resources: Resources, ending: asyncio.Event) -> None:
+    while not ending.is_set():
+        try:
+            pause = PAUSE_SECONDS if await pipeline.upkeep(resources) else UPKEEP_SECONDS
+        except DATABASE_ERRORS as error:
+            # A lock that was not to be had at once, mostly.
+            log.warning("upkeep.failed", error=str(error))
+            pause = UPKEEP_RETRY_SECONDS
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), pause)
 

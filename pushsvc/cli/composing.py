@@ -13,7 +13,7 @@ from pushsvc.api.v1.bodies import AUDIENCES, parse_new_push
 from pushsvc.api.v1.submissions import submission_of
 from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.cli.files import object_in
-from pushsvc.errors import CallerError
+from pushsvc.errors import CallerError, InvalidRequestError
 from pushsvc.model import Submission
 
 ReturnT = TypeVar("ReturnT")
@@ -22,6 +22,7 @@ ReturnT = TypeVar("ReturnT")
 _OPTIONS: Final[Mapping[str, str]] = {
     "/push_time": "at",
     "/expiration_interval": "expires_in",
+    "/rate_per_minute": "rate_per_minute",
     "/data/alert": "alert",
     "/data/title": "title",
     "/data/badge": "badge",
@@ -67,6 +68,7 @@ At = Annotated[
     str | None, typer.Option(help="When, in ISO 8601 with a zone: 2026-12-24T18:00:00Z.")
 ]
 ExpiresIn = Annotated[float | None, typer.Option(help="Seconds after which it is no longer sent.")]
+RatePerMinute = Annotated[int | None, typer.Option(help="To at most so many devices a minute.")]
 
 
 def body(
@@ -85,6 +87,7 @@ def body(
     truncate: Truncate = False,
     at: At = None,
     expires_in: ExpiresIn = None,
+    rate_per_minute: RatePerMinute = None,
 ) -> dict[str, Any]:
     """Return the body of a push; what an option says wins over the file.
 
@@ -104,6 +107,7 @@ def body(
         "truncate": truncate or None,
         "push_time": at,
         "expiration_interval": expires_in,
+        "rate_per_minute": rate_per_minute,
     }
     return {
         **found,
@@ -139,10 +143,12 @@ def of_a_push(command: Callable[..., ReturnT]) -> Callable[..., ReturnT]:
 def _by_option(error: CallerError, said: dict[str, Any]) -> CommandError | CallerError:
     """Return the error under the name of the option that it is of, if there is one."""
     field = error.field or ""
+    if isinstance(error, InvalidRequestError):
+        field = error.faults[0].pointer
     for pointer, name in _OPTIONS.items():
         if said[name] not in (None, []) and (field == pointer or field.startswith(f"{pointer}/")):
             option = f"--{name.replace('_', '-')}"
-            message = f"{option}: {error.detail}"
+            message = f"{option}: {error.detail.removeprefix(f'{field}: ')}"
             return CommandError(message, code=error.code, status=MISTAKE, field=option)
     return error
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -19,7 +19,7 @@ from pushsvc.cli.display import result, table
 from pushsvc.cli.failures import CommandError
 from pushsvc.cli.options import Json
 from pushsvc.config import Settings, SettingsError
-from pushsvc.delivery import credentials as parsing
+from pushsvc.delivery import credentials as parsing, pacing
 from pushsvc.delivery.credentials import CredentialError
 from pushsvc.embedded.wheels import program
 from pushsvc.model import Credential, GatewayName
@@ -100,6 +100,7 @@ async def _examine(found: Settings, read: Settings) -> list[Finding]:
         ("migrations", lambda: _migrations(found)),
         ("secret key", lambda: _secret_key(found)),
         ("credentials", lambda: _credentials(found)),
+        ("circuits", lambda: _circuits(found)),
         ("clock", lambda: _clock(found)),
     ]
     findings = [await _finding(name, check) for name, check in checks]
@@ -167,20 +168,27 @@ async def _migrations(found: Settings) -> str:
 
 async def _redis(found: Settings) -> str:
     """Redis answers and is not too old."""
-    assert found.redis_url
     remedy = "Start Redis, or check PUSHSVC_REDIS_URL."
-    timeout = REDIS_TIMEOUT_SECONDS
-    redis = Redis.from_url(found.redis_url, socket_connect_timeout=timeout, socket_timeout=timeout)
     try:
-        version = str((await redis.info("server"))["redis_version"])
+        async with _connected(found) as redis:
+            version = str((await redis.info("server"))["redis_version"])
     except (RedisError, OSError) as error:
         raise FailedCheckError(f"cannot be reached: {_line(error)}", remedy) from error
-    finally:
-        await redis.aclose()
     if int(version.partition(".")[0]) < LEAST_REDIS:
         remedy = f"Upgrade the server to Redis {LEAST_REDIS} or newer."
         raise FailedCheckError(f"Redis {version}", remedy)
     return f"Redis {version} at {session.shown_url(found.redis_url)}"
+
+
+@asynccontextmanager
+async def _connected(found: Settings) -> AsyncIterator["Redis"]:
+    assert found.redis_url
+    timeout = REDIS_TIMEOUT_SECONDS
+    redis = Redis.from_url(found.redis_url, socket_connect_timeout=timeout, socket_timeout=timeout)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
 
 
 async def _secret_key(found: Settings) -> str:
@@ -217,6 +225,37 @@ async def _credentials(found: Settings) -> str:
         told = f"{', '.join(map(_named, sealed))} cannot be opened"
         raise FailedCheckError(told, mend_first)
     return f"{len(opened)} in use, all well-formed"
+
+
+async def _circuits(found: Settings) -> str:
+    """No gateway is in trouble with any credential."""
+    async with session.reached(found) as engine, engine.connect() as connection:
+        named = {
+            stored.id: _named((app_.name, stored))
+            for app_ in await apps.list_apps(connection)
+            for stored in await credentials.list_credentials(connection, app_id=app_.id)
+        }
+    try:
+        async with _connected(found) as redis:
+            broken = await pacing.open_circuits(redis, list(named))
+    except (RedisError, OSError) as error:
+        raise FailedCheckError("not looked at", "Make Redis answer first.") from error
+    if broken:
+        told = [
+            f"{named[one.credential_id]}: {one.trouble} ({one.reason}) since {_moment(one.since)}, "
+            f"next probe {_moment(one.next_probe)}"
+            for one in broken
+        ]
+        remedy = (
+            "What is refused needs a new credential (`pushsvc credential add`); else look for an "
+            "outage of the gateway, or of the network on the way. It is tried again by itself."
+        )
+        raise FailedCheckError("; ".join(told), remedy)
+    return "all closed"
+
+
+def _moment(epoch_seconds: float) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def _clock(found: Settings) -> str:

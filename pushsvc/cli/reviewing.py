@@ -36,7 +36,13 @@ _COLUMNS: Final[Mapping[str, str]] = {
 }
 _ATTEMPTS: Final = ("attempt", "due_at", "finished_at", "class", "reason")
 #: Of the device.
-_TIMES: Final = ("token_set_at", "token_retired_at", "created_at", "updated_at")
+_TIMES: Final = (
+    "token_set_at",
+    "token_retired_at",
+    "token_quarantined_until",
+    "created_at",
+    "updated_at",
+)
 
 
 def explain(

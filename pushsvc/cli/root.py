@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "key": "Create, list and revoke the keys of an app.",
     "credential": "Add, list and revoke what APNs, FCM and WNS want to see.",
     "installation": "Import installations.",
+    "token": "See what happened to tokens, and undo it.",
     "template": "Store, list, show and delete templates, which pushes can name.",
     "send": "Send a push.",
     "shape": "Show what a gateway would be sent of a push, without any server.",

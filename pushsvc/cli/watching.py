@@ -49,18 +49,20 @@ async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, titl
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def find(connection: AsyncConnection, object_id: str) -> tuple[Push, Counts, int]:
+async def find(
+    connection: AsyncConnection, object_id: str, *, field: str = "PUSH_ID"
+) -> tuple[Push, Counts, int]:
     """Return a push, what came of it so far, and how often it was opened.
 
     Raises:
         CommandError: there is none.
     """
-    push = await find_push(connection, object_id)
+    push = await find_push(connection, object_id, field=field)
     opened = await opens_of(connection, [push.id])
     return push, await pushes.counts_of(connection, push), opened[push.id]
 
 
-async def find_push(connection: AsyncConnection, object_id: str) -> Push:
+async def find_push(connection: AsyncConnection, object_id: str, *, field: str = "PUSH_ID") -> Push:
     """Return the push with this public id.
 
     Raises:
@@ -69,7 +71,7 @@ async def find_push(connection: AsyncConnection, object_id: str) -> Push:
     key = await ledger.push_key(connection, object_id)
     if key is None:
         message = f"There is no push {object_id!r}. `pushsvc push list --app NAME` lists them."
-        raise CommandError(message, code="unknown_push", status=MISTAKE, field="PUSH_ID")
+        raise CommandError(message, code="unknown_push", status=MISTAKE, field=field)
     return await pushes.get_push(connection, key)
 
 
@@ -98,6 +100,7 @@ def shown(push: Push, counts: Counts, opens: int) -> list[str | Table]:
         ("devices", push.devices),
         ("possible duplicates", tally.possible_duplicates(tally.total(counts)) or None),
         ("opens", opens),
+        ("tokens held", push.tokens_held or None),
         ("error", push.error),
     ]
     heading = f"push {push.object_id}"

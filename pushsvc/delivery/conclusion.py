@@ -1,22 +1,22 @@
-"""What a sheet of answers means: what is final, what is tried again, which tokens died. Pure."""
+"""What a sheet of answers means: what is final, what is tried again. Pure."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from pushsvc.delivery.retry import not_before, retryable
+from pushsvc.delivery.retry import Limits, Tried, wait_seconds
 from pushsvc.model import (
     Answer,
     Batch,
+    Deferral,
     Device,
     GatewayName,
     NewBatch,
     OnUnknown,
     OutcomeClass,
     Push,
-    Retirement,
 )
 
 #: Delays are rounded up, so that one batch's retries make few follow-ups: to a second below a
@@ -24,15 +24,13 @@ from pushsvc.model import (
 FINE_SECONDS: Final = 1
 COARSE_SECONDS: Final = 15
 COARSE_FROM_SECONDS: Final = 60
-#: FCM's word for a token whose app is gone.
-UNREGISTERED: Final = "UNREGISTERED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What the conclusion depends on besides the answers."""
 
-    attempt_limit: int
+    limits: Limits
     now: datetime
     #: drawn evenly from [0, 1); one for the batch, so that its devices go on together
     jitter: float
@@ -41,12 +39,20 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
-    """The ledger's part of it: final bytes, reasons, follow-ups, dead tokens."""
+    """The ledger's part of it: final bytes, reasons, follow-ups."""
 
     outcomes: bytes
     exceptions: Mapping[str, Sequence[int]]
     follow_ups: Sequence[NewBatch]
-    retirements: Sequence[Retirement]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Way:
+    """What the devices of one follow-up have in common."""
+
+    delay: float
+    attempt: int
+    paced: bool
 
 
 def conclude(
@@ -60,43 +66,53 @@ def conclude(
 ) -> Conclusion:
     """Decide about every device of the batch.
 
-    A device is carried on into a follow-up where waiting can help, attempts are left and the
-    push will not have expired. Every device has been settled, one way or another.
+    A device is carried on into a follow-up where waiting can help, time and attempts are left and
+    the push will not have expired. Every device has been settled, one way or another.
     """
     final = bytearray(outcomes)
     device_of = {device.index: device for device in devices}
-    carried: dict[float, list[int]] = {}
+    carried: dict[_Way, list[int]] = {}
     exceptions: dict[str, list[int]] = {}
+    tried = Tried(attempt=batch.attempt, age=_age(batch, rules.now))
     for index, answer in answers.items():
         exceptions.setdefault(answer.reason, []).append(index)
-        if not _again(push, answer, attempt=batch.attempt, limit=rules.attempt_limit):
+        if answer.outcome is OutcomeClass.UNKNOWN and not may_repeat(push):
             continue
         gateway = _gateway_at(index, device_of, rules)
-        delay = _delay(answer, batch.attempt, gateway=gateway, jitter=rules.jitter)
-        doubt = answer.outcome is OutcomeClass.UNKNOWN and not push.validate_only
+        wait = wait_seconds(answer, tried, rules.limits, gateway=gateway, jitter=rules.jitter)
+        if wait is None:
+            continue
+        delay, mark = _rounded_up(wait), _mark(push, answer)
         if push.expires_at and rules.now + timedelta(seconds=delay) >= push.expires_at:
             # What may have arrived in time is not called expired.
+            doubt = mark is OutcomeClass.RESENT
             final[index] = OutcomeClass.UNKNOWN if doubt else OutcomeClass.EXPIRED
         else:
-            final[index] = OutcomeClass.RESENT if doubt else OutcomeClass.CARRIED
-            carried.setdefault(delay, []).append(index)
+            final[index] = mark
+            carried.setdefault(_way(answer, delay, batch), []).append(index)
     return Conclusion(
         outcomes=bytes(final),
         exceptions=exceptions,
-        follow_ups=[
-            _follow_up(batch, sorted(places), delay=delay)
-            for delay, places in sorted(carried.items())
-        ],
-        retirements=_retirements(batch, device_of, _evidence(push, answers)),
+        follow_ups=[_follow_up(batch, sorted(carried[way]), way=way) for way in sorted(carried)],
     )
 
 
-def _again(push: Push, answer: Answer, *, attempt: int, limit: int) -> bool:
-    if attempt >= limit:
-        return False
-    if answer.outcome is OutcomeClass.UNKNOWN:
-        return may_repeat(push)
-    return retryable(answer.outcome)
+def _age(batch: Batch, now: datetime) -> float:
+    """Return the seconds since the devices were first tried; 0 where that was in this batch."""
+    if batch.first_tried_at is None:
+        return 0.0
+    return max(0.0, (now - batch.first_tried_at).total_seconds())
+
+
+def _mark(push: Push, answer: Answer) -> OutcomeClass:
+    """Return what the ledger keeps of a device that goes on: whether it may get the push twice."""
+    doubtful = answer.outcome is OutcomeClass.UNKNOWN and not push.validate_only
+    return OutcomeClass.RESENT if doubtful else OutcomeClass.CARRIED
+
+
+def _way(answer: Answer, delay: float, batch: Batch) -> _Way:
+    asked = answer.deferral is None
+    return _Way(delay, batch.attempt + asked, answer.deferral is Deferral.PACED)
 
 
 def may_repeat(push: Push) -> bool:
@@ -110,49 +126,21 @@ def _gateway_at(index: int, device_of: Mapping[int, Device], rules: Rules) -> Ga
     return (rules.gateway_of(device) if device else None) or GatewayName.APNS
 
 
-def _delay(answer: Answer, attempt: int, *, gateway: GatewayName, jitter: float) -> float:
-    delay = not_before(answer, attempt, gateway=gateway, jitter=jitter)
-    grain = FINE_SECONDS if delay < COARSE_FROM_SECONDS else COARSE_SECONDS
-    return float(math.ceil(delay / grain) * grain)
+def _rounded_up(seconds: float) -> float:
+    grain = FINE_SECONDS if seconds < COARSE_FROM_SECONDS else COARSE_SECONDS
+    return float(math.ceil(seconds / grain) * grain)
 
 
-def _follow_up(batch: Batch, places: Sequence[int], *, delay: float) -> NewBatch:
+def _follow_up(batch: Batch, places: Sequence[int], *, way: _Way) -> NewBatch:
+    # Who only waits for a turn was not tried yet, and has all of its time before it.
+    first = batch.first_tried_at if way.paced else batch.first_tried_at or batch.leased_at
     return NewBatch(
         installation_ids=[batch.installation_ids[p] for p in places if batch.installation_ids],
         recipients=[batch.recipients[p] for p in places if batch.recipients],
-        attempt=batch.attempt + 1,
-        delay_seconds=delay,
+        attempt=way.attempt,
+        first_tried_at=first,
+        paced=way.paced,
+        delay_seconds=way.delay,
         # The lease that sent them has changed the badges; a change happens once.
         badges_applied=True,
     )
-
-
-def _evidence(push: Push, answers: Mapping[int, Answer]) -> Mapping[int, Answer]:
-    """Return the answers that call tokens dead; where we only look, FCM's plain word alone does."""
-    return {
-        index: answer
-        for index, answer in answers.items()
-        if answer.outcome is OutcomeClass.TOKEN_DEAD
-        and (not push.validate_only or answer.reason == UNREGISTERED)
-    }
-
-
-def _retirements(
-    batch: Batch, device_of: Mapping[int, Device], dead: Mapping[int, Answer]
-) -> list[Retirement]:
-    """Name the tokens to retire: those of installations that their own gateway calls dead."""
-    if not batch.installation_ids:
-        return []
-    return [
-        Retirement(
-            installation_id=batch.installation_ids[index],
-            token=device_of[index].token,
-            since=(
-                datetime.fromtimestamp(answer.invalid_since_ms / 1000, UTC)
-                if answer.invalid_since_ms is not None
-                else None
-            ),
-        )
-        for index, answer in dead.items()
-        if index in device_of and device_of[index].token
-    ]

@@ -1,13 +1,18 @@
 """Each device's message to its gateway, and the sheet on which the answers are gathered."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 
 from pushsvc.clock import Clock
+from pushsvc.delivery import paced, rounds
 from pushsvc.delivery.gateway import Gateway, Message, Settle
+from pushsvc.delivery.paced import Lot, Paces, Watch
+from pushsvc.delivery.pacing import Asking
 from pushsvc.delivery.validation import unasked, validating
 from pushsvc.model import (
     ACCEPTED,
@@ -15,7 +20,9 @@ from pushsvc.model import (
     Answer,
     Batch,
     Device,
+    Lane,
     OutcomeClass,
+    Push,
     Refused,
     Shape,
 )
@@ -26,14 +33,14 @@ SHAPING_FAILED: Final = Answer(OutcomeClass.REQUEST_BAD, "ShapingFailed")
 NO_TOKEN: Final = Answer(OutcomeClass.TOKEN_DEAD, "MissingDeviceToken")
 NO_CREDENTIAL: Final = Answer(OutcomeClass.CREDENTIAL, "MissingCredential")
 #: Handed to a gateway, and the process was stopped before its answer came.
-STOPPED: Final = Answer(OutcomeClass.UNKNOWN, "Stopped")
+STOPPED: Final = Answer(OutcomeClass.UNKNOWN, "Stopped", retry_after=0.0)
 
 #: Never handed to a gateway; a later attempt will.
-NOT_SENT: Final = Answer(OutcomeClass.RETRY_SAFE, "NotSent")
+NOT_SENT: Final = rounds.NOT_SENT
 #: Deleted since the plan.
 NO_INSTALLATION: Final = Answer(OutcomeClass.TOKEN_DEAD, "InstallationGone")
 #: A worker died over the batch; the message may have been sent.
-WORKER_LOST: Final = Answer(OutcomeClass.UNKNOWN, "WorkerLost")
+WORKER_LOST: Final = Answer(OutcomeClass.UNKNOWN, "WorkerLost", retry_after=0.0)
 EXPIRED: Final = Answer(OutcomeClass.EXPIRED, "Expired")
 
 #: Explicit devices have no row; their keys are told from row ids by the highest bit.
@@ -41,7 +48,17 @@ EXPLICIT_KEY: Final = 1 << 63
 
 ShapeOf = Callable[[Device], Shape | Refused]
 KeyOf = Callable[[int], int]
-GatewayOf = Callable[[Shape], Gateway[Shape] | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """The gateway of a credential, and how fast it may be used."""
+
+    gateway: Gateway[Shape]
+    pace: Paces
+
+
+RouteOf = Callable[[Shape], Route | None]
 
 
 class Sheet:
@@ -90,44 +107,53 @@ def in_time(batch: Batch, clock: Clock) -> Callable[[], bool]:
     return lambda: now() < end
 
 
+def asking_of(push: Push, batch: Batch) -> Asking:
+    """Tell how a batch stands to the rates of its credentials."""
+    if batch.paced:
+        return Asking.RESERVED
+    return Asking.URGENT if push.lane is Lane.URGENT else Asking.IN_TURN
+
+
 async def send(
     devices: Iterable[Device],
     sheet: Sheet,
     *,
     shape_of: ShapeOf,
-    gateway_of: GatewayOf,
+    route_of: RouteOf,
     key_of: KeyOf,
     in_time: Callable[[], bool],
+    asking: Asking = Asking.IN_TURN,
     validate_only: bool = False,
 ) -> None:
     """Send to every device that is open on the sheet; all gateways at once.
 
     `key_of` gives the 64-bit key of the device at a place, the lower half of its message id.
     `in_time` is asked before each message; those that are still here when it says no have expired.
+    `asking` is how they stand to the rates of their credentials.
     With `validate_only` the gateways that would deliver are not called.
     """
-    routed: dict[Gateway[Shape], list[Message[Shape]]] = {}
+    routed: dict[Route, list[Message[Shape]]] = {}
     for device in devices:
         index = device.index
         if not sheet.is_open(index):
             continue
-        found = _route(device, shape_of, gateway_of)
+        found = _route(device, shape_of, route_of)
         if isinstance(found, Answer):
             sheet.settle(index, found)
             continue
-        shape, gateway = found
+        shape, route = found
         if validate_only and (answer := unasked(device.token, shape)):
             sheet.settle(index, answer)
             continue
-        messages = routed.get(gateway)
+        messages = routed.get(route)
         if messages is None:
-            messages = routed[gateway] = []
+            messages = routed[route] = []
         messages.append((index, key_of(index), device.token, shape))
     settle = validating(sheet.settle) if validate_only else sheet.settle
     ends = await asyncio.gather(
         *(
-            _send(gateway, messages, sheet, settle=settle, in_time=in_time)
-            for gateway, messages in routed.items()
+            _send(route, messages, sheet, settle=settle, in_time=in_time, asking=asking)
+            for route, messages in routed.items()
         ),
         return_exceptions=True,
     )
@@ -139,9 +165,7 @@ async def send(
         sheet.settle_rest(EXPIRED)
 
 
-def _route(
-    device: Device, shape_of: ShapeOf, gateway_of: GatewayOf
-) -> tuple[Shape, Gateway[Shape]] | Answer:
+def _route(device: Device, shape_of: ShapeOf, route_of: RouteOf) -> tuple[Shape, Route] | Answer:
     """Return what goes to the device and by which gateway, or why nothing can."""
     if not device.token:
         return NO_TOKEN
@@ -153,25 +177,47 @@ def _route(
         return SHAPING_FAILED
     if isinstance(shape, Refused):
         return Answer(OutcomeClass.REQUEST_BAD, shape.reason)
-    gateway = gateway_of(shape)
-    return NO_CREDENTIAL if gateway is None else (shape, gateway)
+    route = route_of(shape)
+    return NO_CREDENTIAL if route is None else (shape, route)
 
 
 async def _send(
-    gateway: Gateway[Shape],
-    messages: list[Message[Shape]],
+    route: Route,
+    messages: Sequence[Message[Shape]],
     sheet: Sheet,
     *,
     settle: Settle,
     in_time: Callable[[], bool],
+    asking: Asking,
 ) -> None:
-    """Send to one gateway; whatever stops it, what it was handed has an answer."""
+    """Send with one credential, as fast as its pace allows."""
+    lot = Lot(
+        messages=messages,
+        hand=partial(_hand, route.gateway, sheet=sheet, settle=settle, in_time=in_time),
+        is_open=sheet.is_open,
+        answers=sheet.answers,
+        settle=sheet.settle,
+        in_time=in_time,
+    )
+    await paced.send(lot, route.pace, asking)
+
+
+async def _hand(
+    gateway: Gateway[Shape],
+    messages: Sequence[Message[Shape]],
+    watch: Watch,
+    *,
+    sheet: Sheet,
+    settle: Settle,
+    in_time: Callable[[], bool],
+) -> None:
+    """Hand messages to a gateway; whatever stops it, what it was handed has an answer."""
     handed = 0
 
     def hand() -> Iterator[Message[Shape]]:
         nonlocal handed
         for message in messages:
-            if not in_time():
+            if watch.hangs or not in_time():
                 return
             handed += 1
             yield message

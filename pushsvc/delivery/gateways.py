@@ -1,8 +1,9 @@
 """The gateways in use: one for each credential, opened when first sent to, closed when revoked."""
 
 import asyncio
+import itertools
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +13,15 @@ import structlog
 from pushsvc.clock import Clock
 from pushsvc.config import Settings, SettingsError
 from pushsvc.delivery import credentials
+from pushsvc.delivery.apns import reasons as apns_reasons
 from pushsvc.delivery.apns.client import ApnsGateway
 from pushsvc.delivery.apns.provider_token import Moments, shared_provider_token
 from pushsvc.delivery.credentials import ProviderKey, ServiceAccount
-from pushsvc.delivery.fcm import access_token as fcm_token
+from pushsvc.delivery.dispatch import Route
+from pushsvc.delivery.fcm import access_token as fcm_token, reasons as fcm_reasons
 from pushsvc.delivery.fcm.client import FcmGateway
 from pushsvc.delivery.gateway import Gateway
+from pushsvc.delivery.pacing import Pacing, Rate
 from pushsvc.delivery.tokens import SharedToken, TokenStore
 from pushsvc.delivery.wire import Limits, Origin, Pool, Proxy, client_context
 from pushsvc.delivery.wns import access_token as wns_token
@@ -26,6 +30,11 @@ from pushsvc.model import ApnsShape, Credential, FcmShape, GatewayName, Shape, W
 
 #: A credential that was added or revoked is seen by the workers within this.
 RELOAD_SECONDS: Final = 5.0
+#: The gateways of an app that sends nothing are closed after so long; no batch takes as long.
+IDLE_SECONDS: Final = 3_600.0
+CLOSED_AT_ONCE: Final = 10
+#: Refusals that say nothing of the rest of what a credential is used for.
+NARROW: Final = apns_reasons.OF_ONE_TOPIC | fcm_reasons.OF_ONE_PLATFORM
 
 log = structlog.get_logger(__name__)
 
@@ -35,28 +44,35 @@ Load = Callable[[int], Awaitable[Sequence[Credential]]]
 class AppGateways:
     """One app's credentials and their gateways, as they were a moment ago."""
 
-    def __init__(self, gateways: Sequence[tuple[Credential, Gateway[Shape]]]) -> None:
-        self._credentials = [credential for credential, _ in gateways]
-        self._gateway_of = {credential.id: gateway for credential, gateway in gateways}
-        self._chosen: dict[str | type, Gateway[Shape] | None] = {}
+    def __init__(self, routes: Sequence[tuple[Credential, Route]]) -> None:
+        self._credentials = [credential for credential, _ in routes]
+        self._route_of = {credential.id: route for credential, route in routes}
+        self._chosen: dict[str | type, Route | None] = {}
 
-    def choose(self, shape: Shape) -> Gateway[Shape] | None:
-        """Return the gateway for messages of this shape; None where no credential serves it."""
+    def choose(self, shape: Shape) -> Route | None:
+        """Return the way of messages of this shape; None where no credential serves it."""
         key = shape.head.topic if isinstance(shape, ApnsShape) else type(shape)
         try:
             return self._chosen[key]
         except KeyError:
             credential = credentials.choose(self._credentials, shape)
-            gateway = self._gateway_of[credential.id] if credential else None
-            self._chosen[key] = gateway
-            return gateway
+            route = self._route_of[credential.id] if credential else None
+            self._chosen[key] = route
+            return route
 
 
 class Gateways:
     """All gateways of this process. Owns their connections and the closing of revoked ones."""
 
     def __init__(
-        self, settings: Settings, *, load: Load, store: TokenStore, clock: Clock, moments: Moments
+        self,
+        settings: Settings,
+        *,
+        load: Load,
+        store: TokenStore,
+        pacing: Pacing,
+        clock: Clock,
+        moments: Moments,
     ) -> None:
         """Open nothing yet.
 
@@ -64,14 +80,18 @@ class Gateways:
             settings: where the gateways are, and how they are sent to.
             load: returns the credentials in use of an app.
             store: where tokens lie, for all who see it.
+            pacing: how fast each credential may be used, and whether at all.
             clock: dates tokens, and paces looking for other credentials.
             moments: of the provider tokens.
         """
         self._load = load
+        self._pacing = pacing
+        self._rates = rates_of(settings)
         self._clock = clock
         self._builder = Builder(settings, store=store, clock=clock, moments=moments)
+        #: the one that sent last is the last
         self._apps: dict[int, tuple[float, AppGateways]] = {}
-        self._open: dict[int, dict[int, Gateway[Shape]]] = {}
+        self._open: dict[int, dict[int, Route]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def of(self, app_id: int) -> AppGateways:
@@ -86,18 +106,31 @@ class Gateways:
             if credential.id not in known:
                 self._add(credential, known)
         for revoked in known.keys() - {credential.id for credential in found}:
-            self._close_later(known.pop(revoked))
+            self._close_later(known.pop(revoked).gateway)
         gateways = AppGateways([(c, known[c.id]) for c in found if c.id in known])
+        self._apps.pop(app_id, None)
         self._apps[app_id] = (now, gateways)
+        self._close_idle(now)
         return gateways
 
-    def _add(self, credential: Credential, known: dict[int, Gateway[Shape]]) -> None:
+    def _close_idle(self, now: float) -> None:
+        for app_id, (used_at, _) in list(itertools.islice(self._apps.items(), CLOSED_AT_ONCE)):
+            if now - used_at < IDLE_SECONDS:
+                return
+            del self._apps[app_id]
+            for route in self._open.pop(app_id, {}).values():
+                self._close_later(route.gateway)
+
+    def _add(self, credential: Credential, known: dict[int, Route]) -> None:
         """Open a gateway; a credential that cannot be read is no reason to stop the others."""
         try:
-            known[credential.id] = self._builder.build(credential)
+            gateway = self._builder.build(credential)
         except credentials.CredentialError as error:
             message = str(error)
             log.error("credential.unusable", credential=credential.id, error=message)  # noqa: TRY400 - the sentence says it all
+            return
+        pace = self._pacing.of(credential.id, self._rates[credential.gateway], narrow=NARROW)
+        known[credential.id] = Route(gateway, pace)
 
     def _close_later(self, gateway: Gateway[Shape]) -> None:
         task = asyncio.create_task(gateway.close(), name="close revoked gateway")
@@ -106,9 +139,9 @@ class Gateways:
 
     async def close(self) -> None:
         """Close every gateway, and wait for those that close already."""
-        for gateways in self._open.values():
-            for gateway in gateways.values():
-                self._close_later(gateway)
+        for routes in self._open.values():
+            for route in routes.values():
+                self._close_later(route.gateway)
         self._open.clear()
         self._apps.clear()
         await asyncio.gather(*self._closing, return_exceptions=True)
@@ -256,6 +289,17 @@ class Builder:
             connector = aiohttp.TCPConnector(ssl=_http1(self._settings.gateway_ca_file))
             self._session = aiohttp.ClientSession(connector=connector)
         return self._session
+
+
+def rates_of(settings: Settings) -> Mapping[GatewayName, Rate]:
+    """Return what each credential of a gateway may send."""
+    return {
+        GatewayName.APNS: Rate(per_minute=settings.apns_rate_per_minute),
+        GatewayName.FCM: Rate(
+            per_minute=settings.fcm_rate_per_minute, ramp_seconds=settings.fcm_ramp_seconds
+        ),
+        GatewayName.WNS: Rate(per_minute=settings.wns_rate_per_minute),
+    }
 
 
 def proxy_of(settings: Settings) -> Proxy | None:

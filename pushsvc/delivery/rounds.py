@@ -17,7 +17,7 @@ from pushsvc.delivery.answers import wire_reason
 from pushsvc.delivery.gateway import Message, Settle
 from pushsvc.delivery.tokens import Token, TokenError
 from pushsvc.delivery.wire import Answered, Call, Malformed, NotProcessed, Pool, Verdict
-from pushsvc.model import ACCEPTED, Answer, OutcomeClass
+from pushsvc.model import ACCEPTED, Answer, Deferral, OutcomeClass
 
 ShapeT = TypeVar("ShapeT")
 
@@ -28,6 +28,8 @@ OK: Final = 200
 ROUNDS: Final = 3
 #: Equal refusals of the credential in a row after which the rest is not sent.
 REFUSALS_IN_A_ROW: Final = 20
+#: Never handed to the wire; a later attempt will.
+NOT_SENT: Final = Answer(OutcomeClass.RETRY_SAFE, "NotSent", deferral=Deferral.HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ class Run(Generic[ShapeT]):
         self._again.clear()
         self._stale.clear()
         for message in self._messages:
-            self._settle(message[0], answer or Answer(OutcomeClass.RETRY_SAFE, "NotSent"))
+            self._settle(message[0], answer or NOT_SENT)
 
     def _take_answer(self, message: Message[ShapeT], answer: Answer) -> None:
         if answer.outcome is OutcomeClass.RETRY_SAFE:
@@ -159,7 +161,8 @@ class Run(Generic[ShapeT]):
         self._row = row
         if self._row_length == REFUSALS_IN_A_ROW:
             reason = f"{answer.reason} (not sent after {REFUSALS_IN_A_ROW} in a row)"
-            self._barred.append((scope, answer, replace(answer, reason=reason)))
+            unasked = replace(answer, reason=reason, deferral=Deferral.HELD)
+            self._barred.append((scope, answer, unasked))
 
     def _refuse_barred(self, message: Message[ShapeT]) -> bool:
         for scope, refusal, answer in self._barred:
@@ -200,7 +203,7 @@ async def drive(
             else:
                 break
     except TokenError as error:
-        run.settle_rest(error.answer)
+        run.settle_rest(replace(error.answer, deferral=Deferral.HELD))
     else:
         run.settle_rest(None)
 

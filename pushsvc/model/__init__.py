@@ -7,7 +7,6 @@ from pushsvc.model.batch import (
     Ledger,
     NewBatch,
     Recipient,
-    Retirement,
 )
 from pushsvc.model.message import (
     WINDOWS_DEVICE_TYPES,
@@ -26,6 +25,7 @@ from pushsvc.model.outcome import (
     VALIDATED,
     Answer,
     Counts,
+    Deferral,
     Outcome,
     OutcomeClass,
 )
@@ -43,6 +43,7 @@ from pushsvc.model.push import (
     Source,
     Submission,
 )
+from pushsvc.model.token import Answered, Answers, Evidence, TokenEventKind, TokenState
 from pushsvc.model.trail import Attempt, Match, Standing
 
 __all__ = [
@@ -52,6 +53,8 @@ __all__ = [
     "VALIDATED",
     "WINDOWS_DEVICE_TYPES",
     "Answer",
+    "Answered",
+    "Answers",
     "ApnsHead",
     "ApnsShape",
     "App",
@@ -62,7 +65,9 @@ __all__ = [
     "BatchState",
     "Counts",
     "Credential",
+    "Deferral",
     "Device",
+    "Evidence",
     "FcmShape",
     "GatewayName",
     "Json",
@@ -77,11 +82,12 @@ __all__ = [
     "PushState",
     "Recipient",
     "Refused",
-    "Retirement",
     "Schedule",
     "Shape",
     "Source",
     "Standing",
     "Submission",
+    "TokenEventKind",
+    "TokenState",
     "WnsShape",
 ]

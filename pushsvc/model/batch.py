@@ -1,11 +1,12 @@
 """A piece of a push: what a worker leases, works through, and writes down."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
 from pushsvc.model.outcome import Counts
+from pushsvc.model.token import Answered, Evidence
 
 
 class BatchState(IntEnum):
@@ -82,15 +83,6 @@ class BadgeChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retirement:
-    """A token that its gateway calls dead, and since when where it says so."""
-
-    installation_id: int
-    token: str
-    since: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """What came of a batch: written at once or not at all."""
 
@@ -99,4 +91,5 @@ class Ledger:
     #: reason -> places in the batch
     exceptions: Mapping[str, Sequence[int]]
     follow_ups: Sequence[NewBatch]
-    retirements: Sequence[Retirement]
+    evidence: Sequence[Evidence] = ()
+    answered: Answered = field(default_factory=dict)

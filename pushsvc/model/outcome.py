@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Final
 
 
@@ -68,6 +68,15 @@ OUTCOME_OF: Final[Mapping[OutcomeClass, Outcome]] = {
 }
 
 
+class Deferral(Enum):
+    """Why no gateway was asked about a message yet; to be put off is no attempt."""
+
+    #: it cannot go now (a pause, a worker that stops), and is looked at again
+    HELD = "held"
+    #: its time is `retry_after`, and was reserved for it by what paces the credential
+    PACED = "paced"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a gateway's answer to one message means.
@@ -82,6 +91,8 @@ class Answer:
     retry_after: float | None = None
     #: when the gateway saw the token become invalid (APNs 410), epoch milliseconds
     invalid_since_ms: int | None = None
+    #: None where a gateway was asked
+    deferral: Deferral | None = None
 
 
 #: The answer nearly every message gets; shared, so that success costs no object.

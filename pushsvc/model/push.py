@@ -159,6 +159,8 @@ class Push:
     #: the id of the last installation that is in a batch: where a plan goes on after a crash
     planned_through: int
     batches: int
+    #: evidence against tokens that was not acted on, because there was too much of it
+    tokens_held: int = 0
 
     @property
     def validate_only(self) -> bool:

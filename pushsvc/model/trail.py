@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pushsvc.model.batch import BatchState
 from pushsvc.model.outcome import OutcomeClass
+from pushsvc.model.token import TokenState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +42,19 @@ class Standing:
     token: str
     token_set_at: datetime | None = None
     token_retired_at: datetime | None = None
+    #: set where it is not retired for good
+    token_quarantined_until: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+
+    @property
+    def token_state(self) -> TokenState:
+        """Whether its token is sent to."""
+        if not self.token:
+            return TokenState.NONE
+        if self.token_retired_at is None:
+            return TokenState.ACTIVE
+        return TokenState.QUARANTINED if self.token_quarantined_until else TokenState.RETIRED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """An audience cut into batches. Pure."""
 
 from collections.abc import Iterator, Sequence, Set as AbstractSet
+from dataclasses import replace
 
 from pushsvc.model import NewBatch, OutcomeClass, Recipient
 
@@ -36,6 +37,25 @@ def cut_recipients(
         part = slice(start, start + size)
         outcomes = bytes(settled[part])
         yield NewBatch(recipients=recipients[part], outcomes=outcomes if any(outcomes) else None)
+
+
+def size_at(rate_per_minute: int | None, *, size: int) -> int:
+    """Return the size of the batches of a push: at most a second's worth of its own rate."""
+    return size if rate_per_minute is None else min(size, max(1, rate_per_minute // 60))
+
+
+def in_turn(
+    new: Sequence[NewBatch], *, wait_seconds: float, rate_per_minute: int
+) -> Iterator[NewBatch]:
+    """Give batches their times, one after another at this rate."""
+    for batch in new:
+        yield replace(batch, delay_seconds=wait_seconds, paced=True)
+        wait_seconds += devices_of([batch]) * 60 / rate_per_minute
+
+
+def devices_of(new: Sequence[NewBatch]) -> int:
+    """Return how many devices there are in batches."""
+    return sum(len(batch.installation_ids) or len(batch.recipients) for batch in new)
 
 
 def _settled(duplicate: bool) -> int:  # noqa: FBT001 - maps a fact to its byte

@@ -31,14 +31,19 @@ class Estimate:
     pushes: int
 
 
-async def estimated(connection: AsyncConnection, reach: Reach, *, app_id: int) -> Estimate:
+async def estimated(
+    connection: AsyncConnection, reach: Reach, *, app_id: int, rate_per_minute: int | None = None
+) -> Estimate:
     """Return the estimate for those of an audience who are sent to."""
     based_on, pace = APP, await recent_pace(connection, app_id=app_id)
     if pace is None:
         based_on, pace = SERVER, await recent_pace(connection, app_id=None)
+    speed = pace.messages_per_second if pace else DEFAULT_MESSAGES_PER_SECOND
+    if rate_per_minute is not None:
+        speed = min(speed, rate_per_minute / 60)
     if pace is None:
-        return of_pace(reach, DEFAULT_MESSAGES_PER_SECOND, based_on=DEFAULT)
-    return of_pace(reach, pace.messages_per_second, based_on=based_on, pushes=pace.pushes)
+        return of_pace(reach, speed, based_on=DEFAULT)
+    return of_pace(reach, speed, based_on=based_on, pushes=pace.pushes)
 
 
 def of_pace(

@@ -49,7 +49,9 @@ async def look(
     reach = await count(resources, app, submission.audience, judge=Judge(shaper, credentials))
     shown, left_out = await Showroom(resources.engine, shaper, credentials).show(reach)
     async with resources.engine.connect() as connection:
-        estimate = await estimated(connection, reach, app_id=app.id)
+        estimate = await estimated(
+            connection, reach, app_id=app.id, rate_per_minute=submission.rate_per_minute
+        )
     return Preview(
         due_at=when.due_at,
         expires_at=when.expires_at,

@@ -16,7 +16,7 @@ from pushsvc.shaping.check import check_content
 from pushsvc.shaping.content import Choice, Content, Envelope
 from pushsvc.shaping.drafts import BADGED, BLOCKS, DRAFTERS, TRAITS, Draft
 from pushsvc.shaping.fault import ContentError
-from pushsvc.shaping.forms import Form, form_of, gateway_of
+from pushsvc.shaping.forms import Form, form_of, gateway_of, party_of
 from pushsvc.shaping.splice import Texts, numbers_in
 from pushsvc.shaping.truncate import shortened, without_text
 
@@ -29,6 +29,7 @@ __all__ = [
     "check_content",
     "form_of",
     "gateway_of",
+    "party_of",
     "push_hash",
 ]
 

@@ -67,3 +67,9 @@ def gateway_of(device: Device) -> GatewayName | None:
     """Return the gateway that reaches this device; None when there is none."""
     form = form_of(device)
     return None if isinstance(form, Refused) else GATEWAYS[form]
+
+
+def party_of(device: Device) -> tuple[str, str | None, str | None, bool]:
+    """Return what a device's gateway and app depend on; devices of one party have the same."""
+    by_fcm = _FCM_MARK in device.token
+    return device.device_type, device.push_type, device.app_identifier, by_fcm

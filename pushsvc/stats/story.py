@@ -163,7 +163,7 @@ _WHY: Final[Mapping[Why, str]] = {
         "The installation was created at {created_at}; the audience was found at {started_at}."
     ),
     Why.NO_TOKEN: "The installation has no token to send to.",
-    Why.TOKEN_RETIRED: "Its token is retired since {retired_at}: a gateway called it dead.",
+    Why.TOKEN_RETIRED: "Its token was {state} at {retired_at}, on what a gateway said of it.",
     Why.NO_MATCH: "The installation does not match the audience of the push.",
     Why.MATCHED_LATER: (
         "The installation matches the audience as it is now, last changed at {updated_at}, "
@@ -182,6 +182,7 @@ def _because(why: Why, push: Push, standing: Standing) -> str:
         error=push.error,
         created_at=_second(standing.created_at),
         retired_at=_second(standing.token_retired_at),
+        state=standing.token_state.value,
         updated_at=_second(standing.updated_at),
     )
 

@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import BadgeChange, Batch, Json, Lane, Ledger, NewBatch, Recipient
+from pushsvc.storage import token_events
 from pushsvc.storage.engine import driver, encode_json
+from pushsvc.storage.partitions import MissingError
 
 if TYPE_CHECKING:
-    import asyncpg
-
     Driver = asyncpg.Connection[asyncpg.Record]
 
 
@@ -54,10 +55,17 @@ async def write_batches(
     lane: Lane,
     first_seq: int,
 ) -> None:
-    """Write batches, numbered from `first_seq`, in the transaction the caller has begun."""
+    """Write batches, numbered from `first_seq`, in the transaction the caller has begun.
+
+    Raises:
+        MissingError: there is no partition for them.
+    """
     raw = await connection.get_raw_connection()
     assert raw.driver_connection is not None
-    await _insert(raw.driver_connection, new, push_id=push_id, lane=lane, first_seq=first_seq)
+    try:
+        await _insert(raw.driver_connection, new, push_id=push_id, lane=lane, first_seq=first_seq)
+    except asyncpg.CheckViolationError as error:
+        raise MissingError from error
 
 
 async def _insert(
@@ -86,14 +94,19 @@ async def _insert(
 
 # Leasing: the batch and its badges in one transaction, so that a badge moves once per device.
 
-_CLAIM: Final = """
-    SELECT installation_ids, recipients, outcomes, attempt, first_tried_at, paced, leases,
+#: A time that was granted holds for so long: what comes later must ask again.
+IN_TURN: Final = "paced AND now() < not_before + interval '5 seconds'"
+
+# The plan's own batches may be paced by their push, which is no matter of their credentials.
+_CLAIM: Final = f"""
+    SELECT installation_ids, recipients, outcomes, attempt, first_tried_at, leases,
+        badges_applied AND {IN_TURN} AS paced,
         badges_applied, now() AS now,
         extract(epoch FROM $3::timestamptz - now())::float8 AS seconds_left
     FROM batches
     WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
     FOR UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608 - no value of a caller's
 
 _LEASE: Final = """
     UPDATE batches SET state = 1, leases = leases + 1, badges_applied = $4,
@@ -221,11 +234,11 @@ async def renew_lease(engine: AsyncEngine, batch: Batch, *, lease_seconds: float
     return said == "UPDATE 1"
 
 
-# Closing: ledger, counts, follow-ups and tokens in one transaction, which happens once.
+# Closing: ledger, counts, follow-ups and evidence in one transaction, which happens once.
 
 _FINISH: Final = """
     UPDATE batches SET state = 2, lease_until = NULL, finished_at = now(),
-        outcomes = $4, counts = $5, exceptions = $6
+        outcomes = $4, counts = $5, exceptions = $6, answered = $7
     WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state <> 2
     RETURNING lane
 """
@@ -235,16 +248,10 @@ _RESERVE: Final = """
     RETURNING batches_planned - $2
 """
 
-# A token registered after the evidence against it is another one, though it reads the same.
-_RETIRE: Final = """
-    UPDATE installations SET token_retired_at = now()
-    WHERE id = $1 AND token_retired_at IS NULL AND token_set_at < $3
-        AND (device_token = $2 OR $2 IN (SELECT value FROM jsonb_each_text(channel_uris)))
-"""
-
 
 async def finish_batch(engine: AsyncEngine, batch: Batch, ledger: Ledger) -> bool:
     """Close a batch with all that came of it; False where its lease was lost to another worker."""
+    answered = {scope: list(said) for scope, said in ledger.answered.items()}
     counts = {t: {str(int(c)): n for c, n in by.items()} for t, by in ledger.counts.items()}
     async with driver(engine) as connection, connection.transaction():
         lane = await connection.fetchval(
@@ -255,6 +262,7 @@ async def finish_batch(engine: AsyncEngine, batch: Batch, ledger: Ledger) -> boo
             ledger.outcomes,
             encode_json(counts),
             encode_json(ledger.exceptions),
+            encode_json(answered) if answered else None,
         )
         if lane is None:
             return False
@@ -267,12 +275,9 @@ async def finish_batch(engine: AsyncEngine, batch: Batch, ledger: Ledger) -> boo
                 lane=Lane(lane),
                 first_seq=first,
             )
-        if ledger.retirements:
-            # Without a time of the gateway's own, its answer is evidence of the time we asked.
-            rows = [
-                (r.installation_id, r.token, r.since or batch.leased_at) for r in ledger.retirements
-            ]
-            await connection.executemany(_RETIRE, rows)
+        await token_events.add(
+            connection, ledger.evidence, push_id=batch.push_id, asked_at=batch.leased_at
+        )
     return True
 
 

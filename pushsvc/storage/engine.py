@@ -33,6 +33,14 @@ PASSING_ERRORS: Final = (
     TimeoutError,
 )
 
+#: What a transaction selects that looks up everything by an index, one row at a time, and in no
+#: other way: a plan that was made when the tables were small is kept while they grow, until they
+#: are next analyzed.
+BY_INDEX: Final = ", ".join(
+    f"set_config('enable_{way}', 'off', true)"
+    for way in ("seqscan", "hashjoin", "mergejoin", "material")
+)
+
 CONNECT_TIMEOUT_SECONDS = 10
 #: A pool that is empty for so long means an overloaded database; the request gets a 503.
 POOL_TIMEOUT_SECONDS = 10

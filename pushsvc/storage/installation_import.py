@@ -212,7 +212,9 @@ _UPDATE: Final = text(f"""
         UPDATE installations i
         SET {_KEPT}, custom = i.custom || r.custom, updated_at = {_NOW},
             token_set_at = CASE WHEN {_CHANGED} THEN clock_timestamp() ELSE i.token_set_at END,
-            token_retired_at = CASE WHEN {_CHANGED} THEN NULL ELSE i.token_retired_at END
+            token_retired_at = CASE WHEN {_CHANGED} THEN NULL ELSE i.token_retired_at END,
+            token_quarantined_until = CASE WHEN {_CHANGED} THEN NULL
+                ELSE i.token_quarantined_until END
         FROM fresh r WHERE i.id = r.target
     ),
     locked AS (

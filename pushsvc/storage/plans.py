@@ -90,6 +90,26 @@ async def finish_plan(connection: AsyncConnection, push_id: int, *, lease: int) 
     await connection.execute(statement)
 
 
+async def postpone_plan(
+    connection: AsyncConnection, push_id: int, *, lease: int, seconds: float
+) -> None:
+    """Give a plan back that has written nothing, to be begun so much later.
+
+    Nobody died over it, so the lease does not count.
+    """
+    statement = (
+        update(pushes)
+        .where(_planned_by(push_id, lease), pushes.c.batches_planned == 0)
+        .values(
+            state=PushState.WAITING,
+            started_at=None,
+            leases=lease - 1,
+            lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds),
+        )
+    )
+    await connection.execute(statement)
+
+
 async def renew_plan(
     connection: AsyncConnection, push_id: int, *, lease: int, lease_seconds: float
 ) -> bool:

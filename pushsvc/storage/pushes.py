@@ -49,6 +49,7 @@ COLUMNS = (
     pushes.c.devices_planned.label("devices"),
     pushes.c.planned_through,
     pushes.c.batches_planned.label("batches"),
+    pushes.c.tokens_held,
 )
 
 
@@ -219,19 +220,40 @@ def _counts(stored: Mapping[str, Mapping[str, int]]) -> Counts:
     }
 
 
-async def close_push(connection: AsyncConnection, push_id: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """A push none of whose batches is open, so that it can be closed."""
+
+    #: whether gateways spoke against tokens
+    has_evidence: bool
+
+
+async def complete(connection: AsyncConnection, push_id: int) -> Complete | None:
+    """Tell whether nothing of the push is open; most batches are not the last."""
+    row = (await connection.execute(_IS_COMPLETE, {"push_id": push_id})).first()
+    return Complete(row.has_evidence) if row else None
+
+
+_IS_COMPLETE = text("""
+    SELECT EXISTS (SELECT 1 FROM token_events WHERE push_id = pushes.id) AS has_evidence
+    FROM pushes
+    WHERE id = :push_id AND state = 'sending' AND NOT EXISTS (
+        SELECT 1 FROM batches WHERE batches.push_id = pushes.id AND batches.state <> 2
+    )
+""")
+
+
+async def close_push(connection: AsyncConnection, push_id: int, *, tokens_held: int) -> bool:
     """Close the push if nothing of it is open; return whether this call did.
 
     Under the row's lock, so that of the last two batches to finish not both, and not neither,
-    see the push complete. Most batches are not the last, and are told so without it.
+    see the push complete.
     """
     unfinished = (
         select(batches.c.seq)
         .where(batches.c.push_id == push_id, batches.c.state != BatchState.DONE)
         .limit(1)
     )
-    if (await connection.execute(unfinished)).first() is not None:
-        return False
     lock = select(pushes.c.state).where(pushes.c.id == push_id).with_for_update()
     if (await connection.execute(lock)).scalar_one_or_none() != PushState.SENDING:
         return False
@@ -242,7 +264,7 @@ async def close_push(connection: AsyncConnection, push_id: int) -> bool:
     statement = (
         update(pushes)
         .where(pushes.c.id == push_id)
-        .values(state=PushState.DONE, counts=plain, finished_at=func.now())
+        .values(state=PushState.DONE, counts=plain, tokens_held=tokens_held, finished_at=func.now())
     )
     await connection.execute(statement)
     return True

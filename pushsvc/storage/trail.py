@@ -65,7 +65,7 @@ async def installation_named(
         select(
             *(i.c.id, i.c.object_id, i.c.installation_id, i.c.device_type, i.c.push_type),
             *(i.c.device_token, i.c.channel_uris, i.c.token_set_at, i.c.token_retired_at),
-            *(i.c.created_at, i.c.updated_at),
+            *(i.c.token_quarantined_until, i.c.created_at, i.c.updated_at),
         )
         .where(i.c.app_id == app_id, or_(by_object_id, i.c.installation_id == name.lower()))
         .order_by(by_object_id.desc(), i.c.id)

@@ -1,5 +1,6 @@
 """An audience as pages of installation ids: one statement, whose result Postgres holds."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class Page:
     duplicates: frozenset[int]
 
 
+class AudienceTimeoutError(Exception):
+    """Postgres took longer to find an audience than it may."""
+
+
 class Held(Executable, ClauseElement):
     """Has Postgres run a statement now, and hold what it finds beyond the transaction's end."""
 
@@ -73,17 +78,23 @@ def members(wanted: Criterion, *, after: int) -> Select[*tuple[Any, ...]]:
 
 @asynccontextmanager
 async def pages(
-    connection: AsyncConnection, wanted: Criterion, *, after: int, size: int
+    connection: AsyncConnection,
+    wanted: Criterion,
+    *,
+    after: int,
+    size: int,
+    timeout_seconds: float,
 ) -> AsyncIterator[AsyncIterator[Page]]:
     """Find all members with ids above `after` at once; read them in pages of `size` while it lasts.
 
     They are those of this moment. The connection is outside of a transaction, here and whenever a
     page is asked for; between two pages it may be used for anything else.
+
+    Raises:
+        AudienceTimeoutError: they were not found within `timeout_seconds`.
     """
     try:
-        async with connection.begin():
-            await connection.execute(SETTINGS)
-            await connection.execute(Held(members(wanted, after=after)))
+        await _find(connection, wanted, after=after, timeout_seconds=timeout_seconds)
         yield _paged(connection, wanted, size=size)
         async with connection.begin():
             await connection.execute(_CLOSE)
@@ -91,6 +102,22 @@ async def pages(
         # The next one to have the connection must not find the cursor open.
         await connection.invalidate()
         raise
+
+
+async def _find(
+    connection: AsyncConnection, wanted: Criterion, *, after: int, timeout_seconds: float
+) -> None:
+    # It is the commit that has Postgres look for them, and `statement_timeout` is not for commits;
+    # the driver has Postgres cancel what is not waited for any more.
+    limit = asyncio.timeout(timeout_seconds)
+    try:
+        async with limit, connection.begin():
+            await connection.execute(SETTINGS)
+            await connection.execute(Held(members(wanted, after=after)))
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise AudienceTimeoutError from error
 
 
 async def _paged(

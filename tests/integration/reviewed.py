@@ -97,7 +97,6 @@ class Scene:
             counts=tally.count(["ios"] * batch.size, bytes(outcomes)),
             exceptions=reasons or {},
             follow_ups=[follow_up] if again else [],
-            retirements=[],
         )
         assert await batches.finish_batch(self.resources.engine, batch, ledger)
         await pipeline.close_push(self.resources, push.id)

@@ -60,7 +60,7 @@ async def read(
 ) -> list[Page]:
     """Return the pages of an audience; the connection is outside of a transaction."""
     wanted = criterion(audience, Reader(app_id=app_id, schema=SCHEMA))
-    async with pages(connection, wanted, after=after, size=size) as members:
+    async with pages(connection, wanted, after=after, size=size, timeout_seconds=60) as members:
         return [page async for page in members]
 
 

@@ -47,7 +47,6 @@ async def test_a_batch_in_a_worker_s_hands_ends_without_a_trace(site: Site) -> N
         counts={},
         exceptions={},
         follow_ups=[NewBatch(installation_ids=batch.installation_ids, attempt=2)],
-        retirements=[],
     )
 
     await empty_app(site.engine, site.app.id)

@@ -110,9 +110,7 @@ async def test_a_batch_whose_lease_ran_out_can_be_closed_until_another_claims_it
     await batches.expire_leases(site.engine, limit=100)
     second = await lease()
     assert second is not None
-    ledger = Ledger(
-        outcomes=bytes([OutcomeClass.OK]), counts={}, exceptions={}, follow_ups=[], retirements=[]
-    )
+    ledger = Ledger(outcomes=bytes([OutcomeClass.OK]), counts={}, exceptions={}, follow_ups=[])
     await batches.expire_leases(site.engine, limit=100)
 
     assert not await batches.renew_lease(site.engine, first, lease_seconds=1)

@@ -35,8 +35,14 @@ async def of_its_own(
 
 
 def differences(connection: Connection) -> list[object]:
-    context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+    opts = {"compare_server_default": True, "include_name": _is_no_partition}
+    context = MigrationContext.configure(connection, opts=opts)
     return list(compare_metadata(context, metadata))
+
+
+def _is_no_partition(name: str | None, kind: str, _parents: object) -> bool:
+    """Those of `batches` come and go by the day."""
+    return not (kind == "table" and str(name).startswith("batches_"))
 
 
 async def test_migrations_build_exactly_the_tables_of_the_code(database: AsyncEngine) -> None:

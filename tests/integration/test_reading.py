@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
-from sqlalchemy import delete, func, text, update
+from sqlalchemy import Subquery, delete, func, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import Json
@@ -12,8 +13,9 @@ from pushsvc.storage.engine import create_engine
 from pushsvc.storage.tables import apps, installations
 from pushsvc.targeting.audience import criterion
 from pushsvc.targeting.criterion import Criterion
-from pushsvc.targeting.reading import pages
+from pushsvc.targeting.reading import AudienceTimeoutError, pages
 from pushsvc.targeting.rows import Reader
+from tests.integration.pushing import until
 from tests.integration.targets import SCHEMA, all_of, install, new_app, read
 
 pytestmark = pytest.mark.integration
@@ -87,7 +89,7 @@ async def test_members_are_those_of_the_beginning(connection: AsyncConnection, a
     """Who comes or goes while pages are read changes nothing; commits do not end the reading."""
     wanted = criterion({"channels": ["all"]}, Reader(app_id=app_id, schema=SCHEMA))
     numbers, found = await numbers_of(connection, app_id), list[int]()
-    async with pages(connection, wanted, after=0, size=10) as members:
+    async with pages(connection, wanted, after=0, size=10, timeout_seconds=60) as members:
         async for page in members:
             found += page.ids
             async with connection.begin():
@@ -137,7 +139,38 @@ async def break_off(engine: AsyncEngine, wanted: Criterion, error: type[BaseExce
     """Read a page, and end with an error."""
     async with (
         engine.connect() as connection,
-        pages(connection, wanted, after=0, size=5) as members,
+        pages(connection, wanted, after=0, size=5, timeout_seconds=60) as members,
     ):
         await anext(members)
         raise error
+
+
+class Slow:
+    """A criterion whose members take five seconds to be found, and that nobody is of."""
+
+    @staticmethod
+    def members() -> Subquery:
+        """Return them as `Criterion` does."""
+        slow = func.pg_sleep(5).label("slow")
+        columns = (literal(1).label("id"), literal(value=False).label("token_shared"))
+        return select(*columns, literal(0).label("part"), slow).subquery()
+
+
+async def test_an_audience_is_looked_for_so_long_and_no_longer(
+    connection: AsyncConnection, database: AsyncEngine
+) -> None:
+    """Neither here nor in Postgres, and the connection is not used again."""
+    async with connection.begin():
+        backend = (await connection.execute(select(func.pg_backend_pid()))).scalar_one()
+    wanted = cast(Criterion, Slow())
+    with pytest.raises(AudienceTimeoutError):
+        async with pages(connection, wanted, after=0, size=5, timeout_seconds=0.1):
+            pass
+
+    busy = text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid AND state = 'active'")
+
+    async def ended() -> bool:
+        async with database.connect() as other:
+            return (await other.execute(busy, {"pid": backend})).first() is None
+
+    await until(ended, seconds=4)

@@ -24,6 +24,8 @@ AUDIENCES: Final = ("channels", "where", "devices")
 #: APNs and FCM tokens and WNS channel URIs are far shorter.
 TOKEN_CHARACTERS: Final = 4_096
 ID_CHARACTERS: Final = 255
+#: Far more than any gateway takes; a larger number is a mistake.
+MOST_PER_MINUTE: Final = 10_000_000
 
 Text = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
 #: Checked by the pipeline, whose texts name the unit.
@@ -160,6 +162,9 @@ class NewPush(BesideData):
     )
     on_unknown: Literal["resend", "drop"] = Field(
         "resend", description="What to do with a message that was written and never answered."
+    )
+    rate_per_minute: Annotated[int, Field(ge=1, le=MOST_PER_MINUTE)] | None = Field(
+        None, description="Devices it may be sent to in a minute; left out, as many as can be."
     )
     validate_only: bool | None = Field(
         None, description="Only look at it: FCM is asked, nothing is delivered, no badge changes."

@@ -14,6 +14,7 @@ from pushsvc.api.v1.bodies import NewPush, NewTemplate
 from pushsvc.api.v1.preview_views import PreviewView
 from pushsvc.api.v1.review_views import ExplanationView, OutcomesPage
 from pushsvc.api.v1.template_views import TemplatePage, TemplateView
+from pushsvc.api.v1.token_views import TokenHistoryView
 from pushsvc.api.v1.views import OpensPage, Problem, PushPage, PushView
 
 PATH: Final = "/v1/openapi.json"
@@ -29,6 +30,7 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (NewTemplate, "validation"),
     (TemplateView, "serialization"),
     (TemplatePage, "serialization"),
+    (TokenHistoryView, "serialization"),
     (Problem, "serialization"),
 )
 

@@ -1,6 +1,5 @@
 """What came of a push's devices, as `/v1` and the command line show it."""
 
-from enum import StrEnum
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +15,7 @@ from pushsvc.model import (
     Push,
     PushState,
     Standing,
+    TokenState,
 )
 from pushsvc.review.explain import Explanation
 from pushsvc.review.outcomes import apns_id_of
@@ -53,14 +53,6 @@ class OutcomesPage(BaseModel):
     next_cursor: str | None
 
 
-class TokenState(StrEnum):
-    """Whether the token of a device is sent to."""
-
-    ACTIVE = "active"
-    NONE = "none"
-    RETIRED = "retired"
-
-
 class StandingView(BaseModel):
     """A device as it is now; an explicit one is no installation."""
 
@@ -74,6 +66,7 @@ class StandingView(BaseModel):
     token_end: str | None
     token_set_at: str | None
     token_retired_at: str | None
+    token_quarantined_until: str | None
     created_at: str | None
     updated_at: str | None
 
@@ -200,19 +193,14 @@ def _standing(standing: Standing, gateway: GatewayName | None) -> dict[str, Any]
         "installation_id": standing.installation_id,
         "device_type": standing.device_type,
         "gateway": gateway and gateway.value,
-        "token_state": _token_state(standing).value,
+        "token_state": standing.token_state.value,
         "token_end": token_end(standing.token),
         "token_set_at": moment_or_none(standing.token_set_at),
         "token_retired_at": moment_or_none(standing.token_retired_at),
+        "token_quarantined_until": moment_or_none(standing.token_quarantined_until),
         "created_at": moment_or_none(standing.created_at),
         "updated_at": moment_or_none(standing.updated_at),
     }
-
-
-def _token_state(standing: Standing) -> TokenState:
-    if standing.token_retired_at is not None:
-        return TokenState.RETIRED
-    return TokenState.ACTIVE if standing.token else TokenState.NONE
 
 
 def _attempt(attempt: Attempt, apns_id: str | None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def submission_of(
         expiration_interval=asked.expiration_interval,
         lane=LANES[asked.priority],
         on_unknown=OnUnknown(asked.on_unknown),
+        rate_per_minute=asked.rate_per_minute,
         idempotency_key=key,
         request_hash=request_hash,
     )

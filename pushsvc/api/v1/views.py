@@ -40,6 +40,7 @@ class PushView(BaseModel):
     source: str
     lane: str
     on_unknown: str
+    rate_per_minute: int | None
     audience: dict[str, Any]
     data: dict[str, Any]
     created_at: str
@@ -54,6 +55,7 @@ class PushView(BaseModel):
     #: messages that went out again although they may have arrived
     possible_duplicates: int
     opens: int
+    tokens_held: int
     error: str | None
 
 
@@ -120,6 +122,7 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "source": push.source.value,
         "lane": push.lane.value,
         "on_unknown": push.on_unknown.value,
+        "rate_per_minute": push.rate_per_minute,
         "audience": _audience(push.audience),
         "created_at": moment(push.created_at),
         "due_at": moment(push.due_at),
@@ -133,6 +136,7 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n and c in OUTCOME_OF},
         "possible_duplicates": tally.possible_duplicates(totals),
         "opens": opens,
+        "tokens_held": push.tokens_held,
         "error": push.error,
     }
 

@@ -28,7 +28,8 @@ TYPES: Final[Mapping[str, int]] = {"ios": 550, "android": 400, "winrt": 50}
 FAULTY_SHARE: Final = 0.05
 
 #: What the simulators read in a token, by type. Faults that take long to come to an end are not
-#: here: a demo is watched. APNs: the last eight digits, fa17CCPP; the others: ~name-PP.
+#: here, nor those that speak of the sender as a whole: a demo is watched. APNs: the last eight
+#: digits, fa17CCPP; the others: ~name-PP.
 FAULTS: Final[Mapping[str, Sequence[str]]] = {
     "ios": (
         "fa170100",  # 410 Unregistered
@@ -36,19 +37,19 @@ FAULTS: Final[Mapping[str, Sequence[str]]] = {
         "fa170500",  # 400 DeviceTokenNotForTopic
         "fa170d01",  # 429 TooManyRequests, once
         "fa170e01",  # 500 InternalServerError, once
-        "fa170f01",  # 503 ServiceUnavailable, Retry-After: 1
+        "fa170e02",  # the same, twice
         "fa172001",  # RST_STREAM REFUSED_STREAM, once
     ),
     "android": (
         "~unregistered",  # 404 UNREGISTERED
         "~sender_mismatch",  # 403 SENDER_ID_MISMATCH
         "~invalid_arg",  # 400 INVALID_ARGUMENT
-        "~quota-01",  # 429 QUOTA_EXCEEDED, Retry-After: 1
+        "~quota_device-01",  # 429 QUOTA_EXCEEDED of the device, Retry-After: 1
     ),
     "winrt": (
         "~gone",  # 410
         "~dropped",  # 200, X-WNS-Status: dropped
-        "~throttled-01",  # 406, Retry-After: 1
+        "~channelthrottled",  # 200, X-WNS-Status: channelthrottled
     ),
 }
 #: What APNs has surely not processed is sent again at once, within one attempt.

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from pushsvc.storage.engine import encode_json
+from pushsvc.storage.engine import BY_INDEX, encode_json
 from pushsvc.storage.fields import BADGE
 from pushsvc.storage.installations import Installation, import_lock, installation_of, lock_key
 from pushsvc.storage.saving.plan import INSTALLATION_ID, OBJECT_ID, TOKEN, Name, Plan, Stamp
@@ -124,7 +124,7 @@ def _carried(column: str) -> tuple[str, Callable[[Any], Any], str]:
 _OWN: Final = frozenset(
     {
         *("id", "app_id", "object_id", "created_at", "updated_at"),
-        *("token_shared", "token_set_at", "token_retired_at"),
+        *("token_shared", "token_set_at", "token_retired_at", "token_quarantined_until"),
     }
 )
 #: column -> how its values are carried
@@ -145,15 +145,9 @@ def _unnested(*first: tuple[str, str]) -> str:
 
 # ---------------------------------------------------------------- the statements
 
-# A plan that was made when the tables were small is kept while they grow, until they are next
-# analyzed. What follows looks up everything by an index, one row at a time, and no other way.
-_PLANS: Final = ", ".join(
-    f"set_config('enable_{way}', 'off', true)"
-    for way in ("seqscan", "hashjoin", "mergejoin", "material")
-)
 # In ascending order, so that two transactions never wait for each other.
 _LOCK: Final = text(f"""
-    SELECT {_PLANS}, (
+    SELECT {BY_INDEX}, (
         SELECT count(pg_advisory_xact_lock_shared(key)) FROM unnest(CAST(:apps AS bigint[])) AS key
     ), (
         SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key
@@ -230,7 +224,9 @@ _UPDATE: Final = f"""
     SET {", ".join(f"{name} = {read}" for name, read in _READ.items())},
         updated_at = {_NOW},
         token_set_at = CASE WHEN r.registers THEN statement_timestamp() ELSE i.token_set_at END,
-        token_retired_at = CASE WHEN r.registers THEN NULL ELSE i.token_retired_at END
+        token_retired_at = CASE WHEN r.registers THEN NULL ELSE i.token_retired_at END,
+        token_quarantined_until = CASE WHEN r.registers THEN NULL
+            ELSE i.token_quarantined_until END
     FROM fresh r WHERE i.id = r.target AND i.app_id = r.app_id
     RETURNING i.id, i.app_id, i.object_id, i.created_at, i.updated_at
 """  # noqa: S608 - of our own column names

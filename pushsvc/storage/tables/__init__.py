@@ -5,6 +5,7 @@ from pushsvc.storage.tables.installations import badges, installation_pointers, 
 from pushsvc.storage.tables.objects import audiences, class_fields, objects, relations, templates
 from pushsvc.storage.tables.pushes import batches, opens, pushes
 from pushsvc.storage.tables.registry import metadata
+from pushsvc.storage.tables.token_events import token_events
 
 __all__ = [
     "api_keys",
@@ -23,4 +24,5 @@ __all__ = [
     "pushes",
     "relations",
     "templates",
+    "token_events",
 ]

@@ -56,6 +56,8 @@ installations = Table(
     moment("token_set_at", now=True),
     # When the gateway told us that the token is dead; the row stays, its token is not sent to.
     moment("token_retired_at"),
+    # Of a token that is only suspected: until then it is out of use, by `token_retired_at` as well.
+    moment("token_quarantined_until"),
     moment("created_at", now=True),
     moment("updated_at", now=True),
     UniqueConstraint("app_id", "object_id"),
@@ -74,6 +76,11 @@ installations = Table(
         "custom",
         postgresql_using="gin",
         postgresql_ops={"custom": "jsonb_path_ops"},
+    ),
+    Index(
+        "installations_quarantined",
+        "token_quarantined_until",
+        postgresql_where=text("token_quarantined_until IS NOT NULL"),
     ),
     # Whom a push may go to; many audiences are read from it alone.
     Index(

@@ -7,7 +7,6 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -21,10 +20,18 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from pushsvc.storage.columns import app_id, moment
 from pushsvc.storage.tables.registry import metadata
 
+NEW_PUSH_ID = (
+    "(floor(extract(epoch FROM now()) / 86400)::bigint << 32) + nextval('push_numbers'::regclass)"
+)
+
 pushes = Table(
     "pushes",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # the day since 1970 << 32, and a number that goes on: they grow with time, and below 2^53 JSON
+    # has them exactly. A day's ledgers lie together and go together (ADR 0032).
+    Column(
+        "id", BigInteger, server_default=text(NEW_PUSH_ID), primary_key=True, autoincrement=True
+    ),
     # the public id, of _PushStatus and of /v1
     Column("object_id", Text, nullable=False, unique=True),
     app_id(),
@@ -60,6 +67,8 @@ pushes = Table(
     Column("devices_planned", BigInteger, nullable=False, server_default=text("0")),
     # device type -> class -> devices; written once, when the push is closed
     Column("counts", JSONB),
+    # evidence against tokens that was not acted on, because there was too much of it
+    Column("tokens_held", Integer, nullable=False, server_default=text("0")),
     Column("error", Text),
     moment("created_at", now=True),
     moment("started_at"),
@@ -81,8 +90,16 @@ pushes = Table(
         "due_at",
         postgresql_where=text("state IN ('waiting', 'planning', 'sending')"),
     ),
+    # What is counted before more is taken.
+    Index(
+        "pushes_open_of_app",
+        "app_id",
+        "due_at",
+        postgresql_where=text("state IN ('waiting', 'planning', 'sending')"),
+    ),
 )
 
+# One partition for each day of `push_id` (storage/partitions.py).
 batches = Table(
     "batches",
     metadata,
@@ -114,12 +131,15 @@ batches = Table(
     Column("counts", JSONB),
     # reason -> places of the devices in the batch, only for what was not sent
     Column("exceptions", JSONB),
+    # what a credential can be proven good for -> [devices accepted, tokens spoken against]
+    Column("answered", JSONB),
     moment("created_at", now=True),
     moment("finished_at"),
     ForeignKeyConstraint(["push_id"], ["pushes.id"], ondelete="CASCADE"),
     Index("batches_open", "lane", "not_before", postgresql_where=text("state = 0")),
     Index("batches_leased", "lease_until", postgresql_where=text("state = 1")),
     Index("batches_unfinished", "push_id", postgresql_where=text("state <> 2")),
+    postgresql_partition_by="RANGE (push_id)",
 )
 
 # How often a push was opened, as its devices tell.

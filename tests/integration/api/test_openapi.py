@@ -33,6 +33,7 @@ async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
         ("get", "/v1/templates/{name}"),
         ("get", "/v1/templates"),
         ("delete", "/v1/templates/{name}"),
+        ("get", "/v1/installations/{installation}/token-history"),
     }
 
 

@@ -82,6 +82,7 @@ async def test_all_options_are_kept(api: Api) -> None:
         "expiration_interval": 60,
         "priority": "urgent",
         "on_unknown": "drop",
+        "rate_per_minute": 600,
         "collapse_id": "one",
         "push_type": "alert",
         "wns": {"type": "tile"},
@@ -90,7 +91,7 @@ async def test_all_options_are_kept(api: Api) -> None:
     answer = await api.v1("POST", PATH, json=body)
 
     assert answer.status == 202, answer.body
-    kept = ("data", "on_unknown", "collapse_id", "push_type", "wns")
+    kept = ("data", "on_unknown", "rate_per_minute", "collapse_id", "push_type", "wns")
     assert {name: body[name] for name in kept} == {name: answer.body[name] for name in kept}
     assert ("urgent", f"{due:%Y-%m-%dT%H:%M:%S.000Z}") == (
         answer.body["lane"],
@@ -128,6 +129,14 @@ async def test_the_priority_names_the_lane(api: Api, priority: str | None, lane:
         ({"channels": "a", **DATA}, ["/channels"], ["invalid_value"]),
         ({"where": {}, "priority": "high", **DATA}, ["/priority"], ["invalid_value"]),
         ({"where": {}, "on_unknown": 1, **DATA}, ["/on_unknown"], ["invalid_value"]),
+        *(
+            (
+                {"where": {}, "rate_per_minute": rate, **DATA},
+                ["/rate_per_minute"],
+                ["invalid_value"],
+            )
+            for rate in (0, 10_000_001, 1.5, "60", True)
+        ),
         ({"where": {}, "push_time": "soon", **DATA}, ["/push_time"], ["invalid_push"]),
         ({"where": {}, "push_time": 1, **DATA}, ["/push_time"], ["invalid_push_time"]),
         (

@@ -5,10 +5,14 @@ import uuid
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.cli import session
+from pushsvc.clock import SystemClock
 from pushsvc.config import Settings
+from pushsvc.delivery.circuit import Heard, Trouble
+from pushsvc.delivery.pacing import Pacing, Rate
 from pushsvc.model import GatewayName
 from pushsvc.storage import apps, credentials
 from pushsvc.storage.sealing import Seal, new_secret_key
@@ -128,6 +132,29 @@ def test_one_credential_under_another_key_hides_no_other(
     assert [str(one["id"]) for one in listed.json["credentials"]] == [number, str(found)]
     for each in (number, str(found)):
         assert pushsvc("credential", "revoke", each).status == 0
+
+
+def test_an_open_circuit_is_told(pushsvc: Pushsvc, settings: Settings, broken: str) -> None:
+    """Which credential, why, since when, and when it is tried again; a closed one is not."""
+    number = broken.split(maxsplit=1)[0]
+    assert check(pushsvc("doctor", "--json"), "circuits")["ok"]
+
+    asyncio.run(_open_circuit(settings, int(number)))
+    ended = check(pushsvc("doctor", "--json"), "circuits")
+
+    assert not ended["ok"]
+    assert f"credential {number} (fcm)" in ended["found"]
+    assert "unreached (no connection) since 20" in ended["found"]
+    assert pushsvc("credential", "revoke", number).status == 0
+
+
+async def _open_circuit(settings: Settings, number: int) -> None:
+    assert settings.redis_url
+    redis = Redis.from_url(settings.redis_url)
+    pace = Pacing(redis, clock=SystemClock()).of(number, Rate(), narrow=frozenset())
+    heard = Heard(failures=20, trouble=Trouble.UNREACHED, reason="no connection")
+    await pace.tell(heard, probe=True)
+    await redis.aclose()
 
 
 async def _add_under(key: str, settings: Settings, name: str) -> int:

@@ -148,6 +148,7 @@ def test_options_win_over_the_file(pushsvc: Pushsvc, name: str, tmp_path: Path) 
     [
         ("--at", "yesterday"),
         ("--expires-in", "-5"),
+        ("--rate-per-minute", "0"),
         ("--badge", "foo"),
         ("--alert", "{{ a"),
         ("--data", '{"sound": 5}'),

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.delivery.conclusion import Conclusion, Rules, conclude
+from pushsvc.delivery.retry import Limits
 from pushsvc.model import (
     GONE_ON,
     OUTCOME_OF,
     Answer,
     Batch,
+    Deferral,
     Device,
     GatewayName,
     Lane,
@@ -23,7 +25,8 @@ from pushsvc.model import (
 )
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-RULES = Rules(attempt_limit=3, now=NOW, jitter=0.5, gateway_of=lambda _: GatewayName.APNS)
+LIMITS = Limits(attempts=3, seconds=600, hold_seconds=300)
+RULES = Rules(limits=LIMITS, now=NOW, jitter=0.5, gateway_of=lambda _: GatewayName.APNS)
 PUSH = Push(
     id=1,
     object_id="push000001",
@@ -49,7 +52,9 @@ PUSH = Push(
 )
 
 
-def concluded(answers: list[Answer], *, push: Push = PUSH, attempt: int = 1) -> Conclusion:
+def concluded(
+    answers: list[Answer], *, push: Push = PUSH, attempt: int = 1, first: datetime | None = None
+) -> Conclusion:
     ids = tuple(range(100, 100 + len(answers)))
     batch = Batch(
         push_id=1,
@@ -57,6 +62,7 @@ def concluded(answers: list[Answer], *, push: Push = PUSH, attempt: int = 1) -> 
         installation_ids=ids,
         recipients=(),
         attempt=attempt,
+        first_tried_at=first,
         leases=1,
         leased_at=NOW,
         seconds_left=None,
@@ -86,16 +92,55 @@ def test_what_waiting_can_help_goes_on_in_a_follow_up() -> None:
     (follow_up,) = end.follow_ups
     assert follow_up.installation_ids == [101]
     assert follow_up.attempt == 2
+    assert follow_up.first_tried_at == NOW
     assert follow_up.delay_seconds >= 1
     assert follow_up.badges_applied
 
 
-def test_the_last_attempt_is_final() -> None:
-    """The device keeps the class of its last answer."""
-    end = concluded([BUSY], attempt=3)
+def test_what_was_tried_for_long_enough_is_final() -> None:
+    """The device keeps the class of its last answer; attempts alone are no end of an outage."""
+    long_ago = NOW - timedelta(seconds=600)
 
+    assert list(concluded([BUSY], attempt=99).outcomes) == [OutcomeClass.CARRIED]
+    end = concluded([BUSY], first=long_ago)
     assert list(end.outcomes) == [OutcomeClass.RETRY_BACKOFF]
     assert not end.follow_ups
+
+
+def test_a_gateway_that_never_answers_gets_few_copies() -> None:
+    """What is in doubt is sent so often, and then stays in doubt."""
+    assert list(concluded([LOST], attempt=2).outcomes) == [OutcomeClass.RESENT]
+    assert list(concluded([LOST], attempt=3).outcomes) == [OutcomeClass.UNKNOWN]
+
+
+def test_to_be_put_off_is_no_attempt() -> None:
+    """What was not asked about keeps its number; what waits for its turn, all of its time, too."""
+    paced = Answer(OutcomeClass.RETRY_SAFE, "Paced", 9.0, deferral=Deferral.PACED)
+    held = Answer(OutcomeClass.RETRY_SAFE, "NotSent", deferral=Deferral.HELD)
+    end = concluded([BUSY, paced, held, paced])
+
+    assert [
+        (f.installation_ids, f.attempt, f.delay_seconds, f.paced, f.first_tried_at)
+        for f in end.follow_ups
+    ] == [
+        ([102], 1, 0.0, False, NOW),
+        ([100], 2, 1.0, False, NOW),
+        ([101, 103], 1, 9.0, True, None),
+    ]
+    assert set(end.outcomes) == {OutcomeClass.CARRIED}
+
+
+def test_a_credential_that_is_refused_is_waited_for_by_those_not_asked_about() -> None:
+    """The devices that the gateway was asked about have failed; the others fail in the end."""
+    asked = Answer(OutcomeClass.CREDENTIAL, "InvalidProviderToken")
+    unasked = replace(asked, deferral=Deferral.HELD)
+
+    first = concluded([asked, unasked])
+    last = concluded([unasked], first=NOW - timedelta(seconds=300))
+
+    assert list(first.outcomes) == [OutcomeClass.CREDENTIAL, OutcomeClass.CARRIED]
+    assert list(last.outcomes) == [OutcomeClass.CREDENTIAL]
+    assert last.exceptions == {"InvalidProviderToken": [0]}
 
 
 def test_a_retry_that_would_come_after_the_expiry_is_expired() -> None:
@@ -149,42 +194,31 @@ def test_devices_that_wait_equally_long_go_on_together() -> None:
     ]
 
 
-def test_looking_retires_what_fcm_calls_gone_and_nothing_else() -> None:
-    """Of a push that delivers nothing, no other answer is evidence enough."""
-    looking = replace(PUSH, content={"data": {"alert": "hi"}, "validate_only": True})
-    malformed = Answer(OutcomeClass.TOKEN_DEAD, "INVALID_ARGUMENT message.token")
-    gone = Answer(OutcomeClass.TOKEN_DEAD, "UNREGISTERED")
-
-    end = concluded([malformed, gone], push=looking)
-
-    assert [one.installation_id for one in end.retirements] == [101]
-
-
-def test_dead_tokens_are_retired_with_the_moment_the_gateway_names() -> None:
-    """And suspect ones are not."""
-    dead = Answer(OutcomeClass.TOKEN_DEAD, "Unregistered", invalid_since_ms=1_700_000_000_000)
-    end = concluded([OK, dead, Answer(OutcomeClass.TOKEN_SUSPECT, "BadDeviceToken")])
-
-    (retired,) = end.retirements
-    assert retired.installation_id == 101
-    assert retired.token == "token1"
-    assert retired.since == datetime.fromtimestamp(1_700_000_000, UTC)
-    assert end.exceptions == {"Unregistered": [1], "BadDeviceToken": [2]}
-
-
 @given(
-    st.lists(st.sampled_from(list(OUTCOME_OF)).map(lambda c: Answer(c, c.name)), max_size=30),
+    st.lists(
+        st.builds(
+            Answer,
+            st.sampled_from(list(OUTCOME_OF)),
+            st.sampled_from("ab"),
+            st.none() | st.floats(0, 700),
+            deferral=st.none() | st.sampled_from(Deferral),
+        ),
+        max_size=30,
+    ),
     st.integers(1, 5),
     st.sampled_from(OnUnknown),
+    st.none() | st.integers(0, 700).map(lambda age: NOW - timedelta(seconds=age)),
 )
 def test_every_device_has_an_outcome_or_one_follow_up(
-    answers: list[Answer], attempt: int, rule: OnUnknown
+    answers: list[Answer], attempt: int, rule: OnUnknown, first: datetime | None
 ) -> None:
-    """Nobody is lost, and nobody is in two places."""
-    end = concluded(answers, push=replace(PUSH, on_unknown=rule), attempt=attempt)
+    """Nobody is lost, nobody is in two places, and ids stay sorted, as they are found by."""
+    end = concluded(answers, push=replace(PUSH, on_unknown=rule), attempt=attempt, first=first)
 
     carried = [100 + p for p, byte in enumerate(end.outcomes) if byte in GONE_ON]
     assert sorted(i for f in end.follow_ups for i in f.installation_ids) == carried
+    assert all(list(f.installation_ids) == sorted(f.installation_ids) for f in end.follow_ups)
     assert OutcomeClass.OPEN not in end.outcomes
-    if attempt >= RULES.attempt_limit:
-        assert not carried
+    assert all(f.attempt in {attempt, attempt + 1} for f in end.follow_ups)
+    resent = end.outcomes.count(OutcomeClass.RESENT)
+    assert not resent or (rule is OnUnknown.RESEND)

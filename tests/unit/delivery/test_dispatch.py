@@ -1,13 +1,19 @@
 """Messages to their gateways, answers onto the sheet."""
 
+import asyncio
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from pushsvc.delivery import dispatch
-from pushsvc.delivery.gateway import Message, Settle
+from pushsvc.delivery.circuit import Heard
+from pushsvc.delivery.gateway import Gateway, Message, Settle
+from pushsvc.delivery.pacing import Asking, Grant
 from pushsvc.model import (
     ACCEPTED,
+    Answer,
     ApnsHead,
     ApnsShape,
+    Deferral,
     Device,
     FcmShape,
     OutcomeClass,
@@ -38,6 +44,34 @@ class Accepting:
         """Nothing is open."""
 
 
+class Pace:
+    """A pace that allows what it is told to, one answer after another, and then everything."""
+
+    narrow: frozenset[str] = frozenset()
+    stall_seconds = 0.01
+
+    def __init__(self, *grants: Grant) -> None:
+        self.grants = list(grants)
+        self.told: list[tuple[Heard, bool]] = []
+        self.stalled = asyncio.Event()
+
+    async def acquire(self, count: int, asking: Asking) -> Grant:  # noqa: ARG002 - the same for all
+        """Return the next answer."""
+        return self.grants.pop(0) if self.grants else Grant(count=count)
+
+    async def tell(self, heard: Heard, *, probe: bool) -> None:
+        """Keep what is told."""
+        self.told.append((heard, probe))
+
+    def settled(self) -> None:
+        """Nothing depends on it."""
+
+    def stalls(self) -> bool:
+        """As soon as it is asked."""
+        self.stalled.set()
+        return True
+
+
 def devices(*tokens: str) -> list[Device]:
     return [Device(place, "android", token, None, None, None) for place, token in enumerate(tokens)]
 
@@ -49,18 +83,40 @@ async def sent(
     shape: Shape | Refused = SHAPE,
     in_time: Callable[[], bool] = lambda: True,
     validate_only: bool = False,
+    pace: Pace | None = None,
 ) -> list[OutcomeClass]:
+    sheet = await sheet_of(
+        found,
+        gateway,
+        shape=shape,
+        in_time=in_time,
+        validate_only=validate_only,
+        pace=pace,
+    )
+    return [OutcomeClass(byte) for byte in sheet.outcomes]
+
+
+async def sheet_of(
+    found: list[Device],
+    gateway: Gateway[Shape] | None,
+    *,
+    shape: Shape | Refused = SHAPE,
+    in_time: Callable[[], bool] = lambda: True,
+    validate_only: bool = False,
+    pace: Pace | None = None,
+) -> dispatch.Sheet:
     sheet = dispatch.Sheet(bytes(len(found)))
+    route = dispatch.Route(gateway, pace or Pace()) if gateway else None
     await dispatch.send(
         found,
         sheet,
         shape_of=lambda _device: shape,
-        gateway_of=lambda _shape: gateway,
+        route_of=lambda _shape: route,
         key_of=lambda index: index,
         in_time=in_time,
         validate_only=validate_only,
     )
-    return [OutcomeClass(byte) for byte in sheet.outcomes]
+    return sheet
 
 
 async def test_what_cannot_be_sent_says_why_and_the_rest_goes() -> None:
@@ -111,3 +167,76 @@ async def test_what_a_gateway_was_handed_when_it_failed_is_in_doubt() -> None:
     found = await sent(devices("a", "b", "c"), gateway)
 
     assert found == [OutcomeClass.OK, OutcomeClass.UNKNOWN, OutcomeClass.OPEN]
+
+
+HELD = Answer(OutcomeClass.RETRY_SAFE, "CircuitOpen: http_503", 8.0, deferral=Deferral.HELD)
+
+
+async def test_what_is_too_much_gets_a_time_and_the_gateway_never_sees_it() -> None:
+    """In few turns: a tenth of the rest, or a second's worth where that is more."""
+    gateway = Accepting()
+    few = Pace(Grant(count=2, wait_seconds=3.0, interval_seconds=0.5))
+    many = Pace(Grant(count=0, wait_seconds=0.0, interval_seconds=1.0))
+
+    sheet = await sheet_of(devices(*"abcdef"), gateway, pace=few)
+    long = await sheet_of(devices(*map(str, range(100))), gateway, pace=many)
+
+    assert gateway.got == ["a", "b"]
+    assert few.told == [(Heard(alive=2), False)]
+    assert [sheet.answers[place].retry_after for place in range(2, 6)] == [3.0, 3.0, 4.0, 4.0]
+    assert {answer.deferral for answer in sheet.answers.values()} == {Deferral.PACED}
+    assert len({answer.retry_after for answer in long.answers.values()}) == 10
+
+
+async def test_after_a_probe_that_went_well_all_others_go() -> None:
+    """Few are tried; then the pace is asked again."""
+    gateway, pace = Accepting(), Pace(Grant(count=1, probe=True))
+
+    assert await sent(devices(*"abc"), gateway, pace=pace) == [OutcomeClass.OK] * 3
+    assert pace.told == [(Heard(alive=1), True), (Heard(alive=2), False)]
+
+
+async def test_while_a_circuit_is_open_nobody_is_asked() -> None:
+    """The devices are put off with the reason, a little later than it says, all of them alike."""
+    gateway = Accepting()
+
+    sheet = await sheet_of(devices("a", "b"), gateway, pace=Pace(Grant(count=0, held=HELD)))
+
+    assert gateway.got == []
+    assert sheet.answers[0] == sheet.answers[1]
+    assert sheet.answers[0].deferral is Deferral.HELD
+    assert 8.0 <= (sheet.answers[0].retry_after or 0) <= 10.0
+
+
+class Hanging:
+    """A gateway that takes some messages, and says nothing of them until somebody has noticed."""
+
+    def __init__(self, *, takes: int, noticed: asyncio.Event) -> None:
+        self.takes = takes
+        self.noticed = noticed
+        self.got: list[int] = []
+
+    async def send(self, messages: Iterator[Message[Shape]], settle: Settle) -> None:
+        """Take some, wait, and ask for more; then the deadline of the first has passed."""
+        self.got += [index for index, *_ in islice(messages, self.takes)]
+        await self.noticed.wait()
+        late = [index for index, *_ in messages]
+        for index in self.got:
+            settle(index, Answer(OutcomeClass.UNKNOWN, "deadline"))
+        self.got += late
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_gateway_that_hangs_gets_no_more() -> None:
+    """What it was handed is in doubt in its time; the rest is put off, and goes elsewhere."""
+    pace = Pace()
+    gateway = Hanging(takes=25, noticed=pace.stalled)
+
+    sheet = await sheet_of(devices(*map(str, range(40))), gateway, pace=pace)
+
+    assert gateway.got == list(range(25))
+    assert sheet.outcomes == bytes([OutcomeClass.UNKNOWN] * 25 + [OutcomeClass.RETRY_SAFE] * 15)
+    assert {sheet.answers[place].deferral for place in range(25, 40)} == {Deferral.HELD}
+    assert pace.told == []

@@ -1,5 +1,6 @@
 """When a message is tried again, and after how long."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -7,70 +8,167 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.delivery import retry
-from pushsvc.model import Answer, GatewayName, OutcomeClass
+from pushsvc.delivery.retry import RULES, Limits, Tried
+from pushsvc.model import Answer, Deferral, GatewayName, OutcomeClass
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-BACKOFF = Answer(OutcomeClass.RETRY_BACKOFF, "http_503")
+LIMITS = Limits(attempts=5, seconds=3600, hold_seconds=900)
+BUSY = Answer(OutcomeClass.RETRY_BACKOFF, "http_503")
+HELD = Answer(OutcomeClass.RETRY_SAFE, "NotSent", deferral=Deferral.HELD)
+REFUSED = Answer(OutcomeClass.CREDENTIAL, "InvalidProviderToken", deferral=Deferral.HELD)
 
 gateways = st.sampled_from(list(GatewayName))
 jitters = st.floats(0, 1, exclude_max=True)
+ages = st.floats(0, 4000)
+again = st.sampled_from(sorted(RULES))
 
 
-@pytest.mark.parametrize("outcome", list(OutcomeClass))
-def test_waiting_helps_against_throttles_and_outages_only(outcome: OutcomeClass) -> None:
-    """Throttled, not processed and 5xx are tried again; all other classes are final."""
-    again = {"THROTTLED_DEVICE", "THROTTLED_SENDER", "RETRY_SAFE", "RETRY_BACKOFF"}
+def wait(
+    answer: Answer,
+    *,
+    attempt: int = 1,
+    age: float = 0.0,
+    gateway: GatewayName = GatewayName.APNS,
+    jitter: float = 0.5,
+) -> float | None:
+    tried = Tried(attempt=attempt, age=age)
+    return retry.wait_seconds(answer, tried, LIMITS, gateway=gateway, jitter=jitter)
 
-    assert (outcome.name in again) == retry.retryable(outcome)
 
-
-@given(gateway=gateways, attempt=st.integers(1, 100), jitter=jitters, after=st.floats(1, 3600))
-def test_retry_after_is_obeyed(
-    *, gateway: GatewayName, attempt: int, jitter: float, after: float
+@pytest.mark.parametrize(
+    ("outcome", "first", "after_five", "after_half_an_hour", "after_an_hour"),
+    [
+        pytest.param("RETRY_BACKOFF", True, True, True, False, id="5xx"),
+        pytest.param("RETRY_SAFE", True, True, True, False, id="not processed"),
+        pytest.param("THROTTLED_SENDER", True, True, True, False, id="quota"),
+        pytest.param("THROTTLED_DEVICE", True, False, True, False, id="device"),
+        pytest.param("UNKNOWN", True, False, True, False, id="doubt"),
+        *(
+            pytest.param(name, False, False, False, False, id=name)
+            for name in sorted(OutcomeClass.__members__.keys() - {o.name for o in RULES})
+        ),
+    ],
+)
+def test_what_is_tried_again_and_for_how_long(
+    *,
+    outcome: str,
+    first: bool,
+    after_five: bool,
+    after_half_an_hour: bool,
+    after_an_hour: bool,
 ) -> None:
-    """Where the gateway named a time, that is the time, whatever the attempt."""
-    answer = Answer(OutcomeClass.THROTTLED_SENDER, "quota", after)
+    """Outages by time alone; a throttled device and a silent gateway by attempts, too."""
+    answer = Answer(OutcomeClass[outcome], "x")
 
-    assert after == retry.not_before(answer, attempt, gateway=gateway, jitter=jitter)
-
-
-@given(gateway=gateways, attempt=st.integers(1, 10_000), jitter=jitters)
-def test_backoff_stays_within_its_bounds(gateway: GatewayName, attempt: int, jitter: float) -> None:
-    """No wait is below the gateway's least or beyond a quarter of an hour."""
-    seconds = retry.not_before(BACKOFF, attempt, gateway=gateway, jitter=jitter)
-
-    least = 10.0 if gateway is GatewayName.FCM else 0.0
-    assert least <= seconds <= 900.0
+    assert first == (wait(answer) is not None)
+    assert after_five == (wait(answer, attempt=5, age=60) is not None)
+    assert after_half_an_hour == (wait(answer, attempt=4, age=1800) is not None)
+    assert after_an_hour == (wait(answer, attempt=4, age=3600) is not None)
 
 
-@given(gateway=gateways, attempt=st.integers(1, 30), jitter=jitters)
+@given(outcome=again, gateway=gateways, attempt=st.integers(1, 4), jitter=jitters, age=ages)
+def test_retry_after_is_obeyed(
+    *, outcome: OutcomeClass, gateway: GatewayName, attempt: int, jitter: float, age: float
+) -> None:
+    """Where the gateway named a time, that is the time; if it is past the limit, it is the end."""
+    answer = Answer(outcome, "quota", 600.0)
+
+    found = wait(answer, gateway=gateway, attempt=attempt, jitter=jitter, age=age)
+
+    assert found == (600.0 if age + 600 <= LIMITS.seconds else None)
+
+
+@given(
+    outcome=again,
+    gateway=gateways,
+    attempt=st.integers(1, 10_000),
+    jitter=jitters,
+    age=ages,
+    refused=st.booleans(),
+    held=st.booleans(),
+)
+def test_nobody_waits_past_the_limit(
+    *,
+    outcome: OutcomeClass,
+    gateway: GatewayName,
+    attempt: int,
+    jitter: float,
+    age: float,
+    refused: bool,
+    held: bool,
+) -> None:
+    """A wait of ours ends with the time that is left, and keeps FCM's least and the class's cap."""
+    answer = replace(REFUSED if refused else HELD) if held else Answer(outcome, "x")
+    limit = LIMITS.hold_seconds if held and refused else LIMITS.seconds
+
+    found = wait(answer, gateway=gateway, attempt=attempt, jitter=jitter, age=age)
+
+    if age >= limit:
+        assert found is None
+    if found is not None:
+        assert age + found <= limit + 0.001
+        if not held:
+            assert found >= retry.LEAST_SECONDS.get(gateway, 0.0)
+            assert found <= RULES[outcome].cap_seconds
+
+
+@given(outcome=again, gateway=gateways, attempt=st.integers(1, 30), jitter=jitters)
 def test_backoff_never_shrinks_with_attempts(
-    gateway: GatewayName, attempt: int, jitter: float
+    *, outcome: OutcomeClass, gateway: GatewayName, attempt: int, jitter: float
 ) -> None:
     """At the same jitter a later attempt waits at least as long."""
+    least = retry.LEAST_SECONDS.get(gateway, 0.0)
     first, second = (
-        retry.not_before(BACKOFF, number, gateway=gateway, jitter=jitter)
+        retry.backoff(RULES[outcome], number, least=least, jitter=jitter)
         for number in (attempt, attempt + 1)
     )
 
     assert first <= second
 
 
-def test_backoff_doubles_from_one_second() -> None:
-    """The window of the jitter is 1 s, 2 s, 4 s ... up to the cap."""
-    windows = [
-        retry.not_before(BACKOFF, attempt, gateway=GatewayName.APNS, jitter=0.5)
-        for attempt in (1, 2, 3, 10, 11, 12)
-    ]
+@pytest.mark.parametrize(
+    ("answer", "gateway", "waits"),
+    [
+        pytest.param(BUSY, GatewayName.APNS, [0.5, 1, 2, 256, 450, 450], id="5xx"),
+        pytest.param(BUSY, GatewayName.FCM, [15, 20, 30, 455, 455, 455], id="fcm"),
+        pytest.param(
+            Answer(OutcomeClass.RETRY_SAFE, "x"),
+            GatewayName.WNS,
+            [0.5, 1, 2, 30, 30, 30],
+            id="not processed",
+        ),
+    ],
+)
+def test_backoff_doubles_up_to_the_cap_of_its_class(
+    answer: Answer, gateway: GatewayName, waits: list[float]
+) -> None:
+    """The window of the jitter is 1 s, 2 s, 4 s ...; FCM's is 10 s and more, after 10 s."""
+    assert waits == [wait(answer, attempt=n, gateway=gateway) for n in (1, 2, 3, 10, 11, 12)]
 
-    assert windows == [0.5, 1.0, 2.0, 256.0, 450.0, 450.0]
 
+@pytest.mark.parametrize(
+    ("answer", "waits"),
+    [
+        # by age: 0, 0.3, 40, 800, 899, 900 s
+        pytest.param(HELD, [0, 0.3, 40, 60, 60, 60], id="stopped"),
+        pytest.param(REFUSED, [30, 30, 40, 100, 1, None], id="credential"),
+        pytest.param(replace(HELD, retry_after=7.0), [7, 7, 7, 7, 7, 7], id="circuit"),
+        pytest.param(replace(REFUSED, retry_after=30.0), [30, 30, 30, 30, 1, None], id="refused"),
+        pytest.param(
+            Answer(OutcomeClass.RETRY_SAFE, "Paced", 5000.0, deferral=Deferral.PACED),
+            [5000] * 6,
+            id="paced",
+        ),
+    ],
+)
+def test_what_no_gateway_was_asked_about_is_held(answer: Answer, waits: list[float | None]) -> None:
+    """As long again as it was held already; for a credential for a time of its own; in turn always.
 
-def test_a_doubt_can_be_given_a_time_too() -> None:
-    """UNKNOWN, which a push may want resent, gets the same backoff."""
-    answer = Answer(OutcomeClass.UNKNOWN, "deadline")
+    The number of attempts is no matter.
+    """
+    found = [wait(answer, attempt=99, age=age) for age in (0, 0.3, 40, 800, 899, 900)]
 
-    assert retry.not_before(answer, 1, gateway=GatewayName.WNS, jitter=0.25) == 0.25
+    assert found == pytest.approx(waits)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """An audience in pieces."""
 
+import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.model import NewBatch, OutcomeClass, Recipient
@@ -42,3 +43,19 @@ def test_of_explicit_devices_with_one_token_the_first_is_sent_to(
     for token, place in zip(tokens, places, strict=True):
         assert place == (DOUBLE if token in seen else OPEN)
         seen |= {token} - {""}
+
+
+@given(st.integers(1, 10_000_000), st.lists(st.integers(1, 50), max_size=20), st.floats(0, 100))
+def test_turns_follow_each_other_at_the_rate(rate: int, sizes: list[int], wait: float) -> None:
+    """Each batch waits for as long as those before it take, and none is more than a second's."""
+    new = [NewBatch(installation_ids=range(size)) for size in sizes]
+
+    timed = list(batches.in_turn(new, wait_seconds=wait, rate_per_minute=rate))
+
+    assert [one.installation_ids for one in timed] == [one.installation_ids for one in new]
+    for place, one in enumerate(timed):
+        assert one.paced
+        assert one.delay_seconds == pytest.approx(wait + sum(sizes[:place]) * 60 / rate)
+    size = batches.size_at(rate, size=1000)
+    assert size == 1 or size <= min(1000, rate / 60)
+    assert batches.size_at(None, size=1000) == 1000

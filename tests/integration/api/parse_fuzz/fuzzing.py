@@ -42,7 +42,9 @@ class Ground:
 async def ground(settings: Settings, engine: AsyncEngine, folder: Path) -> AsyncIterator[Ground]:
     """Run the API as a process, with two apps; the one has simulators for gateways."""
     # What is not sent at once is no finding, and need not be waited for.
-    once = settings.model_copy(update={"attempt_limit": 1})
+    once = settings.model_copy(
+        update={"attempt_limit": 1, "retry_seconds": 1, "credential_hold_seconds": 0}
+    )
     app, keys = await service.make_app(engine)
     _, spare = await service.make_app(engine)
     async with AsyncExitStack() as stack:

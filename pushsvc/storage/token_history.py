@@ -1,0 +1,149 @@
+"""What happened to the token of an installation, and where it stands; and what is held, by push."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, func, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pushsvc.model import GatewayName, TokenEventKind, TokenState
+from pushsvc.storage.devices import address_of
+from pushsvc.storage.tables import apps, installations as i, pushes, token_events as e
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFacts:
+    """The token of an installation as it is now."""
+
+    #: the installation's key, and the app it is of
+    id: int
+    app_name: str
+    object_id: str
+    installation_id: str | None
+    #: or channel URI
+    token: str | None
+    state: TokenState
+    registered_at: datetime
+    #: when it went out of use; None while it is in use
+    retired_at: datetime | None
+    quarantined_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenEvent:
+    """Something that happened to a token."""
+
+    id: int
+    at: datetime
+    kind: TokenEventKind
+    token: str | None
+    gateway: GatewayName | None
+    reason: str | None
+    #: the push's public id; None where there was none, or it is gone
+    push: str | None
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPush:
+    """A push whose evidence was too much to be acted on."""
+
+    push: str
+    app: str
+    finished_at: datetime | None
+    tokens: int
+
+
+async def find_tokens(
+    connection: AsyncConnection, name: str, *, app_ids: Sequence[int]
+) -> list[TokenFacts]:
+    """Return the tokens of the installations with this objectId or installationId in these apps.
+
+    In one app it is at most one: an objectId wins over an id that a device gave itself.
+    """
+    statement = (
+        select(i, apps.c.name.label("owner"))
+        .join(apps, apps.c.id == i.c.app_id)
+        .where(
+            i.c.app_id.in_(app_ids),
+            or_(i.c.object_id == name, i.c.installation_id == name.lower()),
+        )
+        .order_by(i.c.object_id == name)
+    )
+    found = {row.app_id: _facts(row) for row in await connection.execute(statement)}
+    return list(found.values())
+
+
+def _facts(row: "Row[tuple[object, ...]]") -> TokenFacts:
+    address = address_of(
+        row.device_type, row.push_type, token=row.device_token, channels=row.channel_uris
+    )
+    quarantined_until = None if row.token_retired_at is None else row.token_quarantined_until
+    if not address:
+        state = TokenState.NONE
+    elif row.token_retired_at is None:
+        state = TokenState.ACTIVE
+    else:
+        state = TokenState.QUARANTINED if quarantined_until else TokenState.RETIRED
+    return TokenFacts(
+        id=row.id,
+        app_name=row.owner,
+        object_id=row.object_id,
+        installation_id=row.installation_id,
+        token=address or None,
+        state=state,
+        registered_at=row.token_set_at,
+        retired_at=row.token_retired_at,
+        quarantined_until=quarantined_until,
+    )
+
+
+async def events_of(
+    connection: AsyncConnection, installation_id: int, *, before: int | None, limit: int
+) -> list[TokenEvent]:
+    """Return what happened to the installation's tokens, newest first, below the id `before`."""
+    # Not by equality, which would let a plan read everybody's events in the order of their ids.
+    place = tuple_(e.c.installation_id, e.c.id)
+    end = tuple_(installation_id + 1, 0) if before is None else tuple_(installation_id, before)
+    statement = (
+        select(e, pushes.c.object_id)
+        .outerjoin(pushes, pushes.c.id == e.c.push_id)
+        .where(place >= tuple_(installation_id, 0), place < end)
+        .order_by(e.c.installation_id.desc(), e.c.id.desc())
+        .limit(limit)
+    )
+    return [
+        TokenEvent(
+            id=row.id,
+            at=row.created_at,
+            kind=TokenEventKind(row.kind),
+            token=row.token,
+            gateway=GatewayName(row.gateway) if row.gateway else None,
+            reason=row.reason,
+            push=row.object_id,
+            since=row.since,
+        )
+        for row in await connection.execute(statement)
+    ]
+
+
+async def held_pushes(
+    connection: AsyncConnection, *, app_id: int | None, days: int
+) -> list[HeldPush]:
+    """Return the pushes of the last days whose evidence is held, newest first."""
+    statement = (
+        select(pushes.c.object_id, apps.c.name, pushes.c.finished_at, pushes.c.tokens_held)
+        .join(apps, apps.c.id == pushes.c.app_id)
+        .where(
+            pushes.c.tokens_held > 0,
+            pushes.c.created_at > func.now() - func.make_interval(0, 0, 0, days),
+        )
+        .order_by(pushes.c.id.desc())
+    )
+    if app_id is not None:
+        statement = statement.where(pushes.c.app_id == app_id)
+    return [
+        HeldPush(push=row[0], app=row[1], finished_at=row[2], tokens=row[3])
+        for row in await connection.execute(statement)
+    ]

@@ -1,0 +1,139 @@
+"""A migration while the version before it goes on: what it stores, and what it sends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pushsvc.config import Settings
+from pushsvc.model import OutcomeClass
+from pushsvc.storage import apps, migrate
+from tests.integration.pushing import apns_token, site as open_site, working
+from tests.integration.test_migrations import of_its_own
+
+pytestmark = pytest.mark.integration
+
+REVISION = "0008"
+DATABASE = "live_test"
+
+
+@pytest.fixture
+async def empty(servers: tuple[str, str], database: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    """A database of its own, without tables."""
+    async with of_its_own(servers, database, DATABASE) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def level_before(empty: AsyncEngine) -> str:
+    """The level before ledgers by day."""
+    async with empty.connect() as connection:
+        levels = await migrate.pending(connection)
+    return levels[levels.index(REVISION) - 1]
+
+
+@pytest.fixture
+async def engine(empty: AsyncEngine, level_before: str) -> AsyncEngine:
+    """The same database, at that level."""
+    await migrate.upgrade(empty, level_before)
+    return empty
+
+
+# As the versions before say it.
+_OLD_APP = text("INSERT INTO apps (name, application_id) VALUES ('old', 'old')")
+_OLD_PUSH = text("""
+    INSERT INTO pushes (object_id, app_id, source, audience, content, due_at, push_time, lane,
+        on_unknown, state, push_hash)
+    SELECT :name, id, 'v1', '{}', '{}', now(), '', 'bulk', 'resend', 'sending', '' FROM apps
+    RETURNING id
+""")
+_OLD_BATCH = text("""
+    INSERT INTO batches (push_id, seq, lane, installation_ids, recipients, outcomes, attempt,
+        badges_applied, not_before)
+    VALUES (:push, :seq, 'bulk', '{1,2}', NULL, NULL, 1, false, now())
+""")
+_OLD_LEASE = text("""
+    UPDATE batches SET state = 1, leases = leases + 1 WHERE push_id = :push AND seq = :seq
+""")
+
+
+async def _push(connection: AsyncConnection, name: str) -> int:
+    number: int = (await connection.execute(_OLD_PUSH, {"name": name})).scalar_one()
+    return number
+
+
+async def _batches(connection: AsyncConnection) -> list[tuple[int, int, int]]:
+    found = await connection.execute(
+        text("SELECT push_id, seq, state FROM batches ORDER BY push_id, seq")
+    )
+    return [tuple(row) for row in found]
+
+
+async def test_the_statements_of_the_version_before_still_work(
+    engine: AsyncEngine, level_before: str
+) -> None:
+    """On pushes of either level; apps and pushes take their batches along; and back, and again."""
+    async with engine.begin() as connection:
+        await connection.execute(_OLD_APP)
+        before = await _push(connection, "before")
+        await connection.execute(_OLD_BATCH, {"push": before, "seq": 0})
+
+    await migrate.upgrade(engine, REVISION)
+    async with engine.begin() as connection:
+        await connection.execute(_OLD_BATCH, {"push": before, "seq": 1})
+        await connection.execute(_OLD_LEASE, {"push": before, "seq": 0})
+        after = await _push(connection, "after")
+        await connection.execute(_OLD_BATCH, {"push": after, "seq": 0})
+        gone = await _push(connection, "gone")
+        await connection.execute(_OLD_BATCH, {"push": gone, "seq": 0})
+        await connection.execute(text("DELETE FROM pushes WHERE id = :id"), {"id": gone})
+        there = await _batches(connection)
+    assert there == [(before, 0, 1), (before, 1, 0), (after, 0, 0)]
+    assert before < 1 << 32 < after < gone
+
+    await migrate.downgrade(engine, level_before)
+    async with engine.begin() as connection:
+        assert await _batches(connection) == there
+        back = await _push(connection, "back")
+        assert back > after
+        await connection.execute(_OLD_BATCH, {"push": back, "seq": 0})
+    await migrate.upgrade(engine, REVISION)
+    async with engine.begin() as connection:
+        again = await _push(connection, "again")
+        assert again > back
+        await connection.execute(_OLD_BATCH, {"push": again, "seq": 0})
+        assert len(await _batches(connection)) == len(there) + 2
+        await connection.execute(text("DELETE FROM apps"))
+        assert await _batches(connection) == []
+
+
+async def test_a_migration_meets_a_worker_that_delivers(
+    settings: Settings, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    """Every device has one outcome and one message, whichever side of it its push is on."""
+    async with engine.begin() as connection:
+        app = await apps.create_app(connection, name="live")
+    assert settings.database_url is not None
+    live = settings.model_copy(
+        update={
+            "database_url": settings.database_url.replace("/pushsvc?", f"/{DATABASE}?"),
+            "batch_size": 2,
+        }
+    )
+    async with open_site(live, app, tmp_path) as site, working(site):
+        numbers = [await site.install(apns_token()) for _ in range(20)]
+        sent = [await site.push() for _ in range(3)]
+        await site.done(sent[0])
+        migrating = asyncio.create_task(migrate.upgrade(engine))
+        while not migrating.done():
+            sent.append(await site.push())
+        await migrating
+        sent.append(await site.push())
+        for push in sent:
+            await site.done(push)
+            assert await site.ledger(push) == dict.fromkeys(numbers, (OutcomeClass.OK, ""))
+        assert len(site.sent()) == len(numbers) * len(sent)
+    assert sent[0].id < 1 << 32 < sent[-1].id

@@ -1,0 +1,56 @@
+"""Bodies of requests are bounded, each and all together."""
+
+import asyncio
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from pushsvc.api.body_limit import BodyLimitMiddleware
+from pushsvc.errors import BodyTooLargeError, OverloadedError
+
+SCOPE: Scope = {"type": "http", "headers": []}
+
+
+class Requests:
+    """Requests to an app that reads a body and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.answer = asyncio.Event()
+        self.read = asyncio.Event()
+        self._app = BodyLimitMiddleware(self._wait, limit_bytes=60, all_bytes=100)
+
+    async def _wait(self, _scope: Scope, receive: Receive, _send: Send) -> None:
+        await receive()
+        self.read.set()
+        await self.answer.wait()
+
+    async def send(self, size: int) -> None:
+        """Send a body of so many bytes, and return when it is answered."""
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": bytes(size)}
+
+        async def send(_message: Message) -> None:
+            """Nothing is answered."""
+
+        await self._app(SCOPE, receive, send)
+
+
+async def test_bodies_of_all_requests_are_bounded_together() -> None:
+    """One too many is refused for now; what is answered makes room."""
+    requests = Requests()
+    first = asyncio.create_task(requests.send(60))
+    await requests.read.wait()
+
+    with pytest.raises(OverloadedError):
+        await requests.send(41)
+    requests.answer.set()
+    await requests.send(40)
+    await first
+    await requests.send(60)
+
+
+async def test_one_body_is_bounded() -> None:
+    """By what comes, where its length is not announced."""
+    with pytest.raises(BodyTooLargeError):
+        await Requests().send(61)
