@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.chaos.judge import MUST_BE_ZERO
 from tests.chaos.run import Size, run
+from tests.chaos.storm import NORMAL_SECONDS
 from tests.integration.embedded_fixtures import private_data_directory
 
 
@@ -24,7 +25,9 @@ def main(
     ] = None,
     devices: Annotated[int, typer.Option(min=1_000, help="Device deliveries.")] = 200_000,
     installations: Annotated[int, typer.Option(min=100, help="Installations, all apps.")] = 60_000,
-    seconds: Annotated[float, typer.Option(min=10, help="How long the storm lasts.")] = 120.0,
+    seconds: Annotated[
+        float, typer.Option(min=10, help="How long the storm lasts.")
+    ] = NORMAL_SECONDS,
     keep: Annotated[
         Path | None, typer.Option(help="Copy logs and the simulators' ledger to this directory.")
     ] = None,

@@ -33,9 +33,9 @@ TIMES: Final = {
     Kind.OUTAGE: 1,
     Kind.SLOW_READERS: 2,
 }
-NORMAL_SECONDS: Final = 120.0
+NORMAL_SECONDS: Final = 100.0
 #: The first blow falls when there is something to hit, the last one early enough to be survived.
-BEGIN, END = 0.05, 0.85
+BEGIN, END = 0.05, 0.8
 #: How long each lasts that does.
 SECONDS: Final = {Kind.OUTAGE: 20.0, Kind.SLOW_READERS: 8.0, Kind.GOAWAY_STORM: 5.0}
 #: Simulators that were killed are back in this time.

@@ -9,7 +9,7 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.storm import Kind
 
 SEEDS = range(5)
-DEVICES, SECONDS = 200_000, 120.0
+DEVICES, SECONDS = 200_000, storm.NORMAL_SECONDS
 
 
 @pytest.fixture(scope="module")
