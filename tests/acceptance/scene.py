@@ -113,7 +113,7 @@ class Scene:
             accepted=self.callers.accepted,
             shown=shown,
             database=await self.database(),
-            receipts=read_receipts(self.stage.ledger_file),
+            receipts=read_receipts(self.stage.gateways.ledger_files),
         )
         found = judge(self.plan, evidence)
         wrong = {name: found.examples[name] for name in MUST_BE_ZERO if found.figures[name]}

@@ -19,6 +19,7 @@ from pushsvc.storage.engine import create_engine
 from tests.acceptance.scene import Scene, some
 from tests.chaos import senders
 from tests.chaos.fleet import ONCE, STALE, Device, Fleet
+from tests.chaos.gateways import Gateways
 from tests.chaos.ledgers import OK, UNKNOWN
 from tests.chaos.stage import WORKERS, Stage, staged
 from tests.integration.embedded_fixtures import private_data_directory
@@ -49,7 +50,7 @@ class Theatre:
 
     async def scene(self, devices: list[Device]) -> Scene:
         """Begin a scene with these devices, and simulators that know of nothing."""
-        await self.stage.command("/reset", {})
+        await self.stage.gateways.reset()
         return await Scene.of(self.stage, self.told, devices)
 
     async def restart_workers(self) -> None:
@@ -64,16 +65,16 @@ class Theatre:
             worker.look()
         return max(worker.peak_rss_mb for worker in self.stage.workers)
 
-    async def wire(self, gateway: str) -> dict[str, Any]:
-        """Return the sums of one gateway."""
-        found: dict[str, Any] = (await self.stage.stats())["gateways"][gateway]
-        return found
+    @property
+    def gateways(self) -> Gateways:
+        """The simulators."""
+        return self.stage.gateways
 
     async def seen(self, gateway: str, requests: int) -> None:
         """Wait until a gateway has had so many requests."""
 
         async def reached() -> bool:
-            count: int = (await self.wire(gateway))["requests"]
+            count: int = (await self.gateways.stats(gateway))["requests"]
             return count >= requests
 
         await until(reached)
@@ -94,7 +95,7 @@ async def theatre() -> AsyncIterator[Theatre]:
     with private_data_directory() as directory:
         async with staged(directory, logger.info, settings=settings, knobs=knobs) as stage:
             told = senders.make(0)
-            senders.write(stage.simulators_directory, [told], token_uri=stage.fcm_token_uri)
+            senders.write(stage.gateways.directory, [told], token_uri=stage.gateways.token_uri)
             await stage.simulate()
             engine = create_engine(stage.environment["PUSHSVC_DATABASE_URL"], connections=2)
             await migrate.upgrade(engine)
@@ -135,19 +136,19 @@ async def test_2_rolling_goaway(theatre: Theatre) -> None:
     scene = await theatre.scene([*some(DEVICES), *some(DEVICES // 2, "android")])
     every = 1_000 if FULL else 100
     # Of two rules that strike the same request the first one wins.
-    rules = [
-        {"gateway": gateway, "scope": "every", "n": n, "fault": fault}
-        for gateway in ("apns", "fcm")
-        for n, fault in ((every, "goaway_graceful"), (every * 3 // 2, "goaway_below"))
-    ]
-    await theatre.stage.command("/script", rules)
+    for gateway in ("apns", "fcm"):
+        rules = [
+            {"gateway": gateway, "scope": "every", "n": n, "fault": fault}
+            for n, fault in ((every, "goaway_graceful"), (every * 3 // 2, "goaway_below"))
+        ]
+        await theatre.gateways.command(gateway, "/script", rules)
     await scene.push()
     await scene.closed()
 
     found = await scene.verdict()
     assert found.outcomes == {"sent": scene.fleet.size(0)}
     assert found.figures["delivered_twice"] == found.figures["possible_duplicates"] == 0
-    faults = (await theatre.wire("apns"))["faults"]
+    faults = (await theatre.gateways.stats("apns"))["faults"]
     assert faults["goaway_graceful"] >= DEVICES // every - 1
     assert faults["goaway_below"] > 0
 
@@ -157,8 +158,8 @@ async def test_3_a_simulator_is_killed(theatre: Theatre) -> None:
     scene = await theatre.scene(some(DEVICES))
     push = await scene.push(drop=True)
     await theatre.seen("apns", DEVICES // 4)
-    theatre.stage.simulators.kill()
-    await theatre.stage.simulators.ready()
+    theatre.gateways.processes["apns"].kill()
+    await theatre.gateways.processes["apns"].ready()
     await scene.closed()
 
     found = await scene.verdict()
@@ -184,16 +185,16 @@ async def test_4_provider_token_expires(theatre: Theatre) -> None:
     )
     await theatre.stage.flush_redis()
     await theatre.restart_workers()
-    before = (await theatre.stage.stats())["provider_tokens"]
+    before = (await theatre.gateways.stats("apns"))["provider_tokens"]
     for _ in range(4 * left):
         await scene.push()
         await asyncio.sleep(0.5)
     await scene.closed()
 
     found = await scene.verdict()
-    assert (await theatre.wire("apns"))["verdicts"]["403 ExpiredProviderToken"] > 0
+    assert (await theatre.gateways.stats("apns"))["verdicts"]["403 ExpiredProviderToken"] > 0
     # The one that was aged, and the one after it.
-    assert (await theatre.stage.stats())["provider_tokens"] == before + 2
+    assert (await theatre.gateways.stats("apns"))["provider_tokens"] == before + 2
     assert set(found.outcomes) == {"sent"}
     assert found.figures["delivered_twice"] == 0
 
@@ -202,14 +203,14 @@ async def test_5_limit_of_streams_changes(theatre: Theatre) -> None:
     """MCS 1->1000->1."""
     scene = await theatre.scene(some(DEVICES))
     rule = {"gateway": "apns", "scope": "every", "n": 100, "fault": "settings_seq"}
-    await theatre.stage.command("/script", rule)
+    await theatre.gateways.command("apns", "/script", rule)
     await scene.push()
     await scene.closed()
 
     found = await scene.verdict()
     assert found.outcomes == {"sent": DEVICES}
     assert found.figures["delivered_twice"] == found.figures["possible_duplicates"] == 0
-    assert (await theatre.wire("apns"))["faults"]["settings_seq"] >= DEVICES // 100
+    assert (await theatre.gateways.stats("apns"))["faults"]["settings_seq"] >= DEVICES // 100
 
 
 async def test_6_a_gateway_is_away(theatre: Theatre) -> None:
@@ -217,7 +218,7 @@ async def test_6_a_gateway_is_away(theatre: Theatre) -> None:
     scene = await theatre.scene([*some(DEVICES), *some(DEVICES // 4, "android")])
     begun = asyncio.get_running_loop().time()
     storm = {"gateway": "apns", "storm": "refuse", "seconds": 3_600}
-    await theatre.stage.command("/storm", storm)
+    await theatre.gateways.command("apns", "/storm", storm)
     await scene.push()
 
     async def others_are_served() -> bool:
@@ -231,9 +232,9 @@ async def test_6_a_gateway_is_away(theatre: Theatre) -> None:
 
     await until(others_are_served)
     await until(apns_is_retried)
-    assert (await theatre.stage.stats())["refusing"] == ["apns"]
+    assert (await theatre.gateways.stats("apns"))["refusing"] == ["apns"]
     await asyncio.sleep(begun + AWAY_SECONDS - asyncio.get_running_loop().time())
-    await theatre.stage.command("/storm", None, method="DELETE")
+    await theatre.gateways.command("apns", "/storm", None, method="DELETE")
     await scene.closed()
 
     found = await scene.verdict()
@@ -246,13 +247,13 @@ async def test_7_slow_reader(theatre: Theatre) -> None:
     """Slow-loris reader: memory stays bounded, the others go on, everyone is sent to once."""
     scene = await theatre.scene([*some(DEVICES), *some(DEVICES // 4, "android")])
     rule = {"gateway": "apns", "scope": "every", "n": DEVICES // 4, "fault": "stall_read"}
-    await theatre.stage.command("/script", rule | {"parameter": AWAY_SECONDS})
+    await theatre.gateways.command("apns", "/script", rule | {"parameter": AWAY_SECONDS})
     await scene.push()
     await scene.closed()
 
     found = await scene.verdict()
     assert set(found.outcomes) == {"sent"}
-    assert (await theatre.wire("apns"))["faults"]["stall_read"] > 0
+    assert (await theatre.gateways.stats("apns"))["faults"]["stall_read"] > 0
     assert await theatre.peak_rss_mb() < RSS_LIMIT_MB
 
 
@@ -260,14 +261,14 @@ async def test_8_fcm_quota(theatre: Theatre) -> None:
     """FCM 429 with Retry-After: send rate falls, no token deleted."""
     scene = await theatre.scene(some(DEVICES, "android"))
     rule = {"gateway": "fcm", "scope": "every", "n": 1, "fault": "quota", "parameter": 2}
-    await theatre.stage.command("/script", rule)
+    await theatre.gateways.command("fcm", "/script", rule)
     await scene.push()
     await theatre.seen("fcm", 1)
     await scene.push()
     await asyncio.sleep(1.5)
     # What was on its way when the first answer came; after it a few that try, of two pushes.
-    assert (await theatre.wire("fcm"))["requests"] < 1.2 * DEVICES
-    await theatre.stage.command("/script", None, method="DELETE")
+    assert (await theatre.gateways.stats("fcm"))["requests"] < 1.2 * DEVICES
+    await theatre.gateways.command("fcm", "/script", None, method="DELETE")
     await scene.closed()
 
     found = await scene.verdict()
@@ -280,7 +281,7 @@ async def test_9_wrong_project(theatre: Theatre) -> None:
     scene = await theatre.scene(some(DEVICES, "android"))
     for fault in ("not_found", "perm_denied"):
         rule = {"gateway": "fcm", "scope": "every", "n": 2, "fault": fault, "seconds": 3}
-        await theatre.stage.command("/script", rule)
+        await theatre.gateways.command("fcm", "/script", rule)
     await scene.push()
     await theatre.seen("fcm", 10)
     assert not (await scene.database()).retired
@@ -294,12 +295,12 @@ async def test_10_cold_start(theatre: Theatre) -> None:
     """Cold start burst 5 000 -> connections <= configured max."""
     scene = await theatre.scene(some(5_000))
     await theatre.restart_workers()
-    await theatre.stage.command("/reset", {})
+    await theatre.gateways.reset()
     await scene.push()
     await scene.closed()
 
     found = await scene.verdict()
     assert found.outcomes == {"sent": 5_000}
-    assert (await theatre.wire("apns"))["wire"][
+    assert (await theatre.gateways.stats("apns"))["wire"][
         "connections_opened"
     ] <= GATEWAY_CONNECTIONS * WORKERS

@@ -68,8 +68,9 @@ def _report(figures: dict[str, Any], *, as_json: bool) -> None:
 def _keep(directory: Path, where: Path) -> None:
     """Copy what tells the story of a storm; the servers' own files are too large."""
     where.mkdir(parents=True, exist_ok=True)
-    for file in (*directory.glob("*.log"), *directory.glob("*/server.log"), directory / "ledger"):
-        if file.exists():
+    patterns = ("*.log", "*/server.log", "simulators/*.ledger")
+    for pattern in patterns:
+        for file in directory.glob(pattern):
             (where / "-".join(file.relative_to(directory).parts)).write_bytes(file.read_bytes())
 
 

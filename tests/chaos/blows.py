@@ -5,8 +5,9 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
+from tests.chaos.gateways import NAMES as GATEWAYS
 from tests.chaos.stage import Stage
-from tests.chaos.storm import GATEWAYS, Event, Kind
+from tests.chaos.storm import Event, Kind
 
 #: Only HTTP/2 has GOAWAY.
 H2: Final = GATEWAYS[:2]
@@ -34,7 +35,8 @@ async def _kill_api(stage: Stage, _: Event) -> None:
 
 
 async def _kill_simulators(stage: Stage, _: Event) -> None:
-    stage.simulators.kill()
+    for simulator in stage.gateways.processes.values():
+        simulator.kill()
 
 
 async def _flush_redis(stage: Stage, _: Event) -> None:
@@ -51,9 +53,8 @@ async def _restart_postgres(stage: Stage, _: Event) -> None:
 
 
 async def _goaway_storm(stage: Stage, event: Event) -> None:
-    await stage.command(
-        "/script",
-        [
+    for gateway in H2:
+        rules = [
             {
                 "gateway": gateway,
                 "scope": "every",
@@ -61,24 +62,24 @@ async def _goaway_storm(stage: Stage, event: Event) -> None:
                 "fault": fault,
                 "seconds": event.seconds,
             }
-            for gateway in H2
             for fault, every in GOAWAYS.items()
-        ],
-    )
-    for gateway in H2:
-        await stage.command("/storm", {"gateway": gateway, "storm": "goaway"})
+        ]
+        await stage.gateways.command(gateway, "/script", rules)
+        await stage.gateways.command(gateway, "/storm", {"gateway": gateway, "storm": "goaway"})
 
 
 async def _slow_readers(stage: Stage, event: Event) -> None:
-    await stage.command("/storm", _storm("stall", event))
+    await _strike(stage, "stall", event)
 
 
 async def _outage(stage: Stage, event: Event) -> None:
-    await stage.command("/storm", _storm("refuse", event))
+    await _strike(stage, "refuse", event)
 
 
-def _storm(name: str, event: Event) -> dict[str, Any]:
-    return {"gateway": GATEWAYS[event.target], "storm": name, "seconds": event.seconds}
+async def _strike(stage: Stage, storm: str, event: Event) -> None:
+    gateway = GATEWAYS[event.target]
+    document: dict[str, Any] = {"gateway": gateway, "storm": storm, "seconds": event.seconds}
+    await stage.gateways.command(gateway, "/storm", document)
 
 
 _DO: Final[Mapping[Kind, Callable[[Stage, Event], Coroutine[Any, Any, None]]]] = {

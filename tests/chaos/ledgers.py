@@ -27,19 +27,20 @@ class Receipt:
 Receipts = Mapping[tuple[str, str], Receipt]
 
 
-def read_receipts(path: Path) -> Receipts:
-    """Add up a ledger file; a line that a kill has torn was answered to nobody."""
+def read_receipts(files: Iterable[Path]) -> Receipts:
+    """Add ledger files up; a line that a kill has torn was answered to nobody."""
     found: dict[tuple[str, str], Receipt] = {}
-    with path.open("rb") as lines:
-        for line in lines:
-            try:
-                _, token, _, change, seconds, marker = orjson.loads(line)
-            except ValueError:
-                continue
-            receipt = found.setdefault((token, marker), Receipt())
-            receipt.delivered += CHANGE[change]
-            if not receipt.first:
-                receipt.first = seconds
+    for file in files:
+        with file.open("rb") as lines:
+            for line in lines:
+                try:
+                    _, token, _, change, seconds, marker = orjson.loads(line)
+                except ValueError:
+                    continue
+                receipt = found.setdefault((token, marker), Receipt())
+                receipt.delivered += CHANGE[change]
+                if not receipt.first:
+                    receipt.first = seconds
     return found
 
 

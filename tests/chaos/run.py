@@ -72,7 +72,7 @@ async def run(size: Size, directory: Path, tell: Callable[[str], None]) -> dict[
 
 async def _prepare(stage: Stage, fleet: Fleet, *, seed: int) -> Callers:
     told = [senders.make(app) for app in range(len(APP_SHARES))]
-    senders.write(stage.simulators_directory, told, token_uri=stage.fcm_token_uri)
+    senders.write(stage.gateways.directory, told, token_uri=stage.gateways.token_uri)
     await stage.simulate()
     keys = await populate(stage, fleet, told)
     await stage.serve()
@@ -129,5 +129,5 @@ async def _gather(stage: Stage, callers: Callers, plan: list[Planned], fleet: Fl
         accepted=callers.accepted,
         shown=shown,
         database=await read_database(stage.dsn),
-        receipts=await asyncio.to_thread(read_receipts, stage.ledger_file),
+        receipts=await asyncio.to_thread(read_receipts, stage.gateways.ledger_files),
     )

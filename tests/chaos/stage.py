@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,18 +15,15 @@ import asyncpg
 from redis.asyncio import Redis
 
 from pushsvc import embedded
-from pushsvc.cli.simulate import gateway_settings
 from pushsvc.embedded import Kind, Running
 from pushsvc.storage.sealing import new_secret_key
+from tests.chaos import gateways
+from tests.chaos.gateways import Gateways
 from tests.chaos.supervised import Supervised
 
 #: Worker processes, each an operating system's process of its own.
 WORKERS: Final = 3
-API: Final = "api"
 KINDS: Final[tuple[Kind, ...]] = ("postgres", "redis")
-PORTS: Final = ("apns", "fcm", "wns", "control")
-#: Pause before simulators that are being restarted are addressed again.
-HEAR_SECONDS: Final = 0.5
 #: How often the memory of the workers is looked at.
 WATCH_SECONDS: Final = 1.0
 #: A lease runs out soon, so that many takeovers fit into a storm.
@@ -42,12 +39,11 @@ class Stage:
     """Everything that runs. A process that ends is started again, on the same ports."""
 
     directory: Path
-    tell: Callable[[str], None]
     session: aiohttp.ClientSession
-    ports: dict[str, int]
+    api_port: int
     environment: dict[str, str]
     servers: dict[Kind, Running]
-    simulators: Supervised
+    gateways: Gateways
     api: Supervised
     workers: tuple[Supervised, ...]
 
@@ -57,39 +53,18 @@ class Stage:
         return self.servers["postgres"].dsn
 
     @property
-    def ledger_file(self) -> Path:
-        """Where the simulators keep what was delivered."""
-        return ledger_file(self.directory)
-
-    @property
-    def simulators_directory(self) -> Path:
-        """Where the simulators keep keys and certificates."""
-        return simulators_directory(self.directory)
-
-    @property
     def api_url(self) -> str:
         """Where the API listens."""
-        return f"http://127.0.0.1:{self.ports[API]}"
-
-    @property
-    def control_url(self) -> str:
-        """Where the simulators take orders."""
-        return f"http://127.0.0.1:{self.ports['control']}"
-
-    @property
-    def fcm_token_uri(self) -> str:
-        """Where service accounts sign in."""
-        return f"https://127.0.0.1:{self.ports['fcm']}/token"
+        return f"http://127.0.0.1:{self.api_port}"
 
     @property
     def processes(self) -> tuple[Supervised, ...]:
         """The service's processes and the simulators."""
-        return (self.api, *self.workers, self.simulators)
+        return (self.api, *self.workers, *self.gateways.processes.values())
 
     async def simulate(self) -> None:
         """Start the simulators, and have the service send to them."""
-        told = await self.simulators.start(self.environment)
-        for setting, value in gateway_settings(told).items():
+        for setting, value in (await self.gateways.start(self.environment)).items():
             self.environment[f"PUSHSVC_{setting.upper()}"] = value
 
     async def serve(self) -> None:
@@ -110,24 +85,6 @@ class Stage:
             await redis.flushall()
         finally:
             await redis.aclose()
-
-    async def command(self, path: str, document: Any, *, method: str = "POST") -> None:
-        """Give the simulators an order, as soon as they hear."""
-        url = f"{self.control_url}{path}"
-        while True:
-            with suppress(aiohttp.ClientError):
-                async with self.session.request(method, url, json=document) as response:
-                    if not response.ok:
-                        # Of two outages of one gateway the second is a part of the first.
-                        self.tell(f"{path}: {await response.text()}")
-                    return
-            await asyncio.sleep(HEAR_SECONDS)
-
-    async def stats(self) -> dict[str, Any]:
-        """Return the simulators' sums."""
-        async with self.session.get(f"{self.control_url}/stats") as response:
-            found: dict[str, Any] = await response.json()
-        return found
 
     async def ask(self, statement: str) -> Any:
         """Return the one value that a statement gives, or do what it says."""
@@ -193,7 +150,6 @@ async def staged(
             stage = _stage(
                 directory,
                 session,
-                ports=_free_ports((*PORTS, API)),
                 servers=servers,
                 tell=tell,
                 lifeline=reading,
@@ -211,46 +167,36 @@ async def staged(
             os.close(reading)
 
 
-def ledger_file(directory: Path) -> Path:
-    """Where simulators of this directory keep what was delivered."""
-    return directory / "ledger"
-
-
-def simulators_directory(directory: Path) -> Path:
-    """Where simulators of this directory keep keys and certificates."""
-    return directory / "simulators"
-
-
 def _stage(
     directory: Path,
     session: aiohttp.ClientSession,
     *,
-    ports: Mapping[str, int],
     servers: dict[Kind, Running],
     tell: Callable[[str], None],
     lifeline: int,
     knobs: Sequence[str],
 ) -> Stage:
-    def process(name: str, *arguments: str) -> Supervised:
+    def making(name: str, *arguments: str) -> Supervised:
         log = directory / f"{name}.log"
         return Supervised(name, *arguments, log=log, lifeline=lifeline, tell=tell)
 
-    options = (
-        *(f"--knob={knob}" for knob in knobs),
-        f"--directory={simulators_directory(directory)}",
-        f"--ledger-file={ledger_file(directory)}",
-    )
-    listen = (f"--{name}-port={ports[name]}" for name in PORTS)
+    api_port, *ports = _free_ports(1 + 2 * len(gateways.NAMES))
     return Stage(
         directory=directory,
-        tell=tell,
         session=session,
-        ports=dict(ports),
+        api_port=api_port,
         servers=servers,
-        simulators=process("simulators", "simulate", *options, *listen),
-        api=process(API, "serve"),
+        gateways=Gateways.of(
+            directory / "simulators",
+            making=making,
+            ports=ports,
+            knobs=knobs,
+            session=session,
+            tell=tell,
+        ),
+        api=making("api", "serve"),
         workers=tuple(
-            process(f"worker-{number}", "worker", "--processes=1") for number in range(WORKERS)
+            making(f"worker-{number}", "worker", "--processes=1") for number in range(WORKERS)
         ),
         environment={
             **os.environ,
@@ -258,15 +204,15 @@ def _stage(
             "PUSHSVC_DATABASE_URL": servers["postgres"].url,
             "PUSHSVC_REDIS_URL": servers["redis"].url,
             "PUSHSVC_SECRET_KEY": new_secret_key(),
-            "PUSHSVC_PORT": str(ports[API]),
+            "PUSHSVC_PORT": str(api_port),
         },
     )
 
 
-def _free_ports(names: tuple[str, ...]) -> dict[str, int]:
+def _free_ports(count: int) -> list[int]:
     """Return ports that nobody has: everything must come back on its own after a kill."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)}
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()
     return ports

@@ -40,7 +40,8 @@ BEGIN, END = 0.05, 0.8
 SECONDS: Final = {Kind.OUTAGE: 20.0, Kind.SLOW_READERS: 8.0, Kind.GOAWAY_STORM: 5.0}
 #: Simulators that were killed are back in this time.
 CLOSE: Final = 5.0
-GATEWAYS: Final = ("apns", "fcm", "wns")
+#: APNs, FCM and WNS.
+GATEWAYS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def events(seed: int, *, seconds: float, workers: int) -> list[Event]:
         Event(
             at=BEGIN * seconds + (place + chance.random()) * step,
             kind=kind,
-            target=chance.randrange(workers if kind is Kind.KILL_WORKER else len(GATEWAYS)),
+            target=chance.randrange(workers if kind is Kind.KILL_WORKER else GATEWAYS),
             seconds=min(SECONDS.get(kind, 0.0), seconds / 4),
         )
         for place, kind in enumerate(kinds)
