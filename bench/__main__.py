@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import broadcast, ingest, shaping, targeting
+from bench import broadcast, ingest, shaping, targeting, urgent
 
 
 class Case(StrEnum):
@@ -21,6 +21,7 @@ class Case(StrEnum):
     INGEST = "ingest"
     SHAPING = "shaping"
     TARGETING = "targeting"
+    URGENT = "urgent"
 
 
 #: Devices of a run where the command line does not say.
@@ -29,6 +30,7 @@ DEVICES = {
     Case.INGEST: ingest.DEVICES,
     Case.SHAPING: shaping.DEVICES,
     Case.TARGETING: targeting.DEVICES,
+    Case.URGENT: urgent.DEVICES,
 }
 #: Case -> the figure that says whether everything came out as it should.
 PROOFS = {
@@ -36,6 +38,7 @@ PROOFS = {
     Case.INGEST: "rows_match",
     Case.SHAPING: "same_messages",
     Case.TARGETING: "indexed",
+    Case.URGENT: "all_received",
 }
 
 
@@ -49,7 +52,7 @@ def main(
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
-    """Measure the service: a push to a sink that accepts everything, saves, shaping, audiences."""
+    """Measure the service: a push to a sink that accepts all, saves, shaping, audiences."""
     number = devices or DEVICES[case]
     with Progress(console=Console(stderr=True)) as progress:
         figures = uvloop.run(measured(case, number, processes=processes, progress=progress))
@@ -70,6 +73,8 @@ async def measured(
         return shaping.run(devices, progress=progress)
     if case is Case.TARGETING:
         return await targeting.run(devices, progress=progress)
+    if case is Case.URGENT:
+        return await urgent.run(devices, processes=processes, progress=progress)
     return (await broadcast.run(devices, processes=processes, progress=progress)).as_json()
 
 

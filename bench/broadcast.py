@@ -10,6 +10,8 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,28 +105,8 @@ class Figures:
 
 async def run(devices: int, *, processes: int, progress: Progress) -> Figures:
     """Run the case once, on servers of its own in a directory that is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="pushsvc-bench-") as name:
-        directory = Path(name)
-        # PostgreSQL runs as another user where we are root, and must get to its directory.
-        directory.chmod(0o711)  # noqa: ASYNC240 - before anything runs
-        with (
-            embedded.start("postgres", directory) as postgres,
-            embedded.start("redis", directory) as redis,
-            running(directory) as sink,
-        ):
-            place = Place(
-                directory=directory,
-                sink=sink,
-                environment=_environment(postgres.url, redis.url, sink, processes=processes),
-                pids={
-                    "postgres": postgres.server_pid,
-                    "redis": redis.server_pid,
-                    "sink": sink.process.pid,
-                },
-            )
-            figures = await _measured(place, devices, progress=progress)
-        wait_until_stopped(directory)
-        return figures
+    with opened(processes=processes) as place:
+        return await _measured(place, devices, progress=progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +117,31 @@ class Place:
     sink: Sink
     environment: dict[str, str]
     pids: dict[str, int]
+
+
+@contextmanager
+def opened(*, processes: int) -> Iterator[Place]:
+    """Start servers and the sink in a directory of their own, which is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="pushsvc-bench-") as name:
+        directory = Path(name)
+        # PostgreSQL runs as another user where we are root, and must get to its directory.
+        directory.chmod(0o711)
+        with (
+            embedded.start("postgres", directory) as postgres,
+            embedded.start("redis", directory) as redis,
+            running(directory) as sink,
+        ):
+            yield Place(
+                directory=directory,
+                sink=sink,
+                environment=_environment(postgres.url, redis.url, sink, processes=processes),
+                pids={
+                    "postgres": postgres.server_pid,
+                    "redis": redis.server_pid,
+                    "sink": sink.process.pid,
+                },
+            )
+        wait_until_stopped(directory)
 
 
 def _environment(database: str, redis: str, sink: Sink, *, processes: int) -> dict[str, str]:
@@ -154,7 +161,7 @@ async def _measured(place: Place, devices: int, *, progress: Progress) -> Figure
     engine = create_engine(place.environment["PUSHSVC_DATABASE_URL"], connections=2)
     try:
         await migrate.upgrade(engine)
-        key = await _seed(engine, place, devices, progress=progress)
+        key = await seed(engine, place, devices, progress=progress)
         async with Children(stop=asyncio.Event(), drain_seconds=STOP_SECONDS) as children:
             hellos = await children.start(
                 Recipe(name="api", arguments=["serve"], environment=place.environment),
@@ -162,7 +169,7 @@ async def _measured(place: Place, devices: int, *, progress: Progress) -> Figure
             )
             pids = place.pids | {"api": hellos[0]["pid"], "worker": hellos[1]["pid"]}
             before = usages(pids)
-            push, seconds = await _push(hellos[0]["url"], key, devices, progress=progress)
+            push, seconds = await push_to_all(hellos[0]["url"], key, devices, progress=progress)
             after = usages(pids)
         async with engine.connect() as connection:
             sent, entries = (await connection.execute(_LEDGER, {"push": push["id"]})).one()
@@ -181,7 +188,7 @@ async def _measured(place: Place, devices: int, *, progress: Progress) -> Figure
     )
 
 
-async def _seed(engine: AsyncEngine, place: Place, devices: int, *, progress: Progress) -> str:
+async def seed(engine: AsyncEngine, place: Place, devices: int, *, progress: Progress) -> str:
     """Write an app, its credential and its devices; return an api key."""
     task = progress.add_task("write devices", total=devices)
     seal = Seal(place.environment["PUSHSVC_SECRET_KEY"])
@@ -206,7 +213,7 @@ async def _seed(engine: AsyncEngine, place: Place, devices: int, *, progress: Pr
     return key
 
 
-async def _push(
+async def push_to_all(
     url: str, key: str, devices: int, *, progress: Progress
 ) -> tuple[dict[str, Any], float]:
     """Post the push and wait until it is closed; return it and the seconds in between."""

@@ -30,6 +30,7 @@ events {{ worker_connections 1024; }}
 http {{
   access_log off;
   log_format path '$uri';
+  log_format timed '$msec $uri';
   client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fcgi;
   uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
   keepalive_requests 1000000000; http2_max_concurrent_streams 1000;
@@ -42,8 +43,15 @@ http {{
 """
 
 
+#: And the moments of those for tokens that begin so, which are none of the crowd.
+TIMES_FILE = "times.log"
+TIMED = "feedfeed"
+
 #: Says yes, and writes down the path.
-ACCEPT_ALL = "location / {{ access_log {dir}/{paths} path buffer=256k flush=1s; return 200; }}"
+ACCEPT_ALL = """
+location / {{ access_log {dir}/{paths} path buffer=256k flush=1s; return 200; }}
+location /3/device/feedfeed {{ access_log {dir}/times.log timed buffer=256k flush=1s; return 200; }}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,12 @@ class Sink:
         paths = [line for line in lines if line.startswith("/3/device/")]
         return Seen(requests=len(paths), devices=len(set(paths)))
 
+    def moments(self) -> dict[str, float]:
+        """Return token -> when it had the message, of those that are timed; it has stopped."""
+        lines = (self.directory / TIMES_FILE).read_text().splitlines()
+        found = (line.split(" ") for line in lines)
+        return {path.rpartition("/")[2]: float(moment) for moment, path in found}
+
 
 @contextmanager
 def running(directory: Path, locations: str = ACCEPT_ALL) -> Iterator[Sink]:
@@ -96,7 +110,11 @@ def running(directory: Path, locations: str = ACCEPT_ALL) -> Iterator[Sink]:
             start,
             stdout=log,
             stderr=log,
-            env=os.environ | {"SINK_PATHS": str(directory / PATHS_FILE)},
+            env=os.environ
+            | {
+                "SINK_PATHS": str(directory / PATHS_FILE),
+                "SINK_TIMES": str(directory / TIMES_FILE),
+            },
         )
     sink = Sink(
         name="nginx" if nginx else "granian",

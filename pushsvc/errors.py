@@ -140,6 +140,14 @@ class BodyTooLargeError(CallerError):
     parse_code = 116
 
 
+class BodyTooSlowError(CallerError):
+    """The body does not come in."""
+
+    code = "body_too_slow"
+    status = 408
+    parse_code = 100
+
+
 class IdempotencyMismatchError(CallerError):
     """The idempotency key was used before with another body."""
 

@@ -14,6 +14,8 @@ of all of it: each function may be called twice, late, or on another machine.
 """
 
 import asyncio
+from collections.abc import Sequence
+from itertools import islice
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,12 +25,13 @@ from pushsvc.delivery import dispatch
 from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
     App,
+    Batch,
     Device,
     Lane,
     Push,
     Submission,
 )
-from pushsvc.planning import schedule
+from pushsvc.planning import fair, schedule
 from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
@@ -76,7 +79,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
     if not stored.replayed:
         log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
         if when.due_at <= resources.clock.now():
-            await resources.queue.wake_plans([pushes.DuePush(push.id, push.lane)])
+            await resources.queue.wake_plans([pushes.DuePush(push.id, push.lane, push.app_id)])
     return stored
 
 
@@ -131,20 +134,27 @@ async def plan_push(resources: Resources, push_id: int) -> None:
     if leased is None:
         return
     push, lease = leased
+    at_hand: Sequence[int] = ()
     try:
         async with held(
             lambda: planner.renew(resources, push_id, lease=lease),
             lease_seconds=lease_seconds,
             name=f"plan of {push.object_id}",
         ):
-            await planner.write(resources, push, lease=lease)
+            at_hand = await planner.write(resources, push, lease=lease)
     except Exception as error:
         if lease < LEASE_LIMIT:
             raise
         log.exception("plan.given_up", push=push.object_id)
         async with resources.engine.begin() as connection:
             await plans.give_up_plan(connection, push.id, lease=lease, error=str(error))
-    await close_push(resources, push.id)
+    finally:
+        if resources.stopping.is_set():
+            await asyncio.shield(planner.release(resources, push_id, lease=lease))
+    for seq in at_hand:
+        await deliver_batch(resources, push_id, seq)
+    if not at_hand:
+        await close_push(resources, push.id)
 
 
 # ---------------------------------------------------------------- deliver
@@ -152,35 +162,22 @@ async def plan_push(resources: Resources, push_id: int) -> None:
 
 async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     """Send to the devices of one batch, and write down what came of each."""
-    settings = resources.settings
     try:
         async with resources.engine.connect() as connection:
             push = await pushes.get_push(connection, push_id)
     except pushes.PushGoneError:
         return
-    rate = push.rate_per_minute
-    if rate and not await turns.take(resources.engine, push_id, seq, rate_per_minute=rate):
-        return
     gateways = await resources.gateways.of(push.app_id)
-    batch = await batches.lease_batch(
-        resources.engine,
-        push_id,
-        seq,
-        lease_seconds=settings.lease_seconds,
-        expires_at=push.expires_at,
-        badge=body.badge_change(push.content),
-        validate_only=push.validate_only,
-    )
+    batch = await _leased(resources, push, seq)
     if batch is None:
         return
+    lease_seconds = resources.settings.lease_seconds
     sheet, devices = dispatch.Sheet(batch.outcomes), list[Device]()
     try:
         shaper = body.Shaper.of(push, now=resources.clock.now())
         async with held(
-            lambda: batches.renew_lease(
-                resources.engine, batch, lease_seconds=settings.lease_seconds
-            ),
-            lease_seconds=settings.lease_seconds,
+            lambda: batches.renew_lease(resources.engine, batch, lease_seconds=lease_seconds),
+            lease_seconds=lease_seconds,
             name=f"batch {seq} of {push.object_id}",
         ):
             if ending.in_doubt(push, batch):
@@ -197,6 +194,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
                 asking=dispatch.asking_of(push, batch),
+                stopped=resources.stopping.is_set,
                 validate_only=push.validate_only,
             )
     finally:
@@ -204,6 +202,24 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
         # Also when the worker is told to stop: what is out must be in the ledger.
         await asyncio.shield(ending.finish(resources, push, batch, devices=devices, sheet=sheet))
     await close_push(resources, push_id)
+
+
+async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
+    """Lease a batch; None where another worker has it, its turn comes later, or we are to stop."""
+    rate = push.rate_per_minute
+    if rate and not await turns.take(resources.engine, push.id, seq, rate_per_minute=rate):
+        return None
+    if resources.stopping.is_set():
+        return None
+    return await batches.lease_batch(
+        resources.engine,
+        push.id,
+        seq,
+        lease_seconds=resources.settings.lease_seconds,
+        expires_at=push.expires_at,
+        badge=body.badge_change(push.content),
+        validate_only=push.validate_only,
+    )
 
 
 # ---------------------------------------------------------------- close
@@ -239,19 +255,20 @@ async def close_push(
 
 async def tick(resources: Resources) -> None:
     """Find what is due by the database's time, and what Redis or a dead worker forgot."""
-    lease_seconds = resources.settings.lease_seconds
     async with resources.engine.connect() as connection:
-        due = await pushes.due_pushes(connection, lease_seconds=lease_seconds, limit=CLOCK_LIMIT)
+        due = await pushes.due_pushes(connection, limit=CLOCK_LIMIT)
         complete = await pushes.complete_pushes(connection, limit=CLOCK_LIMIT)
-    await resources.queue.wake_plans(due)
+    await resources.queue.wake_plans(due, anew=True)
     released = await batches.expire_leases(resources.engine, limit=CLOCK_LIMIT)
     if released:
         log.warning("leases.expired", batches=released)
     for lane in Lane:
-        waiting = await batches.open_batches(
-            resources.engine, lane, lease_seconds=lease_seconds, limit=CLOCK_LIMIT
+        waiting = fair.in_turns(
+            await batches.open_batches(resources.engine, lane),
+            lambda ref: ref.app_id,
+            lambda ref: ref.push_id,
         )
-        await resources.queue.wake_batches(waiting)
+        await resources.queue.wake_batches(list(islice(waiting, CLOCK_LIMIT)), anew=True)
     for push_id in complete:
         await close_push(resources, push_id, pieces=hygiene.CLOCK_PIECES)
     await hygiene.tend(resources)

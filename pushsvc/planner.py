@@ -32,32 +32,46 @@ async def renew(resources: Resources, push_id: int, *, lease: int) -> bool:
         )
 
 
-async def write(resources: Resources, push: Push, *, lease: int) -> None:
-    """Write the whole audience down in batches, or as much of it as the lease lasts for."""
+async def release(resources: Resources, push_id: int, *, lease: int) -> None:
+    """Leave what is left of the plan to another worker, at once."""
+    async with resources.engine.begin() as connection:
+        await plans.release_plan(connection, push_id, lease=lease)
+
+
+async def write(resources: Resources, push: Push, *, lease: int) -> Sequence[int]:
+    """Write the whole audience down in batches, or as much of it as the lease lasts for.
+
+    Returns the numbers of batches that nobody was woken for: whoever planned them has them at
+    hand. A process that is to stop leaves the rest, from the checkpoint on.
+    """
+    complete, at_hand = True, []
     try:
         if await _must_wait(resources, push, lease=lease):
-            return
+            return []
         if "devices" in push.audience:
-            await _plan_devices(resources, push, lease=lease)
+            at_hand = await _plan_devices(resources, push, lease=lease)
         else:
             # Not as remembered: whoever is not in a relation that we do not know is everybody.
             schema = await resources.schemas.now(push.app_id)
             reader = Reader(app_id=push.app_id, schema=schema)
             wanted = audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
-            await _plan_audience(resources, push, wanted, lease=lease)
+            complete = await _plan_audience(resources, push, wanted, lease=lease)
     except plans.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)
-        return
+        return []
     except partitions.MissingError:
         # Where nobody made one ahead: the clock takes the plan up again when its lease has run out.
         log.warning("plan.no_partition", push=push.object_id)
         await partitions.make_ahead(resources.engine, push_id=push.id)
-        return
+        return []
     except AudienceTimeoutError:
         await _give_up(resources, push, lease=lease)
-        return
+        return []
+    if not complete:
+        return []
     async with resources.engine.begin() as connection:
         await plans.finish_plan(connection, push.id, lease=lease)
+    return at_hand
 
 
 async def _must_wait(resources: Resources, push: Push, *, lease: int) -> bool:
@@ -85,7 +99,8 @@ async def _give_up(resources: Resources, push: Push, *, lease: int) -> None:
 
 async def _plan_audience(
     resources: Resources, push: Push, wanted: Criterion, *, lease: int
-) -> None:
+) -> bool:
+    """Write the audience down; return whether all of it."""
     piece = resources.settings.batch_size * BATCHES_PER_PIECE
     batch = cutting.size_at(push.rate_per_minute, size=resources.settings.batch_size)
     after = push.planned_through
@@ -101,16 +116,20 @@ async def _plan_audience(
         ) as members,
     ):
         async for page in members:
+            if resources.stopping.is_set():
+                return False
             new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=batch))
             through = page.ids[-1]
-            await _write_piece(
+            refs = await _write_piece(
                 resources, push, new, connection=connection, lease=lease, through=through
             )
+            await resources.queue.wake_batches(refs)
+    return True
 
 
-async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> None:
+async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> list[int]:
     if push.batches:
-        return  # all devices of such a push are one piece, and it is there
+        return []  # all devices of such a push are one piece, and it is there
     size = cutting.size_at(push.rate_per_minute, size=resources.settings.batch_size)
     async with resources.engine.connect() as connection:
         async with connection.begin():
@@ -119,7 +138,15 @@ async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> None
             *cutting.cut(named.ids, duplicates=named.duplicates, size=size),
             *cutting.cut_recipients(named.recipients, taken=named.tokens, size=size),
         ]
-        await _write_piece(resources, push, new, connection=connection, lease=lease, through=0)
+        # A job for it would cost as much again as the plan did.
+        at_hand = push.lane is Lane.URGENT and len(new) == 1
+        refs = await _write_piece(
+            resources, push, new, connection=connection, lease=lease, through=0
+        )
+    if at_hand:
+        return [ref.seq for ref in refs]
+    await resources.queue.wake_batches(refs)
+    return []
 
 
 async def _write_piece(
@@ -130,8 +157,8 @@ async def _write_piece(
     connection: AsyncConnection,
     lease: int,
     through: int,
-) -> None:
-    """Write batches and checkpoint in one transaction, then wake deliverers."""
+) -> list[BatchRef]:
+    """Write batches and checkpoint in one transaction; return them for their deliverers."""
     async with connection.begin():
         first = await plans.record_piece(
             connection,
@@ -146,12 +173,11 @@ async def _write_piece(
         await batches.write_batches(
             connection, timed, push_id=push.id, lane=push.lane, first_seq=first
         )
-    refs = [
-        BatchRef(push.id, first + place, push.lane)
+    return [
+        BatchRef(push.id, first + place, push.lane, push.app_id, batch.size)
         for place, batch in enumerate(timed)
         if batch.delay_seconds <= 0
     ]
-    await resources.queue.wake_batches(refs)
 
 
 async def _timed(

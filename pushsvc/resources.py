@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import (
     AsyncExitStack,
     ExitStack,
@@ -10,10 +10,11 @@ from contextlib import (
     contextmanager,
     suppress,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import SecretStr
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc import embedded
@@ -24,7 +25,7 @@ from pushsvc.delivery.fleet_tokens import FleetTokenStore
 from pushsvc.delivery.gateways import Gateways
 from pushsvc.delivery.journal import Journal, keeping_journal
 from pushsvc.delivery.pacing import Pacing
-from pushsvc.model import Credential
+from pushsvc.model import Credential, Lane
 from pushsvc.planning import queue
 from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
@@ -37,6 +38,9 @@ from pushsvc.storage.schema import Schemas
 from pushsvc.storage.sealing import Seal, new_secret_key
 from pushsvc.targeting.asked import Limits
 from pushsvc.targeting.limits import limits_of
+
+#: A plan holds a connection, and needs another to go on.
+CONNECTIONS_LEAST = 2
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
 
@@ -61,6 +65,8 @@ class Resources:
     planning: asyncio.Semaphore
     #: the same of finds, whose queries are the callers'
     finding: asyncio.Semaphore
+    #: set when the process was told to stop: nothing more is handed to a gateway
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def limits(self) -> Limits:
@@ -108,26 +114,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         waker = Queue(queue.connect(settings.redis_url))
         stack.push_async_callback(waker.close)
         seal, clock = Seal(settings.secret_key.get_secret_value()), SystemClock()
-
-        async def load(app_id: int) -> list[Credential]:
-            async with engine.connect() as connection:
-                return await credentials_of(connection, seal, app_id=app_id)
-
-        async def moments(name: str, refused: float | None) -> int:
-            return await claim_moment(
-                engine,
-                name,
-                refused=refused,
-                refresh_seconds=provider_token.REFRESH_SECONDS,
-                least_seconds=provider_token.LEAST_INTERVAL_SECONDS,
-            )
-
-        store = FleetTokenStore(waker.redis)
         pacing = Pacing(waker.redis, clock=clock)
         stack.push_async_callback(pacing.close)
-        gateways = Gateways(
-            settings, load=load, store=store, pacing=pacing, clock=clock, moments=moments
-        )
+        gateways = _gateways(settings, engine, waker.redis, seal=seal, pacing=pacing, clock=clock)
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)
@@ -152,6 +141,59 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             planning=asyncio.Semaphore(settings.database_connections // 2),
             finding=asyncio.Semaphore(settings.database_connections // 2),
         )
+
+
+def _gateways(
+    settings: Settings,
+    engine: AsyncEngine,
+    redis: "Redis",
+    *,
+    seal: Seal,
+    pacing: Pacing,
+    clock: Clock,
+) -> Gateways:
+    async def load(app_id: int) -> list[Credential]:
+        async with engine.connect() as connection:
+            return await credentials_of(connection, seal, app_id=app_id)
+
+    async def moments(name: str, refused: float | None) -> int:
+        return await claim_moment(
+            engine,
+            name,
+            refused=refused,
+            refresh_seconds=provider_token.REFRESH_SECONDS,
+            least_seconds=provider_token.LEAST_INTERVAL_SECONDS,
+        )
+
+    store = FleetTokenStore(redis)
+    return Gateways(settings, load=load, store=store, pacing=pacing, clock=clock, moments=moments)
+
+
+@asynccontextmanager
+async def open_lanes(settings: Settings) -> AsyncIterator[Mapping[Lane, Resources]]:
+    """Open what a worker needs: the same for both lanes, but for their connections to Postgres.
+
+    Half of them are the bulk lane's, and what is urgent waits for none of those. Too few to be
+    divided are shared; who works on one lane alone has all of them.
+    """
+    bulk = settings.database_connections // 2
+    rest = settings.database_connections - bulk
+    if bulk < CONNECTIONS_LEAST or settings.lanes != "both":
+        async with open_resources(settings) as shared:
+            yield dict.fromkeys(Lane, shared)
+            return
+    assert settings.database_url
+    engine = create_engine(settings.database_url, connections=bulk)
+    try:
+        halved = settings.model_copy(update={"database_connections": rest})
+        async with open_resources(halved) as urgent:
+            planning = asyncio.Semaphore(bulk // 2)
+            yield {
+                Lane.URGENT: urgent,
+                Lane.BULK: replace(urgent, engine=engine, planning=planning),
+            }
+    finally:
+        await engine.dispose()
 
 
 def _secret_key_in(home: Path) -> str:

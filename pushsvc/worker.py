@@ -4,9 +4,9 @@ Only this module and `planning/queue.py` know arq.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 import structlog
@@ -17,8 +17,11 @@ from redis.exceptions import RedisError
 from pushsvc import pipeline
 from pushsvc.config import Settings
 from pushsvc.model import Lane
-from pushsvc.planning import queue
-from pushsvc.resources import Resources, open_resources
+from pushsvc.planning import fair, queue
+from pushsvc.planning.parking import Lot
+from pushsvc.planning.precedence import Precedence
+from pushsvc.planning.queue import Job, in_progress
+from pushsvc.resources import Resources, open_lanes
 from pushsvc.storage.engine import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -30,8 +33,12 @@ UPKEEP_SECONDS = 600
 UPKEEP_RETRY_SECONDS = 60
 #: arq wants a number; it is leases that say who works, and what is cut off here goes on elsewhere.
 JOB_TIMEOUT_SECONDS = 15 * 60
-#: The jobs of dead workers stay at the queue's head until that timeout: look past many of them.
-READ_LIMIT = 500
+#: The jobs of dead workers stay at the queue's head until that timeout, and those of apps that have
+#: their share already: look past many of them.
+READ_LIMIT = 1_000
+#: While urgent jobs are under way, a job of the bulk lane begins this often: each keeps the event
+#: loop busy for tens of milliseconds, and an urgent one comes to the loop some forty times.
+PRECEDENCE_SECONDS = 0.1
 #: A round of a loop takes milliseconds; where Redis or Postgres hang, no longer is waited.
 LAST_ROUND_SECONDS = 1.0
 #: After the running jobs are told to stop, they have so long to write down what is out.
@@ -39,40 +46,85 @@ LAST_WRITES_SECONDS = 1.5
 
 
 async def run_worker(
-    settings: Settings, *, stop: asyncio.Event, ready: Callable[[], None] | None = None
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    cut: asyncio.Event | None = None,
+    ready: Callable[[], None] | None = None,
 ) -> None:
-    """Work until `stop` is set, then let what runs finish within `shutdown_seconds`.
+    """Work until `stop` is set, then let what is in flight finish within `shutdown_seconds`.
 
-    `settings` come from `resources.located`. What does not finish in time is written down as far
-    as it came, and goes on elsewhere.
+    `settings` come from `resources.located`. From `stop` on nothing more is handed to a gateway.
+    What does not finish in time, or before `cut` is set, is written down as far as it came, and
+    goes on elsewhere.
     """
-    async with open_resources(settings) as resources, asyncio.TaskGroup() as group:
-        lanes = [_lane(resources, lane) for lane in Lane]
-        ending = asyncio.Event()
+    async with open_lanes(settings) as resources, asyncio.TaskGroup() as group:
+        lot = Lot(
+            places=settings.parked_jobs,
+            after_seconds=settings.park_after_seconds,
+            end_seconds=JOB_TIMEOUT_SECONDS,
+        )
+        wanted = [lane for lane in Lane if settings.lanes in {"both", lane}]
+        shared = {"lot": lot, "precedence": Precedence(wait_seconds=PRECEDENCE_SECONDS)}
+        lanes = [_lane(resources[lane], lane, shared) for lane in wanted]
+        stopping = resources[Lane.URGENT].stopping
         loops = [
             *(group.create_task(_forever(lane), name=f"lane {lane.queue_name}") for lane in lanes),
-            group.create_task(_clock(resources, ending), name="clock"),
-            group.create_task(_upkeep(resources, ending), name="upkeep"),
+            group.create_task(_clock(resources[Lane.URGENT]), name="clock"),
+            group.create_task(_upkeep(resources[Lane.URGENT]), name="upkeep"),
         ]
         if ready is not None:
             ready()
         try:
             await stop.wait()
         finally:
+            stopping.set()
             # The loops first: none of them may start a job behind the drain's back.
-            ending.set()
             await _end(lanes, loops)
-            await _drain(lanes, within_seconds=settings.shutdown_seconds)
+            running = [task for lane in lanes for task in lane.tasks.values() if not task.done()]
+            await _drain([*running, *lot.parked], cut=cut, within_seconds=settings.shutdown_seconds)
 
 
 async def plan_push(context: dict[str, Any], push_id: int) -> None:
-    """Job: plan one push."""
-    await pipeline.plan_push(context["resources"], push_id)
+    """Job: plan one push, or what its app wants done before it."""
+    await _work(context, Job(queue.PLAN_JOB, (push_id,)))
 
 
 async def deliver_batch(context: dict[str, Any], push_id: int, seq: int) -> None:
-    """Job: deliver one batch."""
-    await pipeline.deliver_batch(context["resources"], push_id, seq)
+    """Job: deliver one batch, or what its app wants done before it."""
+    await _work(context, Job(queue.DELIVER_JOB, (push_id, seq)))
+
+
+#: The functions of jobs, and what does them.
+WORK: Final[Mapping[str, Callable[..., Coroutine[Any, Any, None]]]] = {
+    queue.PLAN_JOB: pipeline.plan_push,
+    queue.DELIVER_JOB: pipeline.deliver_batch,
+}
+
+
+async def _work(context: dict[str, Any], named: Job) -> None:
+    """Do what is next in the slot's app, on the slot's time or parked."""
+    resources: Resources = context["resources"]
+    job = await _next(context, named)
+    if job is None:
+        return
+    precedence, lot = cast(Precedence, context["precedence"]), cast(Lot, context["lot"])
+    if context["lane"] is Lane.URGENT:
+        with precedence.taken():
+            await lot.run(WORK[job.function](resources, *job.arguments), name=str(job))
+    else:
+        await precedence.given()
+        await lot.run(WORK[job.function](resources, *job.arguments), name=str(job))
+
+
+async def _next(context: dict[str, Any], named: Job) -> Job | None:
+    resources: Resources = context["resources"]
+    if not fair.slot_app(context["job_id"]):
+        return named  # queued by an older version
+    try:
+        return await resources.queue.take(context["lane"], context["job_id"])
+    except (RedisError, OSError):
+        return named
 
 
 class LaneEndedError(Exception):
@@ -90,15 +142,30 @@ class LaneWorker(Worker):
         await super()._poll_iteration()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Start jobs. Give the place back that arq takes before it asks Redis, and then forgets."""
+        """Start those whose turn it is, all at once: arq asks Redis three times for each.
+
+        What runs already, here and elsewhere, is in the queue, too.
+        """
+        running = [slot for slot, task in self.tasks.items() if not task.done()]
+        queued = [slot for slot in map(bytes.decode, job_ids) if slot not in self.tasks]
+        busy = await in_progress(self.pool, queued) if queued else []
+        free = [slot for slot, taken in zip(queued, busy, strict=True) if not taken]
+        chosen = fair.choose(free, running, limit=self.max_jobs)
+        ends = await asyncio.gather(*map(self.start_chosen, chosen), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
+
+    async def start_chosen(self, slot: str) -> None:
+        """Start a job. Give back the place that arq takes before asking Redis, and then forgets."""
         try:
-            await super().start_jobs(job_ids)
+            await super().start_jobs([slot.encode()])
         except (RedisError, OSError):
             self._release_sem_dec_counter_on_complete()
             raise
 
 
-def _lane(resources: Resources, lane: Lane) -> LaneWorker:
+def _lane(resources: Resources, lane: Lane, shared: Mapping[str, Any]) -> LaneWorker:
     settings = resources.settings
     urgent = lane is Lane.URGENT
     return LaneWorker(
@@ -118,7 +185,7 @@ def _lane(resources: Resources, lane: Lane) -> LaneWorker:
         retry_jobs=False,
         handle_signals=False,
         log_results=False,
-        ctx={"resources": resources},
+        ctx={"resources": resources, "lane": lane, **shared},
         job_serializer=orjson.dumps,
         job_deserializer=orjson.loads,
     )
@@ -136,7 +203,8 @@ async def _forever(lane: LaneWorker) -> None:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _clock(resources: Resources, ending: asyncio.Event) -> None:
+async def _clock(resources: Resources) -> None:
+    ending = resources.stopping
     while not ending.is_set():
         pause = resources.settings.clock_seconds
         try:
@@ -148,7 +216,8 @@ async def _clock(resources: Resources, ending: asyncio.Event) -> None:
             await asyncio.wait_for(ending.wait(), pause)
 
 
-async def _upkeep(resources: Resources, ending: asyncio.Event) -> None:
+async def _upkeep(resources: Resources) -> None:
+    ending = resources.stopping
     while not ending.is_set():
         try:
             pause = PAUSE_SECONDS if await pipeline.upkeep(resources) else UPKEEP_SECONDS
@@ -174,15 +243,20 @@ async def _end(lanes: list[LaneWorker], loops: list[asyncio.Task[None]]) -> None
         _, running = await asyncio.wait(running, timeout=PAUSE_SECONDS / 10)
 
 
-async def _drain(lanes: list[LaneWorker], *, within_seconds: float) -> None:
-    """Let the running jobs finish; those that do not in time are cancelled, and write down."""
-    running = [task for lane in lanes for task in lane.tasks.values() if not task.done()]
+async def _drain(
+    running: Sequence[asyncio.Task[Any]], *, cut: asyncio.Event | None, within_seconds: float
+) -> None:
+    """Let the running work finish; what does not in time is cancelled, and writes down."""
     if not running:
         return
     log.info("worker.draining", jobs=len(running))
-    await asyncio.wait(running, timeout=within_seconds)
+    done = asyncio.gather(*running, return_exceptions=True)
+    hurried = asyncio.ensure_future((cut or asyncio.Event()).wait())
+    either: set[asyncio.Future[Any]] = {done, hurried}
+    await asyncio.wait(either, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
     for task in running:
         task.cancel()
     with suppress(TimeoutError):
         async with asyncio.timeout(LAST_WRITES_SECONDS):
-            await asyncio.gather(*running, return_exceptions=True)
+            await done

@@ -16,25 +16,7 @@ depends_on = None
 #: So many partitions are made ahead; the workers go on with it.
 DAYS_AHEAD = 7
 
-# Each try is over before Postgres looks for deadlocks (1 s) and ends a worker's transaction.
-_LOCK = """
-    DO $$
-    DECLARE
-        patience text := current_setting('lock_timeout');
-    BEGIN
-        PERFORM set_config('lock_timeout', '500ms', true);
-        FOR attempt IN 1..30 LOOP
-            BEGIN
-                LOCK TABLE pushes, batches IN ACCESS EXCLUSIVE MODE;
-                PERFORM set_config('lock_timeout', patience, true);
-                RETURN;
-            EXCEPTION WHEN lock_not_available THEN
-                PERFORM pg_sleep(0.2);
-            END;
-        END LOOP;
-        LOCK TABLE pushes, batches IN ACCESS EXCLUSIVE MODE;
-    END $$
-"""
+_LOCK = "LOCK TABLE pushes, batches IN ACCESS EXCLUSIVE MODE"
 _NEW_ID = (
     "(floor(extract(epoch FROM now()) / 86400)::bigint << 32) + nextval('push_numbers'::regclass)"
 )

@@ -1,30 +1,43 @@
 """Middleware: no request body is read beyond the limit, nor all of them together beyond another."""
 
+import asyncio
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pushsvc.errors import BodyTooLargeError, OverloadedError
+from pushsvc.errors import BodyTooLargeError, BodyTooSlowError, OverloadedError
 
 #: Of all requests that are under way; a few of the largest, thousands of usual ones.
 ALL_BODIES_BYTES: Final = 64_000_000
 RETRY_SECONDS: Final = 1
+#: What is no larger is never refused because of others: the server buffers as much anyway.
+SMALL_BYTES: Final = 65_536
+#: A body that does not come in would hold its room for ever.
+BODY_SECONDS: Final = 60.0
 
 
 class BodyLimitMiddleware:
     """Fails the read of a body that is too large, by its announced length or as it comes.
 
-    Bodies are in memory until their request is answered: a read fails, too, when those of all
-    requests are as much as one process holds.
+    Bodies are in memory until their request is answered: the read of one that is not small fails,
+    too, when those of all requests are as much as one process holds; and any that takes too long.
     """
 
     def __init__(
-        self, app: ASGIApp, *, limit_bytes: int, all_bytes: int = ALL_BODIES_BYTES
+        self,
+        app: ASGIApp,
+        *,
+        limit_bytes: int,
+        all_bytes: int = ALL_BODIES_BYTES,
+        small_bytes: int = SMALL_BYTES,
+        seconds: float = BODY_SECONDS,
     ) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
         self._all_bytes = max(all_bytes, limit_bytes)
+        self._small_bytes = small_bytes
+        self._seconds = seconds
         #: of the requests under way
         self._held_bytes = 0
 
@@ -34,19 +47,22 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        read = 0
+        read, deadline = 0, asyncio.get_running_loop().time() + self._seconds
+        is_whole = False
 
         async def bounded() -> Message:
-            nonlocal read
+            nonlocal read, is_whole
             if announced.isdecimal() and int(announced) > self._limit_bytes:
                 raise self._too_large()
-            message = await receive()
+            # After the body it is asked whether the client is still there.
+            message = await (receive() if is_whole else self._in_time(receive, deadline))
+            is_whole = not message.get("more_body", False)
             size = len(message.get("body", b""))
             read += size
             self._held_bytes += size
             if read > self._limit_bytes:
                 raise self._too_large()
-            if self._held_bytes > self._all_bytes:
+            if self._held_bytes > self._all_bytes and read > self._small_bytes:
                 text = "Too many large requests at once. Try again."
                 raise OverloadedError(text, retry_after_seconds=RETRY_SECONDS)
             return message
@@ -55,6 +71,14 @@ class BodyLimitMiddleware:
             await self._app(scope, bounded, send)
         finally:
             self._held_bytes -= read
+
+    async def _in_time(self, receive: Receive, deadline: float) -> Message:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await receive()
+        except TimeoutError as error:
+            text = f"The body did not come within {self._seconds:g} seconds."
+            raise BodyTooSlowError(text) from error
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"The body is larger than {self._limit_bytes} bytes.")

@@ -28,14 +28,17 @@ async def readyz(request: Request) -> Response:
     """Say whether requests can be served, and what is not as it should be.
 
     Without the database they cannot. Without Redis they can: pushes are stored, and go out when it
-    is back; a balancer that took the API away for that would lose them.
+    is back; a balancer that took the API away for that would lose them. At a newer level they can,
+    too: between the migration and the deployment there is nobody else to serve them.
     """
     resources: Resources = request.app.state.resources
-    database, redis = await database_state(resources), await _redis(resources)
+    is_usable, database = await database_state(resources)
+    redis = await _redis(resources)
     checks = {"database": database, "redis": redis}
-    if database != OK:
+    if not is_usable:
         return unready({"status": "unready", "checks": checks})
-    return json_response({"status": OK if redis == OK else "degraded", "checks": checks})
+    status = OK if database == redis == OK else "degraded"
+    return json_response({"status": status, "checks": checks})
 
 
 def unready(content: Json) -> Response:
@@ -44,18 +47,18 @@ def unready(content: Json) -> Response:
     return json_response(content, status=UNREADY, headers=headers)
 
 
-async def database_state(resources: Resources) -> str:
-    """Return `ok`, or what is wrong with PostgreSQL: away, or at the wrong level."""
+async def database_state(resources: Resources) -> tuple[bool, str]:
+    """Tell whether PostgreSQL can be used; `ok`, or what is wrong: away, or at another level."""
     try:
         async with resources.engine.connect() as connection:
             missing = await migrate.pending(connection)
     except migrate.UnknownRevisionError as error:
-        return str(error)
+        return True, str(error)
     except DATABASE_ERRORS as error:
-        return caller_error(error).detail
+        return False, caller_error(error).detail
     if missing:
-        return f"The database lacks {len(missing)} migration(s). Run `pushsvc migrate`."
-    return OK
+        return False, f"The database lacks {len(missing)} migration(s). Run `pushsvc migrate`."
+    return True, OK
 
 
 async def _redis(resources: Resources) -> str:

@@ -42,6 +42,7 @@ KNOWN: Final[Mapping[str, tuple[str, int, str]]] = {
     "pushsvc.storage.sealing.SealingError": ("secret_key", FAILURE, _AS_IT_IS),
     "pushsvc.storage.apps.AppExistsError": ("exists", FAILURE, _AS_IT_IS),
     "pushsvc.storage.migrate.UnknownRevisionError": ("migrations", FAILURE, _AS_IT_IS),
+    "pushsvc.storage.migrate.BusyError": ("busy", FAILURE, _AS_IT_IS),
     "sqlalchemy.exc.SQLAlchemyError": ("database", FAILURE, _DATABASE),
     "asyncpg.exceptions._base.PostgresError": ("database", FAILURE, _DATABASE),
     "redis.exceptions.RedisError": ("redis", FAILURE, _REDIS),

@@ -52,6 +52,7 @@ async def bring(read: Settings, revision: str = HEAD) -> tuple[str | None, str |
 
     Raises:
         UnknownRevisionError: there is no such revision, or the database's own is not known here.
+        BusyError: its tables are in use.
     """
     async with session.reached(read) as engine:
         before, missing = await _level(engine)

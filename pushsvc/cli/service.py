@@ -4,7 +4,7 @@ from typing import Any
 
 from pushsvc.cli import session
 from pushsvc.cli.processes import Recipe
-from pushsvc.config import Settings
+from pushsvc.config import PREFIX, Settings
 
 
 def recipes(read: Settings) -> list[Recipe]:
@@ -15,15 +15,21 @@ def recipes(read: Settings) -> list[Recipe]:
 
 
 def worker_recipes(read: Settings) -> list[Recipe]:
-    """Return how to start each of the worker processes."""
+    """Return how to start each of the worker processes.
+
+    Of several the first has the urgent lane: what keeps another process busy is nothing to it.
+    """
     environment = session.environment(read)
+    lanes: list[str] = [read.lanes] * read.processes
+    if read.lanes == "both" and read.processes > 1:
+        lanes = ["urgent", *["bulk"] * (read.processes - 1)]
     return [
         Recipe(
             name=f"worker {number}",
             arguments=("worker", "--processes", "1"),
-            environment=environment,
+            environment=environment | {f"{PREFIX}LANES": lane},
         )
-        for number in range(1, read.processes + 1)
+        for number, lane in enumerate(lanes, start=1)
     ]
 
 

@@ -42,15 +42,21 @@ def worker(
         else:
             plain(f"Working in {len(pids)} process(es).")
 
+    cut = asyncio.Event()
+
     async def work(stop: asyncio.Event) -> None:
-        await session.require_level(found)
+        # A supervisor has looked; a child that comes back after a migration goes on as the others.
+        if lifeline is None:
+            await session.require_level(found)
         if read.processes == 1:
-            await run_worker(found, ready=lambda: ready([os.getpid()]), stop=stop)
+            await run_worker(found, ready=lambda: ready([os.getpid()]), stop=stop, cut=cut)
         else:
             await _supervise(read, stop=stop, ready=ready)
 
     with located(read) as found:
-        running.until_stopped(work, lifeline=lifeline)
+        # A supervisor is not told: at a second signal it ends, and its children see that.
+        heard = cut if read.processes == 1 else None
+        running.until_stopped(work, lifeline=lifeline, cut=heard)
 
 
 async def _supervise(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -45,6 +45,16 @@ EXPIRED: Final = Answer(OutcomeClass.EXPIRED, "Expired")
 
 #: Explicit devices have no row; their keys are told from row ids by the highest bit.
 EXPLICIT_KEY: Final = 1 << 63
+
+
+class When(NamedTuple):
+    """Until when messages are handed to gateways."""
+
+    #: whether the push has not expired
+    in_time: Callable[[], bool]
+    #: whether this process is to stop
+    stopped: Callable[[], bool]
+
 
 ShapeOf = Callable[[Device], Shape | Refused]
 KeyOf = Callable[[int], int]
@@ -123,6 +133,7 @@ async def send(
     key_of: KeyOf,
     in_time: Callable[[], bool],
     asking: Asking = Asking.IN_TURN,
+    stopped: Callable[[], bool] = lambda: False,
     validate_only: bool = False,
 ) -> None:
     """Send to every device that is open on the sheet; all gateways at once.
@@ -130,6 +141,7 @@ async def send(
     `key_of` gives the 64-bit key of the device at a place, the lower half of its message id.
     `in_time` is asked before each message; those that are still here when it says no have expired.
     `asking` is how they stand to the rates of their credentials.
+    `stopped` is asked, too: when it says yes, those that are still here stay open on the sheet.
     With `validate_only` the gateways that would deliver are not called.
     """
     routed: dict[Route, list[Message[Shape]]] = {}
@@ -150,9 +162,10 @@ async def send(
             messages = routed[route] = []
         messages.append((index, key_of(index), device.token, shape))
     settle = validating(sheet.settle) if validate_only else sheet.settle
+    when = When(in_time=in_time, stopped=stopped)
     ends = await asyncio.gather(
         *(
-            _send(route, messages, sheet, settle=settle, in_time=in_time, asking=asking)
+            _send(route, messages, sheet, settle=settle, when=when, asking=asking)
             for route, messages in routed.items()
         ),
         return_exceptions=True,
@@ -187,17 +200,17 @@ async def _send(
     sheet: Sheet,
     *,
     settle: Settle,
-    in_time: Callable[[], bool],
+    when: When,
     asking: Asking,
 ) -> None:
     """Send with one credential, as fast as its pace allows."""
     lot = Lot(
         messages=messages,
-        hand=partial(_hand, route.gateway, sheet=sheet, settle=settle, in_time=in_time),
+        hand=partial(_hand, route.gateway, sheet=sheet, settle=settle, when=when),
         is_open=sheet.is_open,
         answers=sheet.answers,
         settle=sheet.settle,
-        in_time=in_time,
+        in_time=when.in_time,
     )
     await paced.send(lot, route.pace, asking)
 
@@ -209,7 +222,7 @@ async def _hand(
     *,
     sheet: Sheet,
     settle: Settle,
-    in_time: Callable[[], bool],
+    when: When,
 ) -> None:
     """Hand messages to a gateway; whatever stops it, what it was handed has an answer."""
     handed = 0
@@ -217,7 +230,7 @@ async def _hand(
     def hand() -> Iterator[Message[Shape]]:
         nonlocal handed
         for message in messages:
-            if watch.hangs or not in_time():
+            if watch.hangs or when.stopped() or not when.in_time():
                 return
             handed += 1
             yield message

@@ -43,7 +43,14 @@ from pushsvc.model.push import (
     Source,
     Submission,
 )
-from pushsvc.model.token import Answered, Answers, Evidence, TokenEventKind, TokenState
+from pushsvc.model.token import (
+    Answered,
+    Answers,
+    Evidence,
+    TokenEventKind,
+    TokenState,
+    token_state,
+)
 from pushsvc.model.trail import Attempt, Match, Standing
 
 __all__ = [
@@ -90,4 +97,5 @@ __all__ = [
     "TokenEventKind",
     "TokenState",
     "WnsShape",
+    "token_state",
 ]

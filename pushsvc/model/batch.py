@@ -73,6 +73,11 @@ class NewBatch:
     delay_seconds: float = 0.0
     badges_applied: bool = False
 
+    @property
+    def size(self) -> int:
+        """Devices in the batch."""
+        return len(self.installation_ids) or len(self.recipients)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadgeChange:

@@ -41,6 +41,17 @@ class TokenState(StrEnum):
     NONE = "none"
 
 
+def token_state(
+    token: str | None, *, retired_at: datetime | None, quarantined_until: datetime | None
+) -> TokenState:
+    """Tell whether a token is sent to; what was in quarantine may have been registered since."""
+    if not token:
+        return TokenState.NONE
+    if retired_at is None:
+        return TokenState.ACTIVE
+    return TokenState.QUARANTINED if quarantined_until else TokenState.RETIRED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What a gateway says against the token of an installation."""

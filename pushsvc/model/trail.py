@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pushsvc.model.batch import BatchState
 from pushsvc.model.outcome import OutcomeClass
-from pushsvc.model.token import TokenState
+from pushsvc.model.token import TokenState, token_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +50,11 @@ class Standing:
     @property
     def token_state(self) -> TokenState:
         """Whether its token is sent to."""
-        if not self.token:
-            return TokenState.NONE
-        if self.token_retired_at is None:
-            return TokenState.ACTIVE
-        return TokenState.QUARANTINED if self.token_quarantined_until else TokenState.RETIRED
+        return token_state(
+            self.token,
+            retired_at=self.token_retired_at,
+            quarantined_until=self.token_quarantined_until,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ def in_turn(
 
 def devices_of(new: Sequence[NewBatch]) -> int:
     """Return how many devices there are in batches."""
-    return sum(len(batch.installation_ids) or len(batch.recipients) for batch in new)
+    return sum(batch.size for batch in new)
 
 
 def _settled(duplicate: bool) -> int:  # noqa: FBT001 - maps a fact to its byte

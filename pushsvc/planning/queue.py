@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import orjson
 import structlog
 from arq.connections import ArqRedis
-from arq.constants import job_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
 from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 
 from pushsvc.model import Lane
+from pushsvc.planning import fair, fair_scripts
 from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.pushes import DuePush
 
@@ -21,6 +22,9 @@ log = structlog.get_logger(__name__)
 
 PLAN_JOB = "plan_push"
 DELIVER_JOB = "deliver_batch"
+#: A job as arq's `serialize_job` writes it, with JSON for a serializer: function, arguments, time.
+JOB_FORM = '{"t":null,"f":"%s","a":[%s],"k":{},"et":%s}'
+KEY_PREFIXES = (job_key_prefix, in_progress_key_prefix)
 
 #: The push is stored when the queue is asked; a Redis that is slow must not delay the answer.
 TIMEOUT_SECONDS = 2
@@ -33,13 +37,21 @@ def queue_name(lane: Lane) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """One job: its id names the work, so that the same work is not queued twice."""
+class Job:
+    """Work for a worker: the function that does it, and the numbers that name it."""
 
-    id: str
-    lane: Lane
     function: str
     arguments: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Return the work's name in Redis: who asks for it twice asks for one."""
+        return ":".join((self.function, *map(str, self.arguments)))
+
+    @classmethod
+    def named(cls, name: str) -> "Job":
+        """Return the job of this name."""
+        function, *arguments = name.split(":")
+        return cls(function, tuple(map(int, arguments)))
 
 
 class Queue:
@@ -47,53 +59,75 @@ class Queue:
 
     def __init__(self, redis: ArqRedis) -> None:
         self.redis = redis
+        self._wake_script = redis.register_script(fair_scripts.WAKE)
+        self._take_script = redis.register_script(fair_scripts.TAKE)
 
-    async def wake_plans(self, due: Sequence[DuePush]) -> None:
-        """Have workers plan the pushes that no job names yet."""
-        await self._wake(
-            [
-                _Job(f"plan:{push.id}:{push.leases}:{push.wait}", push.lane, PLAN_JOB, (push.id,))
+    async def wake_plans(self, due: Sequence[DuePush], *, anew: bool = False) -> None:
+        """Have workers plan the pushes that no job names yet; `anew`: count what waits, too."""
+        for lane in Lane:
+            asked = [
+                (push.app_id, push.id, Job(PLAN_JOB, (push.id,)), fair.PLAN_UNITS)
                 for push in due
+                if push.lane is lane
             ]
-        )
+            await self._wake(lane, asked, anew=anew)
 
-    async def wake_batches(self, refs: Sequence[BatchRef]) -> None:
-        """Have workers deliver the batches that no job names yet."""
-        await self._wake(
-            [
-                _Job(
-                    f"batch:{ref.push_id}:{ref.seq}:{ref.leases}:{ref.wait}",
-                    ref.lane,
-                    DELIVER_JOB,
-                    (ref.push_id, ref.seq),
+    async def wake_batches(self, refs: Sequence[BatchRef], *, anew: bool = False) -> None:
+        """Have workers deliver the batches that no job names yet; `anew`: count what waits, too."""
+        for lane in Lane:
+            asked = [
+                (
+                    ref.app_id,
+                    ref.push_id,
+                    Job(DELIVER_JOB, (ref.push_id, ref.seq)),
+                    fair.cost_of(ref.devices),
                 )
                 for ref in refs
+                if ref.lane is lane
             ]
-        )
+            await self._wake(lane, asked, anew=anew)
 
-    async def _wake(self, jobs: Sequence[_Job]) -> None:
-        """Put jobs into their queues. Never raises: what is lost here, the clock asks for again."""
+    async def _wake(
+        self, lane: Lane, asked: Sequence[tuple[int, int, Job, int]], *, anew: bool
+    ) -> None:
+        """Put jobs into the lane. Never raises: what is lost here, the clock asks for again."""
+        if not asked:
+            return
+        arguments = [
+            text
+            for app, push, job, cost in asked
+            for text in (str(app), str(push), str(job), str(cost))
+        ]
         try:
-            async with self.redis.pipeline(transaction=False) as pipe:
-                for job in jobs:
-                    pipe.exists(job_key_prefix + job.id)
-                known = await pipe.execute()
-            for job, there in zip(jobs, known, strict=True):
-                if not there:
-                    # The id names the work: a second job of that name is refused.
-                    await self.redis.enqueue_job(
-                        job.function,
-                        *job.arguments,
-                        _job_id=job.id,
-                        _queue_name=queue_name(job.lane),
-                    )
+            await self._wake_script(
+                keys=[queue_name(lane), *KEY_PREFIXES],
+                args=[JOB_FORM, str(int(anew)), *arguments],
+            )
         except (RedisError, OSError) as error:
             log.warning("queue.unreachable", error=str(error))
+
+    async def take(self, lane: Lane, slot: str) -> Job | None:
+        """Return what its app wants done first, when one of its slots starts; None where nothing.
+
+        Raises:
+            RedisError, OSError: Redis is away, so that nobody knows.
+        """
+        named: bytes | None = await self._take_script(
+            keys=[queue_name(lane), *KEY_PREFIXES],
+            args=[JOB_FORM, slot, fair.slot_app(slot)],
+        )
+        return None if named is None else Job.named(named.decode())
 
     async def close(self) -> None:
         """Close the connections."""
         # It was given its pool, so it does not close it of itself.
         await self.redis.aclose(close_connection_pool=True)
+
+
+async def in_progress(redis: ArqRedis, slots: Sequence[str]) -> Sequence[bool]:
+    """Tell of each slot whether some worker runs it."""
+    found = await redis.mget([in_progress_key_prefix + slot for slot in slots])
+    return [there is not None for there in found]
 
 
 def connect(url: str) -> ArqRedis:

@@ -218,6 +218,9 @@ def _check_members(kind: str, document: Any, known: set[str], *, whole: tuple[st
     if unknown:
         message = f"unknown members: {', '.join(sorted(unknown))}"
         raise ControlError(message)
+    if not isinstance(document.get("gateway", ""), str):
+        message = "gateway must be a name"
+        raise ControlError(message)
     wrong = [name for name in whole if not isinstance(document.get(name, 1), int)]
     if wrong:
         message = f"{wrong[0]} must be a whole number"

@@ -23,18 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BatchRef:
-    """Names a batch in the queue.
-
-    `leases` and `wait` make another job of it when it was released, or has waited for long: its
-    former job may have died with a worker.
-    """
+    """Names a batch in the queue, and says whose it is and how large."""
 
     push_id: int
     seq: int
     lane: Lane
-    leases: int = 0
-    #: how many times as long as a lease it has been waiting
-    wait: int = 0
+    app_id: int
+    devices: int
 
 
 # Writing: the plan's pieces, and what must be tried again.
@@ -292,11 +287,30 @@ _EXPIRE: Final = """
     RETURNING seq
 """
 
+# The size is about that of the push's batches: to count the ids of each, they would all be read.
 _OPEN: Final = """
-    SELECT push_id, seq, leases, floor(extract(epoch FROM now() - not_before) / $3)::integer
-    FROM batches WHERE state = 0 AND lane = $1 AND not_before <= now()
+    SELECT push_id, seq, app_id, devices_planned / greatest(batches_planned, 1)
+    FROM batches JOIN pushes ON pushes.id = push_id
+    WHERE batches.state = 0 AND batches.lane = $1 AND not_before <= now()
     ORDER BY not_before LIMIT $2
 """
+
+# Where more are due than one looks at, a few of each push: nobody's thousands hide another's.
+_OPEN_OF_EACH: Final = """
+    SELECT id, seq, app_id, devices_planned / greatest(batches_planned, 1)
+    FROM pushes CROSS JOIN LATERAL (
+        SELECT seq, not_before FROM batches
+        WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now()
+        ORDER BY not_before LIMIT $3
+    ) AS batches
+    WHERE pushes.state IN ('planning', 'sending') AND due_at <= now() AND lane = $1
+    ORDER BY not_before LIMIT $2
+"""
+
+#: Batches that one looks at; where there are more, of each push, and of all.
+LOOK: Final = 1_000
+LOOK_OF_EACH: Final = 10
+LOOK_OF_ALL: Final = 5_000
 
 
 async def expire_leases(engine: AsyncEngine, *, limit: int) -> int:
@@ -305,10 +319,13 @@ async def expire_leases(engine: AsyncEngine, *, limit: int) -> int:
         return len(await connection.fetch(_EXPIRE, limit))
 
 
-async def open_batches(
-    engine: AsyncEngine, lane: Lane, *, lease_seconds: float, limit: int
-) -> list[BatchRef]:
-    """Return open batches of the lane that are due, those that waited longest first."""
+async def open_batches(engine: AsyncEngine, lane: Lane, *, look: int = LOOK) -> list[BatchRef]:
+    """Return open batches of the lane that are due, those that waited longest first.
+
+    Fewer than `look`; where there are more, LOOK_OF_EACH of each push.
+    """
     async with driver(engine) as connection:
-        rows = await connection.fetch(_OPEN, lane.value, limit, lease_seconds)
-    return [BatchRef(push_id, seq, lane, leases, wait) for push_id, seq, leases, wait in rows]
+        rows = await connection.fetch(_OPEN, lane.value, look)
+        if len(rows) == look:
+            rows = await connection.fetch(_OPEN_OF_EACH, lane.value, LOOK_OF_ALL, LOOK_OF_EACH)
+    return [BatchRef(push_id, seq, lane, app, devices) for push_id, seq, app, devices in rows]

@@ -1,5 +1,6 @@
 """The database's level: forward, back, and what is missing."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,22 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 #: Two that migrate at once take turns: an arbitrary number for pg_advisory_xact_lock.
 MIGRATION_LOCK = 0x70757368
-#: A migration waits no longer for a busy table: better to fail than to queue every query behind it.
-LOCK_TIMEOUT = "10s"
+#: A migration waits no longer for a busy table: every query queues behind it. Shorter than
+#: `deadlock_timeout` (1 s), so that it is never somebody's work that is ended.
+LOCK_TIMEOUT = "500ms"
+#: It lets them pass, and begins again, so often: half a minute.
+TRIES = 40
+PAUSE_SECONDS = 0.25
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+class BusyError(Exception):
+    """The tables are in use without a pause; nothing was changed."""
 
 
 class UnknownRevisionError(Exception):
@@ -27,6 +38,7 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
 
     Raises:
         UnknownRevisionError: the revision, or the database's own, is not known here.
+        BusyError: the tables are in use.
     """
     await _run(engine, command.upgrade, revision)
 
@@ -36,6 +48,7 @@ async def downgrade(engine: AsyncEngine, revision: str) -> None:
 
     Raises:
         UnknownRevisionError: the revision, or the database's own, is not known here.
+        BusyError: the tables are in use.
     """
     await _run(engine, command.downgrade, revision)
 
@@ -78,11 +91,30 @@ async def _run(engine: AsyncEngine, step: Callable[..., Any], revision: str) -> 
     async with engine.connect() as connection:
         await pending(connection)
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(migrate)
+        for _ in range(TRIES):
+            if await _has_run(engine, migrate):
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
     except CommandError as error:
         message = f"{error}. `pushsvc migrate --show` lists the revisions."
         raise UnknownRevisionError(message) from error
+    message = (
+        "Somebody has the tables in use without a pause, so nothing was changed. Run it again when "
+        "no backup, no long query and no other migration runs."
+    )
+    raise BusyError(message)
+
+
+async def _has_run(engine: AsyncEngine, step: Callable[[Connection], None]) -> bool:
+    """Run the steps in one transaction; False, and nothing is changed, where a lock is taken."""
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(step)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    return True
 
 
 def _config() -> Config:

@@ -28,7 +28,7 @@ _TURN: Final = "SELECT pg_try_advisory_xact_lock($1)"
 #: The partitions, and the ids that each is for.
 _PARTITIONS: Final = r"""
     WITH parts AS (
-        SELECT child.relname AS name,
+        SELECT child.oid::regclass::text AS name,
             coalesce((regexp_match(bound, 'FROM \(''(\d+)''\)'))[1]::bigint, 0) AS since,
             (regexp_match(bound, 'TO \(''(\d+)''\)'))[1]::bigint AS upto
         FROM pg_inherits

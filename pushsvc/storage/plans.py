@@ -122,6 +122,12 @@ async def renew_plan(
     return (await connection.execute(statement)).rowcount == 1
 
 
+async def release_plan(connection: AsyncConnection, push_id: int, *, lease: int) -> None:
+    """Free a plan that is not finished, unless another worker has taken it over."""
+    statement = update(pushes).where(_planned_by(push_id, lease)).values(lease_until=None)
+    await connection.execute(statement)
+
+
 async def give_up_plan(
     connection: AsyncConnection, push_id: int, *, lease: int, error: str
 ) -> None:

@@ -272,12 +272,16 @@ async def close_push(connection: AsyncConnection, push_id: int, *, tokens_held: 
 
 # What the clock asks. Redis only wakes: whatever it forgot is found here.
 
+# Apps take turns: thousands that one of them has made due at once do not hide another's.
 _DUE = text("""
-    SELECT id, lane, leases, floor(extract(epoch FROM now() - due_at) / :seconds)::integer AS wait
-    FROM pushes
-    WHERE state IN ('waiting', 'planning') AND due_at <= now()
-        AND (lease_until IS NULL OR lease_until < now())
-    ORDER BY due_at LIMIT :limit
+    SELECT id, lane, app_id FROM (
+        SELECT id, lane, app_id, due_at, row_number() OVER (PARTITION BY app_id ORDER BY due_at)
+            AS turn
+        FROM pushes
+        WHERE state IN ('waiting', 'planning') AND due_at <= now()
+            AND (lease_until IS NULL OR lease_until < now())
+    ) AS due
+    ORDER BY turn, due_at LIMIT :limit
 """)
 
 _COMPLETE = text("""
@@ -292,20 +296,17 @@ _COMPLETE = text("""
 
 @dataclass(frozen=True, slots=True)
 class DuePush:
-    """A push to plan; `leases` and `wait` do for it what they do for a batch in the queue."""
+    """A push to plan, and whose it is."""
 
     id: int
     lane: Lane
-    leases: int = 0
-    wait: int = 0
+    app_id: int
 
 
-async def due_pushes(
-    connection: AsyncConnection, *, lease_seconds: float, limit: int
-) -> Sequence[DuePush]:
-    """Return pushes that are due and that nobody plans, those that waited longest first."""
-    rows = await connection.execute(_DUE, {"limit": limit, "seconds": lease_seconds})
-    return [DuePush(row.id, Lane(row.lane), row.leases, row.wait) for row in rows]
+async def due_pushes(connection: AsyncConnection, *, limit: int) -> Sequence[DuePush]:
+    """Return pushes that are due and that nobody plans: of each app those that waited longest."""
+    rows = await connection.execute(_DUE, {"limit": limit})
+    return [DuePush(row.id, Lane(row.lane), row.app_id) for row in rows]
 
 
 async def complete_pushes(connection: AsyncConnection, *, limit: int) -> Sequence[int]:

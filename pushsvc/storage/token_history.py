@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Row, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import GatewayName, TokenEventKind, TokenState
+from pushsvc.model import GatewayName, TokenEventKind, TokenState, token_state
 from pushsvc.storage.devices import address_of
 from pushsvc.storage.tables import apps, installations as i, pushes, token_events as e
 
@@ -62,6 +62,9 @@ async def find_tokens(
 
     In one app it is at most one: an objectId wins over an id that a device gave itself.
     """
+    # Postgres takes no NUL, and what came as broken UTF-8 is nobody's name.
+    if not name.isprintable():
+        return []
     statement = (
         select(i, apps.c.name.label("owner"))
         .join(apps, apps.c.id == i.c.app_id)
@@ -79,13 +82,8 @@ def _facts(row: "Row[tuple[object, ...]]") -> TokenFacts:
     address = address_of(
         row.device_type, row.push_type, token=row.device_token, channels=row.channel_uris
     )
-    quarantined_until = None if row.token_retired_at is None else row.token_quarantined_until
-    if not address:
-        state = TokenState.NONE
-    elif row.token_retired_at is None:
-        state = TokenState.ACTIVE
-    else:
-        state = TokenState.QUARANTINED if quarantined_until else TokenState.RETIRED
+    until = row.token_quarantined_until
+    state = token_state(address, retired_at=row.token_retired_at, quarantined_until=until)
     return TokenFacts(
         id=row.id,
         app_name=row.owner,
@@ -95,7 +93,7 @@ def _facts(row: "Row[tuple[object, ...]]") -> TokenFacts:
         state=state,
         registered_at=row.token_set_at,
         retired_at=row.token_retired_at,
-        quarantined_until=quarantined_until,
+        quarantined_until=until if state is TokenState.QUARANTINED else None,
     )
 
 

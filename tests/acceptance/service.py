@@ -80,6 +80,12 @@ class Service:
         """End a process as the out-of-memory killer does."""
         os.kill(self.pids.pop(name), signal.SIGKILL)
 
+    async def stop(self, name: str) -> int | None:
+        """Tell a process to stop, and return its exit status; None where we are to stop."""
+        os.kill(self.pids.pop(name), signal.SIGTERM)
+        ended = await self.children.first_end()
+        return None if ended is None else ended.ended.result()
+
     async def install(self, count: int, *, fault: str = "00000000") -> dict[int, str]:
         """Store iOS installations in the channel `all`; return key -> token."""
         rows = [
@@ -141,24 +147,24 @@ class Service:
             found: dict[str, Any] = await response.json()
         return found
 
-    async def requests(self) -> int:
-        """Return how many requests the simulated APNs has seen."""
-        return int((await self.stats())["gateways"]["apns"]["requests"])
+    async def requests(self, gateway: str = "apns") -> int:
+        """Return how many requests the simulated gateway has seen."""
+        return int((await self.stats())["gateways"][gateway]["requests"])
 
-    async def seen(self, at_least: int) -> None:
-        """Wait until the simulated APNs has seen so many requests."""
+    async def seen(self, at_least: int, gateway: str = "apns") -> None:
+        """Wait until the simulated gateway has seen so many requests."""
 
         async def reached() -> bool:
-            return await self.requests() >= at_least
+            return await self.requests(gateway) >= at_least
 
         await until(reached, seconds=DEADLINE_SECONDS)
 
-    async def delivered(self) -> Counter[str]:
-        """Return token -> how often the simulated APNs took a message for it."""
+    async def delivered(self, gateway: str = "apns") -> Counter[str]:
+        """Return token -> how often the simulated gateway took a message for it."""
         found: Counter[str] = Counter()
         after: Any = 0
         while after is not None:
-            query = {"gateway": "apns", "after": str(after), "limit": str(TOKENS_PER_PAGE)}
+            query = {"gateway": gateway, "after": str(after), "limit": str(TOKENS_PER_PAGE)}
             async with self.session.get(
                 f"{self.control_url}/ledger/tokens", params=query
             ) as response:

@@ -86,7 +86,7 @@ async def test_a_plan_waits_while_its_app_has_enough_batches(site: Site) -> None
     waits = await site.now(second)
     assert (waits.state, waits.batches, waits.started_at) == (PushState.WAITING, 0, None)
     async with site.engine.connect() as connection:
-        due = await pushes.due_pushes(connection, lease_seconds=30, limit=1_000)
+        due = await pushes.due_pushes(connection, limit=1_000)
     assert second.id not in {one.id for one in due}
     async with working(site):
         await site.done(first)

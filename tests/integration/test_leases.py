@@ -207,7 +207,7 @@ async def test_a_redis_that_stumbles_costs_no_place_in_a_lane() -> None:
 
     for _ in range(5):
         with pytest.raises((RedisError, OSError)):
-            await lane.start_jobs([b"job:1"])
+            await lane.start_chosen("job:1")
 
     assert lane.job_counter == 0
     await lane.pool.aclose(close_connection_pool=True)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pushsvc.config import Settings
 from pushsvc.model import OutcomeClass
 from pushsvc.storage import apps, migrate
-from tests.integration.pushing import apns_token, site as open_site, working
+from tests.integration.pushing import apns_token, site as open_site, until, working
 from tests.integration.test_migrations import of_its_own
 
 pytestmark = pytest.mark.integration
@@ -137,3 +137,28 @@ async def test_a_migration_meets_a_worker_that_delivers(
             assert await site.ledger(push) == dict.fromkeys(numbers, (OutcomeClass.OK, ""))
         assert len(site.sent()) == len(numbers) * len(sent)
     assert sent[0].id < 1 << 32 < sent[-1].id
+
+
+_WAITS = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pushes'::regclass")
+
+
+async def test_what_comes_while_a_migration_waits_for_a_lock_goes_on(
+    empty: AsyncEngine,
+) -> None:
+    """From the last release, too; when the lock is free, it goes through."""
+    await migrate.upgrade(empty, "0005")
+    async with empty.connect() as reader, empty.connect() as other:
+        await reader.execute(text("SELECT FROM pushes"))
+        migrating = asyncio.create_task(migrate.upgrade(empty))
+
+        async def waits() -> bool:
+            async with empty.connect() as connection:
+                return bool((await connection.execute(_WAITS)).scalar())
+
+        await until(waits)
+        async with asyncio.timeout(5):
+            await other.execute(text("SELECT FROM pushes"))
+        await other.rollback()
+        assert not migrating.done()
+        await reader.rollback()
+        await migrating

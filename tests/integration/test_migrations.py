@@ -27,7 +27,7 @@ async def of_its_own(
         connection = await connection.execution_options(isolation_level="AUTOCOMMIT")  # noqa: PLW2901 - it is the same one
         await connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
         await connection.execute(text(f"CREATE DATABASE {name}"))
-    engine = create_engine(servers[0].replace("/pushsvc?", f"/{name}?"), connections=2)
+    engine = create_engine(servers[0].replace("/pushsvc?", f"/{name}?"), connections=4)
     try:
         yield engine
     finally:

@@ -67,5 +67,5 @@ class ParseDoor:
         return json_response(reply.body, status=reply.status, headers=reply.headers)
 
     async def _health(self) -> Response:
-        state = await database_state(self._state.resources)
-        return json_response({"status": OK}) if state == OK else unready({"status": "error"})
+        is_usable, _ = await database_state(self._state.resources)
+        return json_response({"status": OK}) if is_usable else unready({"status": "error"})

@@ -8,7 +8,6 @@ from starlette.responses import Response
 from pushsvc.api.replies import json_response
 from pushsvc.api.v1 import cursor as cursors
 from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter
-from pushsvc.api.v1.bodies import ID_CHARACTERS
 from pushsvc.api.v1.openapi import reply_docs
 from pushsvc.api.v1.token_views import TokenHistoryView, shown
 from pushsvc.errors import NotFoundError
@@ -31,20 +30,14 @@ async def find(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """Return where an installation's token stands, and what happened to it, newest first."""
-    resources, app = await enter(request, Scope.READ)
+    resources, app = await enter(request, Scope.SEND, Scope.READ)
     check_parameters(request, ("limit", "cursor"))
     before = None if cursor is None else cursors.read(cursor)
-    if len(installation) > ID_CHARACTERS or not installation.isprintable():
-        raise _unknown()
     async with resources.engine.connect() as connection:
         found = await find_tokens(connection, installation, app_ids=[app.id])
         if not found:
-            raise _unknown()
+            raise NotFoundError("There is no installation with this objectId or installationId.")
         (facts,) = found
         events = await events_of(connection, facts.id, before=before, limit=limit + 1)
     page, more = cursors.page(events, limit, lambda event: cursors.write(event.id))
     return json_response(shown(facts, page, next_cursor=more))
-
-
-def _unknown() -> NotFoundError:
-    return NotFoundError("There is no installation with this objectId or installationId.")

@@ -141,7 +141,8 @@ async def test_who_was_not_targeted_is_told_why(api: Api, scene: Scene) -> None:
     await scene.install("moved", channels=[], **old)
     push = await scene.push()
     await scene.change("moved", channels=["all"])
-    await scene.install("new")
+    # As the version before leaves it that registers a token again.
+    await scene.install("new", token_quarantined_until=before)
 
     found = {name: await explained(api, push, scene.ids[name]) for name in scene.ids}
 
@@ -155,6 +156,8 @@ async def test_who_was_not_targeted_is_told_why(api: Api, scene: Scene) -> None:
     assert {one["targeted"] for one in found.values()} == {False}
     assert found["moved"]["matches_now"] is True
     assert found["retired"]["device"]["token_state"] == "retired"
+    new = found["new"]["device"]
+    assert (new["token_state"], new["token_quarantined_until"]) == ("active", None)
     named = await scene.push(audience={"devices": [{"object_id": scene.ids["new"]}]})
     assert (await explained(api, named, scene.ids["other"]))["why"] == "not_named"
 

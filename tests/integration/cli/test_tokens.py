@@ -130,6 +130,7 @@ def test_what_is_held_is_listed_applied_and_taken_back(
         (["restore", "nobody"], "unknown_installation", "'nobody'"),
         (["retire", "--push", "nosuch"], "unknown_push", "pushsvc push list"),
         (["history", "nobody"], "unknown_installation", "'nobody'"),
+        (["history", "a\udcff"], "unknown_installation", "'a"),
         (["held", "--app", "no such app"], "unknown_app", "no such app"),
     ],
 )

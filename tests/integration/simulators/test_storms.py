@@ -132,6 +132,7 @@ BAD_STORMS = [
     pytest.param({"gateway": "apns"}, "a storm has gateway and storm", id="no storm"),
     pytest.param({"gateway": "apns", "storm": "x"}, "storm must be one of", id="unknown"),
     pytest.param({"gateway": "x", "storm": "goaway"}, "gateway must be one of", id="gateway"),
+    pytest.param({"gateway": [], "storm": "goaway"}, "gateway must be a name", id="no name"),
     pytest.param({"gateway": "apns", "storm": "refuse"}, "seconds must be above 0", id="no time"),
     pytest.param({"gateway": "apns", "storm": "goaway", "every": 0}, "every must be 1", id="every"),
     pytest.param({"gateway": "apns", "storm": "goaway", "n": 1}, "unknown members: n", id="more"),

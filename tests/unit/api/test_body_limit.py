@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from pushsvc.api.body_limit import BodyLimitMiddleware
-from pushsvc.errors import BodyTooLargeError, OverloadedError
+from pushsvc.errors import BodyTooLargeError, BodyTooSlowError, OverloadedError
 
 SCOPE: Scope = {"type": "http", "headers": []}
 
@@ -14,10 +14,12 @@ SCOPE: Scope = {"type": "http", "headers": []}
 class Requests:
     """Requests to an app that reads a body and answers when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, seconds: float = 60) -> None:
         self.answer = asyncio.Event()
         self.read = asyncio.Event()
-        self._app = BodyLimitMiddleware(self._wait, limit_bytes=60, all_bytes=100)
+        self._app = BodyLimitMiddleware(
+            self._wait, limit_bytes=60, all_bytes=100, small_bytes=10, seconds=seconds
+        )
 
     async def _wait(self, _scope: Scope, receive: Receive, _send: Send) -> None:
         await receive()
@@ -30,21 +32,33 @@ class Requests:
         async def receive() -> Message:
             return {"type": "http.request", "body": bytes(size)}
 
-        async def send(_message: Message) -> None:
-            """Nothing is answered."""
+        await self._app(SCOPE, receive, ignore)
 
-        await self._app(SCOPE, receive, send)
+    async def stall(self) -> None:
+        """Begin a body, and do not go on with it."""
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        await self._app(SCOPE, receive, ignore)
+
+
+async def ignore(_message: Message) -> None:
+    """Nothing is answered."""
 
 
 async def test_bodies_of_all_requests_are_bounded_together() -> None:
-    """One too many is refused for now; what is answered makes room."""
+    """One too many is refused for now, unless it is small; what is answered makes room."""
     requests = Requests()
     first = asyncio.create_task(requests.send(60))
     await requests.read.wait()
 
     with pytest.raises(OverloadedError):
         await requests.send(41)
+    more = [asyncio.create_task(requests.send(size)) for size in (40, 10)]
     requests.answer.set()
+    await asyncio.gather(*more)
     await requests.send(40)
     await first
     await requests.send(60)
@@ -54,3 +68,9 @@ async def test_one_body_is_bounded() -> None:
     """By what comes, where its length is not announced."""
     with pytest.raises(BodyTooLargeError):
         await Requests().send(61)
+
+
+async def test_a_body_that_does_not_come_is_given_up() -> None:
+    """Its room is for others."""
+    with pytest.raises(BodyTooSlowError):
+        await Requests(seconds=0).stall()

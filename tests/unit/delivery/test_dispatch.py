@@ -82,6 +82,7 @@ async def sent(
     *,
     shape: Shape | Refused = SHAPE,
     in_time: Callable[[], bool] = lambda: True,
+    stopped: Callable[[], bool] = lambda: False,
     validate_only: bool = False,
     pace: Pace | None = None,
 ) -> list[OutcomeClass]:
@@ -90,6 +91,7 @@ async def sent(
         gateway,
         shape=shape,
         in_time=in_time,
+        stopped=stopped,
         validate_only=validate_only,
         pace=pace,
     )
@@ -102,6 +104,7 @@ async def sheet_of(
     *,
     shape: Shape | Refused = SHAPE,
     in_time: Callable[[], bool] = lambda: True,
+    stopped: Callable[[], bool] = lambda: False,
     validate_only: bool = False,
     pace: Pace | None = None,
 ) -> dispatch.Sheet:
@@ -114,6 +117,7 @@ async def sheet_of(
         route_of=lambda _shape: route,
         key_of=lambda index: index,
         in_time=in_time,
+        stopped=stopped,
         validate_only=validate_only,
     )
     return sheet
@@ -157,6 +161,17 @@ async def test_a_push_that_expires_while_it_is_sent_stops_there() -> None:
     found = await sent(devices("a", "b", "c", "d"), gateway, in_time=lambda: next(moments, False))
 
     assert found == [OutcomeClass.OK] * 2 + [OutcomeClass.EXPIRED] * 2
+    assert gateway.got == ["a", "b"]
+
+
+async def test_a_process_that_is_stopped_hands_nothing_more_to_a_gateway() -> None:
+    """What it had handed over has its outcome; the rest is still open, for another process."""
+    gateway = Accepting()
+    moments = iter([False, False, True])
+
+    found = await sent(devices("a", "b", "c", "d"), gateway, stopped=lambda: next(moments, True))
+
+    assert found == [OutcomeClass.OK] * 2 + [OutcomeClass.OPEN] * 2
     assert gateway.got == ["a", "b"]
 
 

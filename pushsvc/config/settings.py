@@ -1,13 +1,9 @@
-"""Settings: the one reader of the environment and of the settings file."""
+"""Every setting, with its default and what it is for."""
 
-import difflib
-import os
-import tomllib
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -15,18 +11,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-PREFIX = "PUSHSVC_"
-#: Names the settings file; without it `pushsvc.toml` in the working directory, if there is one.
-FILE_VARIABLE = "PUSHSVC_CONFIG"
-DEFAULT_FILE = Path("pushsvc.toml")
+from pushsvc.config.file import PREFIX, read_file
+
 #: Settings with a secret in their value, which no message may show.
 SECRET_SETTINGS = frozenset({"database_url", "gateway_proxy_url", "redis_url", "secret_key"})
 #: What no mount of the Parse API may hide, by the first part of the path.
 TAKEN_PATHS = frozenset({"v1", "livez", "readyz", "healthz"})
-
-
-class SettingsError(Exception):
-    """A setting is unknown or has a value it cannot have; the message names it and the remedy."""
 
 
 class Settings(BaseSettings):
@@ -146,8 +136,27 @@ class Settings(BaseSettings):
     urgent_audience_limit: int = Field(
         100, ge=0, description="A push that names at most so many devices takes the urgent lane."
     )
+    lanes: Literal["both", "urgent", "bulk"] = Field(
+        "both",
+        description="What a worker process works on. Of several processes of one worker, the first "
+        "has the urgent lane, and the others the bulk lane.",
+    )
     urgent_jobs: int = Field(16, ge=1, description="Jobs of the urgent lane at once, per process.")
     bulk_jobs: int = Field(8, ge=1, description="Jobs of the bulk lane at once, per process.")
+    park_after_seconds: float = Field(
+        2,
+        gt=0,
+        le=60,
+        description="A job that runs longer, for its gateway is slow, leaves its place in the lane "
+        "to others and goes on beside it.",
+    )
+    parked_jobs: int = Field(
+        64,
+        ge=0,
+        le=10_000,
+        description="Jobs beside the lanes at once, per process; while there are so many, others "
+        "keep their places.",
+    )
     urgent_poll_seconds: float = Field(
         0.02, gt=0, le=1, description="Delay between two looks at the urgent queue."
     )
@@ -192,7 +201,7 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30,
         ge=1,
-        le=3_650,
+        le=365,
         description="Pushes, what came of each device, and opens are kept for so many days; they "
         "go a day at a time, when every push of that day is done for as long.",
     )
@@ -337,54 +346,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line over environment over file."""
-        return init_settings, env_settings, InitSettingsSource(settings_cls, _read_file())
-
-
-def load(**overrides: Any) -> Settings:
-    """Read the settings.
-
-    Raises:
-        SettingsError: a name nobody knows, with the nearest one, or a value that cannot be.
-    """
-    _refuse_unknown(
-        (name.removeprefix(PREFIX).lower() for name in os.environ if name.startswith(PREFIX)),
-        shown=lambda name: f"{PREFIX}{name.upper()}",
-    )
-    try:
-        return Settings(**{k: v for k, v in overrides.items() if v is not None})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "?"
-        got = "" if name in SECRET_SETTINGS else f", got {first['input']!r}"
-        message = f"Setting {name} ({PREFIX}{name.upper()}): {first['msg']}{got}."
-        raise SettingsError(message) from None
-
-
-def _read_file() -> dict[str, Any]:
-    named = os.environ.get(FILE_VARIABLE)
-    path = Path(named) if named else DEFAULT_FILE
-    if not named and not path.exists():
-        return {}
-    try:
-        content = tomllib.loads(path.read_text())
-    except OSError as error:
-        message = f"The settings file {path} ({FILE_VARIABLE}) cannot be read: {error.strerror}."
-        raise SettingsError(message) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        message = f"The settings file {path} is not TOML: {error}."
-        raise SettingsError(message) from error
-    _refuse_unknown(content, shown=lambda name: f"{name} in {path}")
-    return content
-
-
-def _refuse_unknown(names: Iterable[str], *, shown: Callable[[str], str]) -> None:
-    known = [*Settings.model_fields, FILE_VARIABLE.removeprefix(PREFIX).lower()]
-    for name in names:
-        if name in known:
-            continue
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = (
-            f" Did you mean {shown(near[0])}?" if near else " docs/configuration.md lists them all."
+        return (
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, read_file(cls.model_fields)),
         )
-        message = f"Unknown setting {shown(name)}.{hint}"
-        raise SettingsError(message)

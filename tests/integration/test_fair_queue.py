@@ -1,0 +1,154 @@
+"""Slots and work lists in Redis: fair between apps and between pushes, bounded, and mended."""
+
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pushsvc.model import Lane
+from pushsvc.planning import queue
+from pushsvc.planning.fair_scripts import SLOTS
+from pushsvc.planning.queue import Queue
+from pushsvc.storage.batches import BatchRef
+from pushsvc.storage.pushes import DuePush
+
+pytestmark = pytest.mark.integration
+
+NAME = queue.queue_name(Lane.BULK)
+
+
+@pytest.fixture
+async def waker(servers: tuple[str, str]) -> AsyncIterator[Queue]:
+    """A queue in the run's Redis, emptied."""
+    opened = Queue(queue.connect(servers[1]))
+    await opened.redis.flushall()
+    yield opened
+    await opened.close()
+
+
+def batches(app: int, push: int, count: int, *, devices: int = 1_000) -> list[BatchRef]:
+    return [BatchRef(push, seq, Lane.BULK, app, devices) for seq in range(count)]
+
+
+async def waiting(waker: Queue) -> list[str]:
+    return [slot.decode() for slot in await waker.redis.zrange(NAME, 0, -1)]
+
+
+async def start(waker: Queue) -> tuple[str, str] | None:
+    """Do what arq does with the first slot: start it, and forget it; return app and push."""
+    for slot in (await waiting(waker))[:1]:
+        job = await waker.take(Lane.BULK, slot)
+        await waker.redis.zrem(NAME, slot)
+        return None if job is None else (slot.partition("/")[0], str(job.arguments[0]))
+    return None
+
+
+async def started(waker: Queue, count: int) -> list[tuple[str, str]]:
+    return [found for _ in range(count) if (found := await start(waker))]
+
+
+async def test_an_app_that_comes_late_waits_for_nobodys_backlog(waker: Queue) -> None:
+    """From then on both have the same share, counted in devices."""
+    await waker.wake_batches(batches(1, 10, 200))
+    await started(waker, 20)
+    await waker.wake_batches([*batches(2, 20, 5), *batches(3, 30, 20, devices=450)])
+
+    found = Counter(app for app, _ in await started(waker, 16))
+
+    assert all(3 <= found[app] <= 4 for app in ("1", "2"))
+    assert 8 <= found["3"] <= 9
+
+
+async def test_pushes_of_an_app_share_what_the_app_has(waker: Queue) -> None:
+    """A second push, and its plan, do not wait for the first; the other app's share stays."""
+    await waker.wake_batches([*batches(1, 10, 100), *batches(2, 20, 100)])
+    await started(waker, 10)
+    await waker.wake_plans([DuePush(12, Lane.BULK, 1)])
+    await waker.wake_batches([*batches(1, 11, 50), *batches(1, 13, 50)])
+
+    found = Counter(await started(waker, 25))
+
+    assert found["1", "12"] == 1
+    assert 11 <= found["2", "20"] <= 14
+    assert all(3 <= found["1", push] <= 5 for push in ("10", "11", "13"))
+
+
+async def test_a_stream_of_small_pushes_does_not_starve_a_large_one(waker: Queue) -> None:
+    """Each is new, and asks for little; together they get no more than their share."""
+    await waker.wake_batches(batches(1, 10, 20))
+    found: Counter[str] = Counter()
+    for push in range(100, 140):
+        await waker.wake_batches(batches(1, push, 1, devices=100))
+        found.update(push for _, push in await started(waker, 1))
+
+    assert found["10"] >= 3
+
+
+async def test_who_is_alone_has_everything_and_everything_is_done_once(waker: Queue) -> None:
+    """Work-conserving; what was asked for twice is done once."""
+    await waker.wake_batches(batches(1, 10, 70))
+    await waker.wake_batches(batches(1, 10, 70))
+
+    jobs = []
+    while slots := await waiting(waker):
+        jobs.append(await waker.take(Lane.BULK, slots[0]))
+        await waker.redis.zrem(NAME, slots[0])
+
+    assert sorted(job.arguments for job in jobs if job) == [(10, seq) for seq in range(70)]
+
+
+async def test_nobodys_backlog_fills_the_queue(waker: Queue) -> None:
+    """arq looks at so many jobs at once: of each app only the next stand there."""
+    await waker.wake_batches([*batches(1, 10, 1_000), *batches(2, 20, 1)])
+
+    assert Counter(slot.partition("/")[0] for slot in await waiting(waker)) == {"1": SLOTS, "2": 1}
+    # The job behind a slot is one for arq, which older versions can run.
+    raw = await waker.redis.get(f"arq:job:{(await waiting(waker))[0]}")
+    assert raw is not None
+    assert b'"f":"deliver_batch","a":[10,0]' in raw
+
+
+async def test_slots_that_are_gone_are_made_anew_when_the_clock_asks(waker: Queue) -> None:
+    """They went with a worker, or with a key; the work is still in the list."""
+    asked = batches(1, 10, 3)
+    await waker.wake_batches(asked)
+    first, second, _ = await waiting(waker)
+    await waker.redis.zrem(NAME, first)
+    await waker.redis.set(f"arq:in-progress:{second}", 1)
+
+    await waker.wake_batches(asked)
+    assert len(await waiting(waker)) == 2
+    await waker.wake_batches(asked, anew=True)
+    assert len(set(await waiting(waker)) - {first, second}) == 3
+
+
+async def test_a_redis_that_forgets_begins_anew(waker: Queue) -> None:
+    """Also when it forgets a part: whoever comes then is not put before all others for long."""
+    await waker.wake_batches(batches(1, 10, 40))
+    await started(waker, 10)
+    for key in ("now", "ends"):
+        await waker.redis.delete(f"{NAME}:{key}", f"{NAME}:{key}:1")
+    await waker.wake_batches(batches(2, 20, 40))
+
+    turns = [app for app, _ in await started(waker, 20)]
+    assert 8 <= Counter(turns)["1"] <= 12
+
+    await waker.redis.flushall()
+    await waker.wake_batches(batches(1, 10, 1))
+    assert await started(waker, 2) == [("1", "10")]
+    # Nothing is kept for ever.
+    keys = [key async for key in waker.redis.scan_iter(f"{NAME}:*")]
+    lives = [await waker.redis.ttl(key) for key in keys]
+    assert keys
+    assert [key for key, left in zip(keys, lives, strict=True) if left < 0] == []
+
+
+async def test_tags_of_what_is_over_are_forgotten(waker: Queue) -> None:
+    """Ten thousand pushes a day leave nothing behind."""
+    for push in itertools.islice(itertools.count(100), 50):
+        await waker.wake_batches(batches(1, push, 1))
+        await started(waker, 1)
+
+    assert await waker.redis.zcard(f"{NAME}:ends:1") <= 1
+    assert not await waker.redis.exists(f"{NAME}:costs:1")
