@@ -20,7 +20,14 @@ QUERY_LAWS := $(wildcard tests/integration/test_compile*.py tests/integration/te
 SHAPING_TESTS := tests/unit/shaping tests/unit/preview tests/unit/cli/test_shape.py \
 	$(wildcard tests/integration/builders) tests/integration/delivery/test_golden_requests.py
 
-.PHONY: help demo test test-unit test-parse test-shaping test-wire wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
+# What is promised of a push on its way, each promise by itself; `make chaos` has all of them at once.
+DELIVERY_TESTS := tests/unit/delivery tests/unit/simulators tests/unit/chaos \
+	tests/integration/delivery tests/integration/simulators \
+	$(wildcard $(addsuffix .py,$(addprefix tests/integration/test_,pipeline leases plans \
+	plans_at_once takeover token_hygiene replaced_credentials fair_queue lanes backlog retention \
+	migrating_live))) $(filter-out %_sdks.py,$(wildcard tests/acceptance/test_*.py))
+
+.PHONY: help demo test test-unit test-parse test-shaping test-delivery test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -40,6 +47,15 @@ test-parse: $(READY) ## Published Parse SDKs in Node against the service, and th
 
 test-shaping: $(READY) ## What every gateway is sent: golden files, strict simulators, Parse's own builders
 	@$(BIN)/python -m pytest $(SHAPING_TESTS) $(ARGS)
+
+test-delivery: $(READY) ## Journal, retries, pacing, lanes, tokens, and ten scenarios in full size
+	@F5_FULL=1 $(BIN)/python -m pytest $(DELIVERY_TESTS) $(ARGS)
+
+chaos: $(READY) ## Kill everything while 200,000 devices are sent to (ARGS="--seed 7 --json")
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+chaos-long: $(READY) ## The same for half an hour
+	@$(BIN)/python -m tests.chaos --seconds 1800 --devices 1200000 $(ARGS)
 
 test-wire: $(READY) wire-servers wire-coverage ## All proofs of the HTTP/2 wire, real servers among them
 	@$(BIN)/python -m pytest $(SLOW_WIRE_TESTS) tests/fuzz tests/integration/wire \

@@ -26,7 +26,7 @@ def usage(pid: int) -> Usage:
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             cpu += times.user + times.system + times.children_user + times.children_system
-            peak = max(peak, _peak_rss_mb(process.pid))
+            peak = max(peak, peak_rss_mb(process.pid))
     return Usage(cpu, peak)
 
 
@@ -35,7 +35,7 @@ def usages(groups: Mapping[str, int]) -> dict[str, Usage]:
     return {name: usage(pid) for name, pid in groups.items()}
 
 
-def _peak_rss_mb(pid: int) -> float:
+def peak_rss_mb(pid: int) -> float:
     """Read the high-water mark where the system keeps one (proc_pid_status(5), VmHWM)."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -8,13 +8,13 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from statistics import quantiles
 from typing import Any
 
 import aiohttp
 from rich.progress import Progress
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench.broadcast import POLL_SECONDS, STOP_SECONDS, TOPIC, Place, opened, push_to_all, seed
 from bench.measure import usages
@@ -49,28 +49,38 @@ async def run(devices: int, *, processes: int, progress: Progress) -> dict[str, 
                 Recipe(name="worker", arguments=["worker"], environment=place.environment),
             )
             pids = place.pids | {"api": api["pid"], "worker": worker["pid"]}
-            alone, beside, seconds, cpu = await _sent(
-                api["url"], key, devices, pids=pids, progress=progress
-            )
-            engine = create_engine(place.environment["PUSHSVC_DATABASE_URL"], connections=2)
-            await _closed(engine)
-            await engine.dispose()
-        return _figures(place, devices, alone=alone, beside=beside, seconds=seconds) | {
-            "cpu_ms_per_send": cpu
-        }
+            runs = await _sent(api["url"], key, devices, pids=pids, progress=progress)
+            await _closed(place)
+        return _figures(place, devices, runs)
 
 
-async def _closed(engine: AsyncEngine) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """Token -> when its push was posted: alone, and beside the large one."""
+
+    alone: dict[str, float]
+    beside: dict[str, float]
+    #: of the large one
+    seconds: float
+    #: process -> CPU of a send that is alone
+    cpu_ms: dict[str, float]
+
+
+async def _closed(place: Place) -> None:
     """Wait until every push is."""
-    async with asyncio.timeout(CLOSE_SECONDS), engine.connect() as connection:
-        while (await connection.execute(_OPEN)).scalar_one():  # noqa: ASYNC110 - another process
-            await asyncio.sleep(POLL_SECONDS)
+    engine = create_engine(place.environment["PUSHSVC_DATABASE_URL"], connections=1)
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS), engine.connect() as connection:
+            while (await connection.execute(_OPEN)).scalar_one():  # noqa: ASYNC110 - no event is ours
+                await asyncio.sleep(POLL_SECONDS)
+    finally:
+        await engine.dispose()
 
 
 async def _sent(
     url: str, key: str, devices: int, *, pids: dict[str, int], progress: Progress
-) -> tuple[dict[str, float], dict[str, float], float, dict[str, float]]:
-    """Send alone, then while the large push runs; return token -> when, twice, and its seconds."""
+) -> Runs:
+    """Send alone, then while the large push runs."""
     tokens = (f"{TIMED}{number:056x}" for number in itertools.count())
     headers = {"Authorization": f"Bearer {key}"}
     async with aiohttp.ClientSession(url, headers=headers, raise_for_status=True) as session:
@@ -78,14 +88,15 @@ async def _sent(
         before = usages(pids)
         alone = await _stream(session, tokens, lambda: next(counts, None) is not None)
         after = usages(pids)
-        cpu = {
-            n: round(1000 * (after[n].cpu_seconds - u.cpu_seconds) / len(alone), 2)
-            for n, u in before.items()
+        cpu_ms = {
+            name: round(1000 * (after[name].cpu_seconds - use.cpu_seconds) / len(alone), 2)
+            for name, use in before.items()
         }
         large = asyncio.create_task(push_to_all(url, key, devices, progress=progress))
         beside = await _stream(session, tokens, lambda: not large.done())
         _, seconds = await large
-    return dict(list(alone.items())[FIRST:]), beside, seconds, cpu
+    counted = dict(list(alone.items())[FIRST:])
+    return Runs(alone=counted, beside=beside, seconds=seconds, cpu_ms=cpu_ms)
 
 
 async def _stream(
@@ -110,25 +121,19 @@ async def _stream(
     return posted
 
 
-def _figures(
-    place: Place,
-    devices: int,
-    *,
-    alone: dict[str, float],
-    beside: dict[str, float],
-    seconds: float,
-) -> dict[str, Any]:
+def _figures(place: Place, devices: int, runs: Runs) -> dict[str, Any]:
     seen = place.sink.stop()
     received = place.sink.moments()
     return {
         "case": "urgent",
         "devices": devices,
         "per_second": PER_SECOND,
-        "alone": _latency(alone, received),
-        "beside": _latency(beside, received),
-        "large_push_seconds": round(seconds, 3),
+        "alone": _latency(runs.alone, received),
+        "beside": _latency(runs.beside, received),
+        "large_push_seconds": round(runs.seconds, 3),
+        "cpu_ms_per_send": runs.cpu_ms,
         "sink": place.sink.name,
-        "all_received": seen.requests == devices and received.keys() >= {*alone, *beside},
+        "all_received": seen.requests == devices and received.keys() >= {*runs.alone, *runs.beside},
     }
 
 

@@ -26,6 +26,8 @@ from pushsvc.review.explain import explain as explanation_of
 from pushsvc.stats import tally
 from pushsvc.storage import pushes
 
+#: Without a limit.
+SHOWN: Final = 20
 #: Keys of a row for people -> heading.
 _COLUMNS: Final[Mapping[str, str]] = {
     "device_type": "platform",
@@ -72,7 +74,10 @@ def outcomes(
         str | None, typer.Option("--class", help=f"Only one of: {', '.join(CLASSES)}.")
     ] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only devices that ended so.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="How many to show.", show_default=str(SHOWN)),
+    ] = None,
     ndjson: Annotated[
         Path | None,
         typer.Option(help="Write all of them to this file, one in JSON on each line; - is stdout."),
@@ -82,7 +87,10 @@ def outcomes(
     """Show what came of each device of a push, or write all of it to a file."""
     classes = _classes(class_, outcome)
     if ndjson is None:
-        _show(push_id, classes, limit=limit, as_json=as_json)
+        _show(push_id, classes, limit=limit or SHOWN, as_json=as_json)
+    elif limit is not None:
+        message = "--limit: With --ndjson all of them are written. Leave it out."
+        raise CommandError(message, code="usage", status=MISTAKE, field="--limit")
     else:
         _export(push_id, classes, to=ndjson, as_json=as_json)
 

@@ -45,7 +45,9 @@ def worker(
     cut = asyncio.Event()
 
     async def work(stop: asyncio.Event) -> None:
-        await session.require_level(found)
+        # A supervisor has looked; a child that comes back after a migration goes on as the others.
+        if lifeline is None:
+            await session.require_level(found)
         if read.processes == 1:
             await run_worker(found, ready=lambda: ready([os.getpid()]), stop=stop, cut=cut)
         else:

@@ -21,6 +21,8 @@ CLIENT_EMAIL = f"sender@{PROJECT_ID}.iam.gserviceaccount.com"
 RSA_BITS = 2048
 
 FCM_MEMBERS = {"project_id", "private_key_id", "private_key", "client_email"}
+#: Further senders that are known from the start, in the shape of `POST /credentials`.
+SENDERS_FILE = "senders.json"
 WNS_MEMBERS = {"package_sid", "client_secret", "tenant_id", "client_id"}
 
 
@@ -95,6 +97,15 @@ def open_credentials(directory: Path, *, token_uri: str) -> Credentials:
         fcm=_fcm(directory / "service-account.json", token_uri),
         wns=_wns(directory / "wns.json"),
     )
+
+
+def read_senders(directory: Path) -> Mapping[str, Any]:
+    """The document of `senders.json`; nothing when there is none.
+
+    Raises:
+        BrokenCredentialError: when the file is damaged.
+    """
+    return _read(directory / SENDERS_FILE, set())
 
 
 def _apns(file: Path) -> ApnsCredential:

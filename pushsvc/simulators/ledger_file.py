@@ -23,8 +23,9 @@ Message = tuple[str, str, str]
 class LedgerFile:
     """Appends a line for each delivery and each retraction.
 
-    A line is `[gateway, token, identity, "delivered" or "retracted", Unix seconds]`. `write` is
-    called before anything goes out on a socket, so that no sender knows of what the file does not.
+    A line is `[gateway, token, identity, "delivered" or "retracted", Unix seconds, collapse id]`.
+    `write` is called before anything goes out on a socket, so that no sender knows of what the file
+    does not.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float]) -> None:
@@ -41,7 +42,8 @@ class LedgerFile:
         if not self._lines:
             # What no answer follows is written all the same.
             asyncio.get_running_loop().call_soon(self.write)
-        line = [entry.gateway, entry.token, told(entry.identity), change, round(self._now(), 3)]
+        message = (entry.gateway, entry.token, told(entry.identity))
+        line = [*message, change, round(self._now(), 3), entry.collapse_id]
         self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def write(self) -> None:
@@ -86,7 +88,7 @@ def read_deliveries(path: Path) -> Deliveries:
     read = Deliveries()
     for line in _lines(path):
         try:
-            gateway, token, identity, change, _ = orjson.loads(line)
+            gateway, token, identity, change, *_ = orjson.loads(line)
             read.by_message[gateway, token, identity] += CHANGE[change]
         except (ValueError, KeyError):
             read.torn += 1

@@ -14,7 +14,7 @@ from aiohttp import web
 from pushsvc.simulators.apns.gateway import Apns
 from pushsvc.simulators.authority import Authority, open_authority
 from pushsvc.simulators.control import Control
-from pushsvc.simulators.credentials import open_credentials
+from pushsvc.simulators.credentials import open_credentials, read_senders
 from pushsvc.simulators.endpoints import Endpoints
 from pushsvc.simulators.fcm.gateway import Fcm
 from pushsvc.simulators.gateway import Gateway
@@ -78,6 +78,7 @@ class Simulators:
         Raises:
             OSError: when a port is taken or the directory cannot be written.
             BrokenCredentialError: when a credential file is damaged.
+            RegistrationError: when a sender of `senders.json` cannot be one.
         """
         async with AsyncExitStack() as opened:
             held = [opened.enter_context(_held(port)) for port in self._ports]
@@ -136,6 +137,7 @@ class Simulators:
 
     def _make_gateways(self) -> None:
         self.registry = Registry(self.endpoints.credentials)
+        self.registry.register(read_senders(self._directory))
         parts: dict[str, Any] = {
             "knobs": self._knobs,
             "ledger": self.ledger,

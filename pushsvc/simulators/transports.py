@@ -12,7 +12,10 @@ DARK_SECONDS = 120.0
 def reset(transport: asyncio.Transport) -> None:
     """Close with a TCP RST: SO_LINGER with a time of 0, see socket(7)."""
     linger = struct.pack("ii", 1, 0)
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    # None where the sender has closed it just now.
+    open_socket = transport.get_extra_info("socket")
+    if open_socket is not None:
+        open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()
 
 

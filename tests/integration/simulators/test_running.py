@@ -80,6 +80,16 @@ async def test_restart_keeps_credentials(secrets: Path) -> None:
     assert kept[0] == kept[1]
 
 
+async def test_senders_of_the_file_are_known_from_the_start(secrets: Path, tmp_path: Path) -> None:
+    """`senders.json` is read before anything listens, so no request meets a gateway without it."""
+    for name in ("AuthKey_SIMKEY0001.p8", "service-account.json", "wns.json"):
+        (tmp_path / name).write_bytes((secrets / name).read_bytes())
+    app = {"client_id": "ms-app://another", "client_secret": "secret"}
+    (tmp_path / "senders.json").write_bytes(orjson.dumps({"wns": [app]}))
+    async with Simulators(tmp_path) as simulators:
+        assert simulators.registry.wns["ms-app://another"].client_secret == "secret"
+
+
 async def test_broken_certificates_are_made_anew(secrets: Path, tmp_path: Path) -> None:
     """A certificate file that is damaged is replaced, and clients of the new CA are served."""
     for name in ("AuthKey_SIMKEY0001.p8", "service-account.json", "wns.json"):

@@ -44,7 +44,7 @@ async def test_a_line_for_each_change_before_the_answer(tmp_path: Path) -> None:
         ledger.make_durable()
 
         assert path.read_text().splitlines() == [
-            f'["apns","t","{ID}","delivered",1.5]', f'["apns","t","{ID}","retracted",1.5]',
+            f'["apns","t","{ID}","delivered",1.5,""]', f'["apns","t","{ID}","retracted",1.5,""]',
         ]  # fmt: skip
     assert not read_deliveries(path).duplicates()
 

@@ -1,0 +1,1 @@
+"""The service under fire: a seeded storm, and a judge that compares every ledger after it."""
