@@ -35,7 +35,7 @@ _AS_IT_IS: Final = "{}"
 #: Errors that tell a user something: class -> code, status, sentence. By name, so that the table
 #: needs no imports: most commands meet none of them.
 KNOWN: Final[Mapping[str, tuple[str, int, str]]] = {
-    "pushsvc.config.SettingsError": ("settings", MISTAKE, _AS_IT_IS),
+    "pushsvc.config.file.SettingsError": ("settings", MISTAKE, _AS_IT_IS),
     "pushsvc.api.server.PortTakenError": ("port_taken", FAILURE, _AS_IT_IS),
     "pushsvc.api.server.ListenError": ("listen", FAILURE, _AS_IT_IS),
     "pushsvc.embedded.errors.EmbeddedError": ("embedded", FAILURE, _AS_IT_IS),

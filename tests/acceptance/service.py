@@ -31,6 +31,9 @@ from tests.integration.pushing import until
 DEADLINE_SECONDS = 60
 #: How long `up` may take to end after Ctrl-C.
 EXIT_SECONDS = 10
+#: Gateways that take some 1,000 messages a second from a worker: what is to fall into the middle
+#: of a push has seconds to do so, however slow the machine.
+UNHURRIED = ("latency_seconds=0.03,0.03", "apns_streams=16", "fcm_streams=16")
 TOKENS_PER_PAGE = 10_000
 
 
@@ -262,9 +265,10 @@ async def simulate(
 ) -> Mapping[str, Any]:
     """Start the simulators, and point the environment to them."""
     ports = [f"--{name}-port=0" for name in ("apns", "fcm", "wns", "control")]
+    knobs = [f"--knob={knob}" for knob in UNHURRIED]
     recipe = Recipe(
         name="simulators",
-        arguments=["simulate", "--directory", str(directory), *ports],
+        arguments=["simulate", "--directory", str(directory), *ports, *knobs],
         environment=environment,
     )
     (ends,) = await children.start(recipe)
