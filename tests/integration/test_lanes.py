@@ -11,7 +11,7 @@ from sqlalchemy import select
 from pushsvc import pipeline
 from pushsvc.config import Settings
 from pushsvc.model import BatchState, Lane, OnUnknown, OutcomeClass
-from pushsvc.storage import apps, batches, tables
+from pushsvc.storage import apps, batches, pushes, tables
 from pushsvc.storage.ids import new_object_id
 from pushsvc.worker import run_worker
 from tests.integration.conftest import AppRow
@@ -141,3 +141,18 @@ async def test_the_clock_sees_every_push_whatever_stands_before_it(site: Site) -
     of_each = batches.LOOK_OF_EACH
     assert [ref.push_id for ref in found] == [first.id] * of_each + [last.id] * of_each
     assert {(ref.app_id, ref.devices) for ref in found} == {(site.app.id, 1)}
+
+
+async def test_a_plan_that_is_stopped_is_another_workers_at_once(site: Site) -> None:
+    """It gives its lease back, and the other goes on where it stopped."""
+    await site.install(apns_token())
+    push = await site.push()
+    site.resources.stopping.set()
+    await pipeline.plan_push(site.resources, push.id)
+    async with site.engine.connect() as connection:
+        due = await pushes.due_pushes(connection, limit=10)
+    assert push.id in {one.id for one in due}
+
+    site.resources.stopping.clear()
+    await pipeline.plan_push(site.resources, push.id)
+    assert (await site.now(push)).devices == 1
