@@ -74,7 +74,9 @@ class Callers:
                 ) as response:
                     if response.ok:
                         found = _object_id(response.headers)
-                        self.accepted[push.number] = Accepted(object_id=found, posted=posted)
+                        self.accepted[push.number] = Accepted(
+                            object_id=found, posted=posted, answered=time.time()
+                        )
                         return
                     if response.status not in AGAIN:
                         said = await response.text()

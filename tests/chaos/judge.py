@@ -32,8 +32,9 @@ class Accepted:
     """A push that got a 2xx."""
 
     object_id: str
-    #: Unix seconds when its caller first posted it
+    #: Unix seconds when its caller first posted it, and when there was the 2xx
     posted: float
+    answered: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,8 +44,9 @@ class Verdict:
     figures: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
-    #: seconds from POST to the gateway, of each single urgent push
+    #: of each single urgent push: seconds from POST to the gateway, and from its 2xx
     latencies: list[float] = field(default_factory=list)
+    after_answers: list[float] = field(default_factory=list)
 
     def blame(self, figure: str, example: str, *, times: int = 1) -> None:
         """Count something that must not be."""
@@ -98,7 +100,7 @@ def _judge_push(push: Planned, accepted: Accepted, evidence: Evidence, verdict: 
     if shown != dict(counted):
         verdict.blame("counts_differ", f"{name}: shown {shown}, in the ledger {dict(counted)}")
     if push.urgent:
-        verdict.latencies += _latency(push, accepted, evidence)
+        _time(push, accepted, evidence, verdict)
 
 
 def _judge_audience(push: Planned, stored: Stored, evidence: Evidence, verdict: Verdict) -> None:
@@ -142,11 +144,13 @@ def _words(ends: Ends) -> Iterator[str]:
         yield OUTCOME_OF[OutcomeClass(byte)].value
 
 
-def _latency(push: Planned, accepted: Accepted, evidence: Evidence) -> Iterator[float]:
+def _time(push: Planned, accepted: Accepted, evidence: Evidence, verdict: Verdict) -> None:
     (device,) = push.members(evidence.fleet)
     receipt = evidence.receipts.get((device.token, push.marker))
     if receipt is not None:
-        yield receipt.first - accepted.posted
+        verdict.latencies.append(receipt.first - accepted.posted)
+        # The gateway may have had it before the caller had the answer.
+        verdict.after_answers.append(max(0.0, receipt.first - accepted.answered))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -160,7 +164,11 @@ def figures_of(verdict: Verdict) -> dict[str, Any]:
     figures = verdict.figures
     delivered = max(1, figures["delivered"])
     urgent = {
-        f"urgent_p{share}_ms": round(1000 * percentile(verdict.latencies, share / 100), 1)
+        f"{name}_p{share}_ms": round(1000 * percentile(values, share / 100), 1)
+        for name, values in (
+            ("urgent", verdict.latencies),
+            ("urgent_from_2xx", verdict.after_answers),
+        )
         for share in (50, 90, 99)
     }
     return {

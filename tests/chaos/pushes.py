@@ -17,7 +17,7 @@ URGENT_PER_SECOND: Final = 4.0
 BUSY_PART: Final = 0.7
 #: Shares of the pushes that are not single ones.
 DROP_SHARE, EXPIRY_SHARE, LATER_SHARE = 0.2, 0.1, 0.15
-EXPIRY_SECONDS: Final = (10, 30)
+EXPIRY_SECONDS: Final = (20, 60)
 LATER_SECONDS: Final = (5, 30)
 
 

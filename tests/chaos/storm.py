@@ -76,10 +76,12 @@ def events(seed: int, *, seconds: float, workers: int) -> list[Event]:
 
 def _apart(drawn: list[Event]) -> Iterator[Event]:
     """Move kills of the simulators out of an outage, which they would end, to its end."""
+    moved = 0
     outages = [event for event in drawn if event.kind is Kind.OUTAGE]
     for event in drawn:
         ends = [o.at + o.seconds for o in outages if o.at - CLOSE <= event.at < o.at + o.seconds]
         if event.kind is Kind.KILL_SIMULATORS and ends:
-            yield replace(event, at=max(ends))
+            yield replace(event, at=max(ends) + CLOSE * moved)
+            moved += 1
         else:
             yield event

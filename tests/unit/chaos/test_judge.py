@@ -43,7 +43,7 @@ def evidence(
     row = Stored(object_id="p", state=state, error=None, ends=stored)
     return Evidence(
         fleet=FLEET,
-        accepted={1: Accepted(object_id="p", posted=1.0)},
+        accepted={1: Accepted(object_id="p", posted=1.0, answered=1.25)},
         shown={"p": words if shown is None else shown},
         database=Database(pushes={"p": row}, retired=retired),
         receipts={
@@ -94,8 +94,9 @@ def test_a_retired_token_may_be_left_out() -> None:
 
 
 def test_latency_is_from_the_post_to_the_gateway() -> None:
-    """Of a single urgent push, from its first POST to its first delivery."""
+    """Of a single urgent push, from its first POST and from its 2xx to its first delivery."""
     single = replace(PUSH, count=1, urgent=True)
     row = Stored(object_id="p", state="done", error=None, ends={LIVE.token: ends(OK)})
     found = replace(evidence(ends(OK)), database=Database(pushes={"p": row}, retired=frozenset()))
-    assert judge([single], found).latencies == [0.5]
+    verdict = judge([single], found)
+    assert (verdict.latencies, verdict.after_answers) == ([0.5], [0.25])
