@@ -45,11 +45,11 @@ def size_at(rate_per_minute: int | None, *, size: int) -> int:
 
 
 def in_turn(
-    new: Sequence[NewBatch], *, wait_seconds: float, rate_per_minute: int
+    new: Sequence[NewBatch], *, wait_seconds: float, end_seconds: float, rate_per_minute: int
 ) -> Iterator[NewBatch]:
-    """Give batches their times, one after another at this rate."""
+    """Give batches their times, one after another at this rate; at the end what has none before."""
     for batch in new:
-        yield replace(batch, delay_seconds=wait_seconds, paced=True)
+        yield replace(batch, delay_seconds=min(wait_seconds, end_seconds), paced=True)
         wait_seconds += devices_of([batch]) * 60 / rate_per_minute
 
 

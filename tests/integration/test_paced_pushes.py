@@ -171,6 +171,49 @@ async def test_what_missed_its_turn_gets_a_new_one_behind_the_others(site: Site)
     assert len(site.sent()) == 2
 
 
+async def test_a_turn_that_a_push_does_not_live_to_see_comes_when_it_expires(site: Site) -> None:
+    """At its end the push is closed, however much of it had to wait, or missed its turn."""
+    for _ in range(4):
+        await site.install(apns_token())
+    push = await site.push(rate_per_minute=1, expiration_interval=30)
+
+    await pipeline.plan_push(site.resources, push.id)
+
+    planned = await rows(site, push.id, "not_before")
+    waits = [(at - planned[0][0]).total_seconds() for (at,) in planned]
+    assert waits == pytest.approx([0, 30, 30, 30], abs=1)
+    statements = (
+        "UPDATE batches SET not_before = now() - interval '6 s' WHERE push_id = :id",
+        "UPDATE pushes SET expires_at = now() + interval '1 s' WHERE id = :id",
+    )
+    async with site.engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement), {"id": push.id})
+    async with working(site):
+        push = await site.done(push)
+    assert await site.outcomes(push) == {"expired": 4}
+
+
+async def test_waiting_for_turns_does_not_count_and_being_held_does(site: Site) -> None:
+    """So what is held again and again by a credential out of order comes to its end."""
+    await site.install(apns_token())
+    push = await site.push(rate_per_minute=60)
+    await pipeline.plan_push(site.resources, push.id)
+    statements = (
+        "UPDATE batches SET paced = false, first_tried_at = now() - interval '14 minutes'"
+        " WHERE push_id = :id",
+        "UPDATE pushes SET paced_until = now() + interval '1 hour' WHERE id = :id",
+    )
+    async with site.engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement), {"id": push.id})
+
+    await pipeline.deliver_batch(site.resources, push.id, 0)
+
+    ((first, turn),) = await rows(site, push.id, "first_tried_at", "not_before")
+    assert (turn - first).total_seconds() == pytest.approx(14 * 60, abs=5)
+
+
 async def test_a_time_that_a_credential_has_granted_is_not_asked_for_again(site: Site) -> None:
     """A follow-up that comes when it should is reserved; the plan's own batches are not."""
     number = await site.install(apns_token())
