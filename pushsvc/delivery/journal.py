@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pushsvc.delivery.dispatch import Sheet
-from pushsvc.model import ACCEPTED, Answer, Batch, OutcomeClass
+from pushsvc.model import ACCEPTED, Answer, Batch, Deferral, OutcomeClass
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +148,7 @@ def written(sheet: Sheet, *, leased_at: datetime) -> bytes:
     """
     asked_ms = int(leased_at.timestamp() * 1000)
     lines = [
-        (place, one.outcome, one.reason, one.retry_after, _since(one, asked_ms))
+        (place, one.outcome, one.reason, one.retry_after, _since(one, asked_ms), one.deferral)
         for place, one in sheet.answers.items()
     ]
     return bytes(sheet.outcomes) + orjson.dumps(lines)
@@ -159,8 +159,8 @@ def settled(page: bytes, *, size: int) -> Mapping[int, Answer]:
     try:
         lines: Any = orjson.loads(page[size:])
         answers = {
-            place: Answer(OutcomeClass(byte), *more)
-            for place, byte, *more in lines
+            place: Answer(OutcomeClass(byte), reason, after, since, Deferral(why) if why else None)
+            for place, byte, reason, after, since, why in lines
             if 0 <= place < size
         }
     except (ValueError, TypeError):

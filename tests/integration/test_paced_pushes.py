@@ -200,8 +200,8 @@ async def test_waiting_for_turns_does_not_count_and_being_held_does(site: Site) 
     push = await site.push(rate_per_minute=60)
     await pipeline.plan_push(site.resources, push.id)
     statements = (
-        "UPDATE batches SET paced = false, first_tried_at = now() - interval '14 minutes'"
-        " WHERE push_id = :id",
+        "UPDATE batches SET paced = false WHERE push_id = :id",
+        "UPDATE batches SET first_tried_at = now() - interval '14 min' WHERE push_id = :id",
         "UPDATE pushes SET paced_until = now() + interval '1 hour' WHERE id = :id",
     )
     async with site.engine.begin() as connection:

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from pushsvc.delivery.dispatch import Sheet
 from pushsvc.delivery.journal import settled, written
-from pushsvc.model import ACCEPTED, OUTCOME_OF, Answer, OutcomeClass
+from pushsvc.model import ACCEPTED, OUTCOME_OF, Answer, Deferral, OutcomeClass
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp()) * 1000
@@ -18,6 +18,7 @@ answers = st.builds(
     st.text(),
     st.none() | st.floats(1, 3600),
     st.integers(0, 2**53),
+    st.none() | st.sampled_from(Deferral),
 )
 
 
@@ -60,7 +61,16 @@ def test_evidence_keeps_its_time(answer: Answer, since: int | None) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [b"", b"\x01", b"\x01\xff", b"\x011", b"\x01[1]", b"\x01[[0,99,0,0,0]]", b"\x01[[0,1]]"],
+    [
+        b"",
+        b"\x01",
+        b"\x01\xff",
+        b"\x011",
+        b"\x01[1]",
+        b"\x01[[0,99,0,0,0,null]]",
+        b"\x01[[0,1,0,0,0,9]]",
+        b"\x01[[0,1]]",
+    ],
 )
 def test_what_is_no_page_settles_nothing(page: bytes) -> None:
     """What it does not say for sure is in doubt."""
@@ -69,4 +79,4 @@ def test_what_is_no_page_settles_nothing(page: bytes) -> None:
 
 def test_a_place_beyond_the_batch_is_nobody_s() -> None:
     """A page of another size than its batch settles none but the batch's own."""
-    assert settled(b"\x00" + b'[[1,2,"Gone",null,null]]', size=1) == {}
+    assert settled(b"\x00" + b'[[1,2,"Gone",null,null,null]]', size=1) == {}
