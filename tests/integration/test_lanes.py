@@ -128,6 +128,19 @@ async def test_what_hangs_when_a_worker_is_stopped_is_written_down(site: Site) -
     assert [row.state for row in rows if row.state != BatchState.DONE] == [BatchState.OPEN] * 2
 
 
+async def test_what_is_not_parked_yet_when_a_worker_is_stopped_is_awaited(site: Site) -> None:
+    """A place that gets free by parking is no end of the work."""
+    patient = with_settings(site, shutdown_seconds=60, park_after_seconds=0.3)
+    stop, cut = asyncio.Event(), asyncio.Event()
+    worker = asyncio.create_task(run_worker(patient.resources.settings, stop=stop, cut=cut))
+    await in_flight(patient, await hang(patient, devices=1), 1)
+    stop.set()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(worker), 0.6)
+    cut.set()
+    await worker
+
+
 async def test_the_clock_sees_every_push_whatever_stands_before_it(site: Site) -> None:
     """Of a backlog that is longer than a look it takes a few batches of each push."""
     for _ in range(batches.LOOK_OF_EACH + 1):

@@ -50,9 +50,7 @@ def test_turns_follow_each_other_at_the_rate(rate: int, sizes: list[int], wait: 
     """Each batch waits for as long as those before it take, or for the push's end."""
     new = [NewBatch(installation_ids=range(size)) for size in sizes]
 
-    timed = list(
-        batches.in_turn(new, wait_seconds=wait, end_seconds=3600, rate_per_minute=rate)
-    )
+    timed = list(batches.in_turn(new, wait_seconds=wait, end_seconds=3600, rate_per_minute=rate))
 
     assert [one.installation_ids for one in timed] == [one.installation_ids for one in new]
     for place, one in enumerate(timed):
