@@ -1,7 +1,10 @@
 """The scripts that pace credentials, on a real Redis with a clock of ours; and without one."""
 
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
+from heapq import heappop, heappush
+from math import ceil
 from typing import Any, cast
 
 import pytest
@@ -11,7 +14,8 @@ from pushsvc.clock import SystemClock
 from pushsvc.delivery import pacing_scripts as scripts
 from pushsvc.delivery.circuit import FAILURES_IN_A_ROW, Heard, Trouble
 from pushsvc.delivery.pacing import Asking, Pace, Pacing, Rate, key_of, open_circuits
-from pushsvc.model import Deferral, OutcomeClass
+from pushsvc.delivery.retry import Limits, Tried, wait_seconds
+from pushsvc.model import Answer, Deferral, GatewayName, OutcomeClass
 from tests.unit.delivery.standing_clock import StandingClock
 
 pytestmark = pytest.mark.integration
@@ -99,6 +103,19 @@ async def test_after_a_silence_the_rate_climbs(redis: "Redis") -> None:
     assert waits[1:] == [0.0, 0.0]
 
 
+async def test_turns_are_given_as_the_rate_will_be(redis: "Redis") -> None:
+    """A backlog that comes at the start of the climb is over soon after it."""
+    bucket = Bucket(redis, per_second=100, ramp=60)
+    await bucket.take(100, at=0)
+
+    # Half a minute's worth and more is gone in the minute of the climb.
+    assert (await bucket.take(3300, at=0))[1] == pytest.approx(0.1, abs=0.05)
+    assert (await bucket.take(1000, at=0))[1] == pytest.approx(60, abs=1)
+    assert (await bucket.take(1, at=0))[1] == pytest.approx(70, abs=1)
+    await bucket.slow_down(at=0)
+    assert (await bucket.take(1, at=0))[1] < 120
+
+
 async def test_a_gateway_that_wants_less_gets_half_and_then_more_again(redis: "Redis") -> None:
     """Once a second at most; without trouble the rate is back after two minutes."""
     bucket = Bucket(redis, per_second=100)
@@ -146,6 +163,17 @@ async def test_an_open_circuit_lets_few_try_after_its_pause(redis: "Redis") -> N
     assert await bucket.open(at=6) == (1.0, 1)
 
 
+async def test_an_outage_that_shows_in_several_ways_is_one(redis: "Redis") -> None:
+    """Pauses grow all the same; a refused credential is another matter."""
+    bucket = Bucket(redis)
+    at, pauses = 0.0, []
+    for kind in ("failing", "unreached", "silent", "failing", "refused"):
+        pauses.append((await bucket.open(at=at, kind=kind))[0])
+        at += pauses[-1]
+
+    assert pauses == [1, 2, 4, 8, 1]
+
+
 async def test_the_probe_of_a_worker_that_died_goes_to_another(redis: "Redis") -> None:
     """After a while; and pauses grow to their most, and no further."""
     bucket = Bucket(redis)
@@ -158,6 +186,38 @@ async def test_the_probe_of_a_worker_that_died_goes_to_another(redis: "Redis") -
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
     assert (await bucket.take(1, at=at + 29))[2] == 0
     assert (await bucket.take(1, at=at + 30))[2] == 1
+
+
+@pytest.mark.parametrize("probe_seconds", [0, 20])
+async def test_an_outage_of_an_hour_makes_few_follow_ups(
+    redis: "Redis", probe_seconds: float
+) -> None:
+    """Whether it refuses or hangs: each batch comes back ever later, and not much too late."""
+    bucket = Bucket(redis)
+    limits = Limits(attempts=5, seconds=7200, hold_seconds=7200)
+    await bucket.open(at=0)
+    asks = [(number / 10, number) for number in range(10)]
+    follow_ups = Counter[int]()
+    probed = None
+    while (now := asks[0][0]) < 3600:
+        _, number = heappop(asks)
+        if number == probed:
+            await bucket.open(at=now)
+            probed = None
+        _, seconds, probe, _ = await bucket.take(1000, at=now)
+        if probe:
+            probed = number
+            heappush(asks, (now + probe_seconds, number))
+            continue
+        held = Answer(OutcomeClass.RETRY_SAFE, "", seconds * 1.125, deferral=Deferral.HELD)
+        tried = Tried(attempt=1, age=now)
+        wait = wait_seconds(held, tried, limits, gateway=GatewayName.FCM, jitter=0)
+        assert wait is not None
+        follow_ups[number] += 1
+        heappush(asks, (now + ceil(wait), number))
+
+    assert max(follow_ups.values()) <= 36
+    assert max(asks)[0] <= 3600 + 330
 
 
 @pytest.fixture
