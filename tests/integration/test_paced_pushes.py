@@ -1,6 +1,7 @@
 """Gateways in trouble, and pushes with a rate of their own, on the whole way."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.integration.pushing import (
     until,
     working,
 )
+from tests.unit.delivery.standing_clock import StandingClock
 
 pytestmark = pytest.mark.integration
 
@@ -69,6 +71,24 @@ async def test_after_an_outage_everybody_gets_the_push(site: Site) -> None:
     sent = dict.fromkeys([*numbers, android], (OutcomeClass.OK, ""))
     assert await site.ledger(push) == sent
     assert await circuits(site) == []
+
+
+async def test_a_worker_whose_clock_is_wrong_gives_nobody_up(site: Site) -> None:
+    """How long a device was tried is by the database's clock alone."""
+    clock = StandingClock()
+    clock.move(seconds=1e9)
+    wrong = replace(site.resources, clock=clock)
+    site.simulators.script.add(Rule(gateway="apns", scope="every", fault="e500", parameter=0xFF))
+    await site.install(apns_token())
+    push = await site.push()
+    await pipeline.plan_push(site.resources, push.id)
+    async with site.engine.begin() as connection:
+        statement = "UPDATE batches SET first_tried_at = now() - interval '10 s'"
+        await connection.execute(text(f"{statement} WHERE push_id = :id"), {"id": push.id})
+
+    await pipeline.deliver_batch(wrong, push.id, 0)
+
+    assert await rows(site, push.id, "attempt", "state") == [(1, 2), (2, 0)]
 
 
 async def test_a_quota_lets_the_send_rate_fall_and_touches_no_token(site: Site) -> None:
