@@ -8,7 +8,7 @@ from math import ceil
 from typing import Final, Protocol
 
 from pushsvc.delivery import circuit
-from pushsvc.delivery.circuit import FAILURES_IN_A_ROW, STALLED, Heard
+from pushsvc.delivery.circuit import FAILURES_IN_A_ROW, STALLED, Heard, Trouble
 from pushsvc.delivery.gateway import Message, Settle
 from pushsvc.delivery.pacing import Asking, Grant
 from pushsvc.model import Answer, Deferral, OutcomeClass, Shape
@@ -114,6 +114,8 @@ async def send(lot: Lot, pace: Paces, asking: Asking) -> None:
             finally:
                 watch.end()
             if watch.hangs:
+                if grant.probe:
+                    await pace.tell(_stalled(part), probe=True)
                 _hold(lot, [*part, *rest], HANGS)
                 return
             await pace.tell(_heard(lot, part, pace), probe=grant.probe)
@@ -143,6 +145,10 @@ def _hold(lot: Lot, messages: Sequence[Message[Shape]], why: Answer) -> None:
     for index, *_ in messages:
         if lot.is_open(index):
             lot.settle(index, held)
+
+
+def _stalled(part: Sequence[Message[Shape]]) -> Heard:
+    return Heard(failures=len(part), trouble=Trouble.SILENT, reason=STALLED)
 
 
 def _heard(lot: Lot, part: Sequence[Message[Shape]], pace: Paces) -> Heard:

@@ -105,7 +105,13 @@ class Pacing:
         self._telling: set[asyncio.Task[None]] = set()
         self._scripts = {
             text: redis.register_script(text)
-            for text in (scripts.ACQUIRE, scripts.SLOW_DOWN, scripts.OPEN, scripts.CLOSE)
+            for text in (
+                scripts.ACQUIRE,
+                scripts.SLOW_DOWN,
+                scripts.OPEN,
+                scripts.CLOSE,
+                scripts.GIVE_BACK,
+            )
         }
 
     def of(self, credential_id: int, rate: Rate, *, narrow: frozenset[str]) -> "Pace":
@@ -218,7 +224,10 @@ class Pace:
             self._failures += heard.failures
             dead = self._now() - self._alive_at >= LIFE_SECONDS
             if probe or (dead and self._failures >= FAILURES_IN_A_ROW):
-                await self._open(heard.trouble, heard.reason)
+                await self._open(heard.trouble, heard.reason, probe=probe)
+        elif probe:
+            # It was not made: the worker is to stop, or the push has expired.
+            await self._pacing.run(scripts.GIVE_BACK, self._id)
 
     def settled(self) -> None:
         """Note that messages are being settled."""
@@ -228,10 +237,10 @@ class Pace:
         """Tell whether nothing at all is settled with this credential; and let the others know."""
         if self._now() - max(self._alive_at, self._settled_at) < self.stall_seconds:
             return False
-        self._pacing.tell_soon(self._open(Trouble.SILENT, STALLED))
+        self._pacing.tell_soon(self._open(Trouble.SILENT, STALLED, probe=False))
         return True
 
-    async def _open(self, trouble: Trouble, reason: str) -> None:
+    async def _open(self, trouble: Trouble, reason: str, *, probe: bool) -> None:
         circuit = CIRCUITS[trouble]
         self._held = _held(trouble, reason, circuit.first_seconds)
         self._pause(circuit.first_seconds)
@@ -243,6 +252,7 @@ class Pace:
             circuit.first_seconds,
             circuit.most_seconds,
             circuit.probe_messages,
+            "probe" if probe else "",
         )
         if said is not None and said[1]:
             pause = float(said[0])

@@ -100,18 +100,20 @@ redis.call('EXPIRE', key, 7200)
 return 1
 """
 
-#: Opens the circuit, or keeps it open twice as long as before.
+#: Opens the circuit; or keeps it open twice as long as before, where a probe has failed. What else
+#: fails while it is open was sent before.
 #:
 #: Arguments: now, the kind, the reason, seconds of the first pause, and of the longest, messages of
-#: a probe.
+#: a probe, `probe` or not.
 #: Answers: seconds of the pause, and whether it is a new one.
 OPEN: Final = f"""{_BEGIN}
-if open and now < number('until', 0) then return {{text(state['until'] - now), 0}} end
+local left = math.max(0, number('until', 0) - now)
+if open and (left > 0 or ARGV[7] ~= 'probe') then return {{text(left), 0}} end
 -- One outage shows in several ways; a credential that is refused is another matter.
 local same = open and (state.kind == 'refused') == (ARGV[2] == 'refused')
 local opened = same and number('opened', 0) or 0
 local pause = math.min(tonumber(ARGV[5]), tonumber(ARGV[4]) * 2 ^ math.min(opened, 30))
-local till = math.max(now + pause, number('until', 0))
+local till = now + math.max(pause, left)
 redis.call('HDEL', key, 'probe')
 redis.call('HSET', key, 'kind', ARGV[2], 'reason', ARGV[3], 'few', ARGV[6],
     'until', text(till), 'pause', text(pause), 'opened', opened + 1,
@@ -125,4 +127,9 @@ CLOSE: Final = f"""{_BEGIN}
 if not open then return '' end
 redis.call('HDEL', key, 'until', 'kind', 'reason', 'since', 'opened', 'pause', 'few', 'probe')
 return text(now - number('since', now))
+"""
+
+#: Gives a probe back that has told nothing. Arguments: now.
+GIVE_BACK: Final = f"""{_BEGIN}
+return redis.call('HDEL', key, 'probe')
 """

@@ -60,9 +60,11 @@ class Bucket:
         """Have the gateway want less."""
         await self._run(scripts.SLOW_DOWN, at, seconds, "quota")
 
-    async def open(self, *, at: float, kind: str = "failing") -> tuple[float, int]:
+    async def open(
+        self, *, at: float, kind: str = "failing", by: str = "probe"
+    ) -> tuple[float, int]:
         """Return the pause, and whether it is a new one."""
-        said = await self._run(scripts.OPEN, at, kind, "http_503", 1, 60, 20)
+        said = await self._run(scripts.OPEN, at, kind, "http_503", 1, 60, 20, by)
         return float(said[0]), said[1]
 
     async def close(self, *, at: float) -> None:
@@ -156,6 +158,9 @@ async def test_an_open_circuit_lets_few_try_after_its_pause(redis: "Redis") -> N
     assert await bucket.take(500, at=0.75) == (0, 0.25, 0, "failing")
     assert await bucket.take(500, at=1) == (20, 0.0, 1, "failing")
     assert await bucket.take(500, at=1) == (0, 1.0, 0, "failing")
+    # What was sent before the circuit opened says nothing new, and ends no probe.
+    assert await bucket.open(at=1.5, by="") == (0.0, 0)
+    assert await bucket.take(500, at=1.5) == (0, 1.0, 0, "failing")
     assert await bucket.open(at=2) == (2.0, 1)
     assert await bucket.take(500, at=4) == (20, 0.0, 1, "failing")
     await bucket.close(at=5)
@@ -257,6 +262,21 @@ async def test_many_failures_without_a_good_answer_open_the_circuit(
     (found,) = await open_circuits(redis, [number, number + 1_000_000])
     assert (found.trouble, found.reason) == ("failing", "http_503")
     assert found.next_probe == pytest.approx(found.since + 1)
+
+
+async def test_a_probe_that_was_not_made_is_given_back(
+    redis: "Redis", clock: StandingClock
+) -> None:
+    """A worker that is to stop has told nothing of the gateway; the next one tries it."""
+    number = next(_credentials)
+    pace = Pacing(redis, clock=clock).of(number, Rate(), narrow=frozenset())
+    clock.move(seconds=1)
+    await pace.tell(BROKEN, probe=False)
+    await cast(Awaitable[int], redis.hset(key_of(number), "until", "0"))
+
+    for _ in range(2):
+        assert (await pace.acquire(10, Asking.URGENT)).probe
+        await pace.tell(Heard(), probe=True)
 
 
 async def test_few_failures_and_those_beside_good_answers_open_nothing(
