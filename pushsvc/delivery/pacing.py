@@ -157,6 +157,8 @@ class Pace:
         #: what went without a question, and is counted with the next one
         self._owed = 0
         self._failures = 0
+        #: messages of some batch that nothing was heard of for `stall_seconds`
+        self._waiting: dict[object, int] = {}
         self._alive_at = self._settled_at = self._now() - LIFE_SECONDS
         #: our own pause, for when Redis cannot be asked
         self._paused_until = 0.0
@@ -233,8 +235,17 @@ class Pace:
         """Note that messages are being settled."""
         self._settled_at = self._now()
 
+    def waits(self, who: object, count: int) -> None:
+        """Note of how many messages somebody has heard nothing for so long."""
+        if count:
+            self._waiting[who] = count
+        else:
+            self._waiting.pop(who, None)
+
     def stalls(self) -> bool:
         """Tell whether nothing at all is settled with this credential; and let the others know."""
+        if sum(self._waiting.values()) < FAILURES_IN_A_ROW:
+            return False
         if self._now() - max(self._alive_at, self._settled_at) < self.stall_seconds:
             return False
         self._pacing.tell_soon(self._open(Trouble.SILENT, STALLED, probe=False))

@@ -291,6 +291,30 @@ async def test_few_failures_and_those_beside_good_answers_open_nothing(
     assert (await pace.acquire(10, Asking.IN_TURN)).count == 10
 
 
+async def test_many_small_batches_of_which_nothing_is_heard_are_a_stall(
+    redis: "Redis", clock: StandingClock
+) -> None:
+    """Each alone is too small to tell; what is settled meanwhile shows that others get through."""
+    pacing = Pacing(redis, clock=clock)
+    number = next(_credentials)
+    pace = pacing.of(number, Rate(), narrow=frozenset())
+    clock.move(seconds=pace.stall_seconds)
+    for who in range(FAILURES_IN_A_ROW - 1):
+        pace.waits(who, 1)
+    assert not pace.stalls()
+    pace.waits("another", 1)
+    pace.settled()
+    assert not pace.stalls()
+    clock.move(seconds=pace.stall_seconds)
+    assert pace.stalls()
+
+    await pacing.close()
+    (found,) = await open_circuits(redis, [number])
+    assert found.trouble == "silent"
+    pace.waits("another", 0)
+    assert not pace.stalls()
+
+
 async def test_a_refused_credential_is_held_as_such(pace: Pace) -> None:
     """Its devices fail in the end as the gateway's refusal has it."""
     refused = Heard(failures=20, trouble=Trouble.REFUSED, reason="InvalidProviderToken")
