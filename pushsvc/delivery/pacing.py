@@ -170,7 +170,9 @@ class Pace:
         if uncounted and self._now() < self._clear_until:
             self._owed += count if asking is not Asking.RESERVED else 0
             return Grant(count=count)
-        owed, self._owed = self._owed, 0
+        owed = 0
+        if asking is not Asking.RESERVED:
+            owed, self._owed = self._owed, 0
         said = await self._pacing.run(
             scripts.ACQUIRE,
             self._id,

@@ -55,7 +55,9 @@ if rate == 0 then
 end
 if limited == 0 or ARGV[4] ~= 'charge' then return {{n, '0', '0', 0, '', '', limited}} end
 local at, ramp = number('at', 0), number('ramp', 0)
-if ramp_seconds > 0 and now - at >= 300 then ramp = now end
+-- While turns are being used that were given before, it is not silent.
+local used = at + math.max(0, -number('level', 0)) / rate
+if ramp_seconds > 0 and now - used >= 300 then ramp = now end
 local function speed_in(seconds)
     local share = 1
     if ramp_seconds > 0 then
