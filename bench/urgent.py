@@ -25,10 +25,10 @@ from pushsvc.storage.engine import create_engine
 
 #: Of the large push, where the command line does not say.
 DEVICES = 200_000
-PER_SECOND = 20
+PER_SECOND = 8
 #: Sends that bring up connections and are not counted, and those that are sent alone.
 FIRST = 20
-ALONE = 200
+ALONE = 120
 CLOSE_SECONDS = 60
 
 _OPEN = text("SELECT count(*) FROM pushes WHERE finished_at IS NULL")

@@ -11,7 +11,7 @@ from pushsvc.clock import Clock
 from pushsvc.delivery import dispatch, evidence
 from pushsvc.delivery.conclusion import Rules, conclude
 from pushsvc.delivery.retry import Limits
-from pushsvc.model import Answer, Batch, Device, Ledger, Push
+from pushsvc.model import Batch, Device, Ledger, Push
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
@@ -28,27 +28,29 @@ FINISH_SECONDS = 600
 ROUTES = evidence.Routes(party_of=body.party_of, gateway_of=body.gateway_of)
 
 
-def in_doubt(push: Push, batch: Batch) -> bool:
-    """Tell whether a worker before us may have sent some of the batch.
+async def take_up(resources: Resources, push: Push, batch: Batch, *, sheet: dispatch.Sheet) -> None:
+    """Keep a journal of a batch; settle all of one that a worker before us may have sent some of.
 
     What is only looked at was sent in no case, and is looked at again.
     """
-    return batch.leases > 1 and not push.validate_only
+    if push.validate_only:
+        return
+    if batch.leases == 1:
+        resources.journal.follow(batch, sheet)
+    else:
+        await _take_over(resources, batch, sheet=sheet)
 
 
-def rest_of(push: Push, batch: Batch) -> Answer:
-    """Return what came of a device that we hand to no gateway."""
-    return dispatch.WORKER_LOST if in_doubt(push, batch) else dispatch.NOT_SENT
-
-
-async def take_over(resources: Resources, batch: Batch, *, sheet: dispatch.Sheet) -> None:
+async def _take_over(resources: Resources, batch: Batch, *, sheet: dispatch.Sheet) -> None:
     """Settle what the worker before us had settled, and leave the rest in doubt: nothing is sent.
 
-    Whether it is sent again, in a follow-up, is for the push to say.
+    Whether it is sent again, in a follow-up, is for the push to say. What was settled, and could
+    not be written down so many times, is left in doubt, too: it may be that which cannot be.
     """
-    for place, answer in (await resources.journal.read(batch)).items():
-        if sheet.is_open(place):
-            sheet.settle(place, answer)
+    if batch.leases <= LEASE_LIMIT:
+        for place, answer in (await resources.journal.read(batch)).items():
+            if sheet.is_open(place):
+                sheet.settle(place, answer)
     sheet.settle_rest(dispatch.WORKER_LOST)
 
 

@@ -174,17 +174,15 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     now = ending.time_of(batch, resources.clock)
     lease_seconds = resources.settings.lease_seconds
     sheet, devices = dispatch.Sheet(batch.outcomes), list[Device]()
+    # Who is stopped here has decided nothing, and leaves the batch to the next.
+    await ending.take_up(resources, push, batch, sheet=sheet)
     try:
         shaper = body.Shaper.of(push, now=resources.clock.now())
         async with held(
             lambda: batches.renew_lease(resources.engine, batch, lease_seconds=lease_seconds),
             lease_seconds=lease_seconds,
             name=f"batch {seq} of {push.object_id}",
-        ):
-            if ending.in_doubt(push, batch):
-                await ending.take_over(resources, batch, sheet=sheet)
-            elif not push.validate_only:
-                resources.journal.follow(batch, sheet)
+        ) as overdue:
             devices += await load_devices(resources.engine, batch, fields=shaper.fields)
             ending.settle_early(batch, devices=devices, sheet=sheet)
             await dispatch.send(
@@ -195,11 +193,11 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
                 asking=dispatch.asking_of(push, batch),
-                stopped=resources.stopping.is_set,
+                stopped=lambda: resources.stopping.is_set() or overdue(),
                 validate_only=push.validate_only,
             )
     finally:
-        sheet.settle_rest(ending.rest_of(push, batch))
+        sheet.settle_rest(dispatch.NOT_SENT)
         # Also when the worker is told to stop: what is out must be in the ledger.
         finish = ending.finish(resources, push, batch, devices=devices, sheet=sheet, now=now())
         await asyncio.shield(finish)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pushsvc.model import (
+    AGAINST_TOKENS,
     Answer,
     Answered,
     Answers,
@@ -28,7 +29,6 @@ UNREGISTERED: Final = "UNREGISTERED"
 #: Fewer blamed tokens of one push are no sign that something else is wrong.
 LEAST_BLAMED: Final = 50
 
-_AGAINST: Final = frozenset({OutcomeClass.TOKEN_DEAD, OutcomeClass.TOKEN_SUSPECT})
 _ACCEPTED: Final = frozenset({OutcomeClass.OK, OutcomeClass.VALIDATED})
 
 
@@ -67,7 +67,7 @@ def gather(
     found: list[Evidence] = []
     device_of = {device.index: device for device in devices if device.token}
     for index, answer in answers.items():
-        if answer.outcome not in _AGAINST or index not in device_of:
+        if answer.outcome not in AGAINST_TOKENS or index not in device_of:
             continue
         if push.validate_only and answer.reason != UNREGISTERED:
             continue

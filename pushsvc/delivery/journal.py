@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pushsvc.delivery.dispatch import Sheet
-from pushsvc.model import ACCEPTED, Answer, Batch, Deferral, OutcomeClass
+from pushsvc.model import ACCEPTED, AGAINST_TOKENS, Answer, Batch, Deferral, OutcomeClass
 
 log = structlog.get_logger(__name__)
 
@@ -143,8 +143,8 @@ def key_of(batch: Batch) -> str:
 def written(sheet: Sheet, *, leased_at: datetime) -> bytes:
     """Return a batch's page: its outcomes, a byte each, and after them its answers in JSON.
 
-    An answer that calls a token dead, and does not say since when, is evidence of the time at
-    which it was asked for: that of this lease, and not of the one that takes over.
+    What an answer says against a token, it says against the one that was loaded under this lease.
+    Who takes over may find another one there, so it is of this lease's time at the latest.
     """
     asked_ms = int(leased_at.timestamp() * 1000)
     lines = [
@@ -159,8 +159,8 @@ def settled(page: bytes, *, size: int) -> Mapping[int, Answer]:
     try:
         lines: Any = orjson.loads(page[size:])
         answers = {
-            place: Answer(OutcomeClass(byte), reason, after, since, Deferral(why) if why else None)
-            for place, byte, reason, after, since, why in lines
+            place: Answer(OutcomeClass(byte), reason, after, since, put_off and Deferral(put_off))
+            for place, byte, reason, after, since, put_off in lines
             if 0 <= place < size
         }
     except (ValueError, TypeError):
@@ -170,6 +170,6 @@ def settled(page: bytes, *, size: int) -> Mapping[int, Answer]:
 
 
 def _since(answer: Answer, asked_ms: int) -> int | None:
-    if answer.invalid_since_ms is None and answer.outcome is OutcomeClass.TOKEN_DEAD:
-        return asked_ms
-    return answer.invalid_since_ms
+    if answer.outcome not in AGAINST_TOKENS:
+        return None
+    return asked_ms if answer.invalid_since_ms is None else min(answer.invalid_since_ms, asked_ms)

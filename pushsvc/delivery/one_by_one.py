@@ -19,6 +19,7 @@ UNANSWERED_IN_A_ROW: Final = 10
 Deliver = Callable[[Message[ShapeT], Token], Awaitable[Verdict | Answer]]
 
 CLOSED: Final = NotProcessed("the gateway is closed")
+STOPPED: Final = NotProcessed("stopped before its turn")
 
 
 class OneByOne(Generic[ShapeT]):
@@ -36,7 +37,11 @@ class OneByOne(Generic[ShapeT]):
         unanswered = _Row()
         async with asyncio.TaskGroup() as round_:
             while unanswered.length < UNANSWERED_IN_A_ROW and (message := next(pulled, None)):
-                await self._slots.acquire()
+                try:
+                    await self._slots.acquire()
+                except asyncio.CancelledError:
+                    run.on_verdict(message[0], STOPPED)
+                    raise
                 task = round_.create_task(self._settle(run, message, token, unanswered=unanswered))
                 self._under_way.add(task)
                 task.add_done_callback(self._done)

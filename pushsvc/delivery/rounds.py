@@ -189,6 +189,7 @@ async def drive(
         token: the token to send with, or TokenError.
         renew: a token in place of one that was refused, or TokenError.
     """
+    rest: Answer | None = None
     try:
         current = await token()
         rounds = 0
@@ -203,9 +204,10 @@ async def drive(
             else:
                 break
     except TokenError as error:
-        run.settle_rest(replace(error.answer, deferral=Deferral.HELD))
-    else:
-        run.settle_rest(None)
+        rest = replace(error.answer, deferral=Deferral.HELD)
+    finally:
+        # Stopped, too: what was to go again was not processed, and is in no doubt.
+        run.settle_rest(rest)
 
 
 async def send_on(

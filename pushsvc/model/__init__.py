@@ -20,6 +20,7 @@ from pushsvc.model.message import (
 )
 from pushsvc.model.outcome import (
     ACCEPTED,
+    AGAINST_TOKENS,
     GONE_ON,
     OUTCOME_OF,
     VALIDATED,
@@ -55,6 +56,7 @@ from pushsvc.model.trail import Attempt, Match, Standing
 
 __all__ = [
     "ACCEPTED",
+    "AGAINST_TOKENS",
     "GONE_ON",
     "OUTCOME_OF",
     "VALIDATED",

@@ -49,6 +49,9 @@ class Outcome(StrEnum):
 #: The device is in a follow-up batch, and has its end there.
 GONE_ON: Final = frozenset({OutcomeClass.CARRIED, OutcomeClass.RESENT})
 
+#: What speaks against the device's token.
+AGAINST_TOKENS: Final = frozenset({OutcomeClass.TOKEN_DEAD, OutcomeClass.TOKEN_SUSPECT})
+
 #: `OPEN`, `CARRIED` and `RESENT` have no outcome.
 OUTCOME_OF: Final[Mapping[OutcomeClass, Outcome]] = {
     OutcomeClass.OK: Outcome.SENT,

@@ -20,8 +20,11 @@ LEASE_LIMIT = 5
 @asynccontextmanager
 async def held(
     renew: Callable[[], Awaitable[bool]], *, lease_seconds: float, name: str
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Callable[[], bool]]:
     """Renew a lease while the block runs; cut the block off when it is lost.
+
+    Lends what tells at once whether the lease was not renewed for as long as it lasts: a process
+    that was halted, and goes on, asks it before anybody could tell that the lease is lost.
 
     It is lost when `renew` says so, or could not be asked for as long as the lease lasts: then
     another worker has the work, or may have it at any moment. The block ends where it stands, and
@@ -29,26 +32,29 @@ async def held(
     """
     owner = asyncio.current_task()
     assert owner is not None
-    lost = False
+    lost, renewed_at = False, time.monotonic()
+
+    def overdue() -> bool:
+        return time.monotonic() - renewed_at >= lease_seconds
 
     async def watch() -> None:
-        nonlocal lost
-        renewed_at = time.monotonic()
+        nonlocal lost, renewed_at
         while not lost:
             await asyncio.sleep(lease_seconds / RENEWALS_PER_LEASE)
+            asked_at = time.monotonic()
             try:
                 lost = not await renew()
-                renewed_at = time.monotonic()
+                renewed_at = asked_at
             except DATABASE_ERRORS as error:
                 log.warning("lease.not_renewed", lease=name, error=str(error))
-                lost = time.monotonic() - renewed_at >= lease_seconds
+                lost = overdue()
         log.warning("lease.lost", lease=name)
         owner.cancel()
 
     watcher = asyncio.create_task(watch(), name=f"lease of {name}")
     try:
         try:
-            yield
+            yield overdue
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)

@@ -69,7 +69,7 @@ _ADD: Final = """
     INSERT INTO token_events (app_id, installation_id, token, kind, gateway, scope, outcome,
         reason, push_id, since)
     SELECT there.app_id, there.id, e.token, 'held', e.gateway, e.scope, e.outcome, e.reason, $1,
-        coalesce(e.since, $2)
+        least(coalesce(e.since, $2), now())
     FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[],
             $9::timestamptz[])
         AS e(installation_id, token, gateway, scope, outcome, reason, since)
@@ -83,7 +83,10 @@ _ADD: Final = """
 async def add(
     connection: "Driver", evidence: Iterable[Evidence], *, push_id: int, asked_at: datetime
 ) -> None:
-    """Write evidence down; without a time of the gateway's own it is of the time we asked."""
+    """Write evidence down; without a time of the gateway's own it is of the time we asked.
+
+    A gateway's time to come is none: a token that is registered from now on is another one.
+    """
     rows = [
         (e.installation_id, e.token, e.gateway.value, e.scope, int(e.outcome), e.reason, e.since)
         for e in evidence
@@ -123,11 +126,13 @@ _STILL: Final = """
         AND (i.device_token = p.token
             OR p.token IN (SELECT value FROM jsonb_each_text(i.channel_uris)))
 """
+# Installations are locked first, and events not before they are written to: who deletes an
+# installation locks it, and then its events.
 _STRIKE: Final = f"""
     WITH piece AS MATERIALIZED (
         SELECT * FROM token_events
         WHERE {of_push("$1", after="$2")} AND kind = 'held' AND gateway <> ALL($3::text[])
-        ORDER BY push_id, id LIMIT $4 FOR UPDATE
+        ORDER BY push_id, id LIMIT $4
     ),
     there AS MATERIALIZED (
         SELECT i.id, p.id AS event, p.outcome = {int(OutcomeClass.TOKEN_SUSPECT)} AS suspect
@@ -176,7 +181,7 @@ _OVERRULE: Final = f"""
 """  # noqa: S608 - of constants
 
 
-#: One at a time: who waited for another's rows would find the piece empty, and take it for the end.
+#: One at a time: who applies what another has just applied would call it spared.
 _ALONE: Final = f"""
     {_BY_INDEX}, pg_try_advisory_xact_lock(hashtextextended('tokens of push ' || $1, 0)) AS alone
 """

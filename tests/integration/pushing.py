@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import delete, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc import pipeline
 from pushsvc.config import Settings
@@ -64,6 +64,16 @@ async def until(fact: Callable[[], Awaitable[Any]], *, seconds: float = DEADLINE
         assert time.monotonic() < deadline, f"never became true: {fact}"
         await asyncio.sleep(POLL_SECONDS)
     return found
+
+
+async def blocks_another(connection: AsyncConnection) -> bool:
+    """Tell whether somebody waits for a lock of this transaction."""
+    waits = text("""
+        SELECT EXISTS (
+            SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))
+        )
+    """)
+    return bool(await connection.scalar(waits))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from pushsvc import pipeline
 from pushsvc.config import Settings
 from pushsvc.model import BatchState, Lane, OnUnknown, OutcomeClass
-from pushsvc.storage import apps, batches, tables
+from pushsvc.storage import apps, batches, pushes, tables
 from pushsvc.storage.ids import new_object_id
 from pushsvc.worker import run_worker
 from tests.integration.conftest import AppRow
@@ -161,3 +161,18 @@ async def test_the_clock_sees_every_push_whatever_stands_before_it(site: Site) -
     await pipeline.plan_push(site.resources, late.id)
     few = await batches.open_batches(site.engine, Lane.BULK, look=1, most=2)
     assert [ref.push_id for ref in few] == [first.id, late.id]
+
+
+async def test_a_plan_that_is_stopped_is_another_workers_at_once(site: Site) -> None:
+    """It gives its lease back, and the other goes on where it stopped."""
+    await site.install(apns_token())
+    push = await site.push()
+    site.resources.stopping.set()
+    await pipeline.plan_push(site.resources, push.id)
+    async with site.engine.connect() as connection:
+        due = await pushes.due_pushes(connection, limit=10)
+    assert push.id in {one.id for one in due}
+
+    site.resources.stopping.clear()
+    await pipeline.plan_push(site.resources, push.id)
+    assert (await site.now(push)).devices == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -54,6 +55,24 @@ async def test_work_whose_lease_is_lost_is_cut_off_and_what_follows_goes_on() ->
     task = asyncio.current_task()
     assert task is not None
     assert not task.cancelling()
+
+
+async def test_a_process_that_was_halted_hands_nothing_more_to_a_gateway(site: Site) -> None:
+    """Its lease ran out meanwhile: the device goes on in a follow-up, whoever has it by then."""
+    token = apns_token()
+    number = await site.install(token)
+    push = await site.push()
+    await pipeline.plan_push(site.resources, push.id)
+    # A lease that is over as soon as it is made; nobody else claims the batch.
+    settings = site.resources.settings.model_copy(update={"lease_seconds": 0.0})
+
+    await pipeline.deliver_batch(replace(site.resources, settings=settings), push.id, 0)
+    assert site.sent_to(token) == []
+
+    async with working(site):
+        await site.done(push)
+    assert await site.ledger(push) == {number: (OutcomeClass.OK, "")}
+    assert len(site.sent_to(token)) == 1
 
 
 async def test_a_database_that_is_away_for_a_lease_is_a_lease_lost() -> None:

@@ -1,7 +1,8 @@
 """A batch whose worker died: what its journal settles stays so, and the rest is in doubt."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,20 @@ from sqlalchemy import func, select, update
 from pushsvc import pipeline
 from pushsvc.config import Settings
 from pushsvc.delivery.dispatch import Sheet
-from pushsvc.delivery.journal import keeping_journal, key_of
-from pushsvc.model import ACCEPTED, Answer, Batch, OnUnknown, OutcomeClass, Push
+from pushsvc.delivery.journal import Journal, keeping_journal, key_of
+from pushsvc.model import (
+    ACCEPTED,
+    Answer,
+    Batch,
+    BatchState,
+    Deferral,
+    OnUnknown,
+    OutcomeClass,
+    Push,
+)
 from pushsvc.stats import tally
 from pushsvc.storage import batches, pushes, tables
+from pushsvc.storage.leases import LEASE_LIMIT
 from tests.integration.conftest import AppRow
 from tests.integration.pushing import Site, apns_token, site as open_site, until, working
 
@@ -44,8 +55,8 @@ class Left:
     numbers: list[int]
 
 
-async def leave_behind(site: Site, rule: OnUnknown) -> Left:
-    """Lease a batch of five devices, settle three of them, and die."""
+async def leave_behind(site: Site, rule: OnUnknown, *, settled: Sequence[Answer] = SETTLED) -> Left:
+    """Lease a batch of five devices, settle the first of them, and die."""
     tokens = [apns_token() for _ in range(5)]
     numbers = [await site.install(token) for token in tokens]
     push = await site.push(on_unknown=rule)
@@ -57,7 +68,7 @@ async def leave_behind(site: Site, rule: OnUnknown) -> Left:
     sheet = Sheet(batch.outcomes)
     async with keeping_journal(site.resources.queue.redis) as journal:
         journal.follow(batch, sheet)
-        for place, answer in enumerate(SETTLED):
+        for place, answer in enumerate(settled):
             sheet.settle(place, answer)
         # It writes once more when it is ended, and hears of no end of the batch.
     return Left(push=push, batch=batch, tokens=tokens, numbers=numbers)
@@ -113,9 +124,77 @@ async def test_without_a_journal_all_is_in_doubt(site: Site) -> None:
     assert await classes(site, left.push) == {O.OK: 5, O.RESENT: 5}
 
 
-async def test_a_token_registered_between_the_leases_stays(site: Site) -> None:
-    """The answer is evidence of the time at which the dead worker asked."""
+async def test_what_was_put_off_is_no_attempt_of_the_worker_that_died(site: Site) -> None:
+    """A device that waits for its credential to be mended goes on waiting, and gets the push."""
+    held = Answer(O.CREDENTIAL, "InvalidProviderToken", 0.0, deferral=Deferral.HELD)
+    left = await leave_behind(site, OnUnknown.DROP, settled=[held])
+
+    async with working(site):
+        await site.done(left.push)
+
+    assert (await site.ledger(left.push))[left.numbers[0]] == (O.OK, "")
+
+
+async def test_what_cannot_be_written_down_ends_in_doubt(site: Site) -> None:
+    """An answer that Postgres does not take keeps no push open for ever."""
+    unwritable = Answer(O.REQUEST_BAD, "\0")
+    left = await leave_behind(site, OnUnknown.RESEND, settled=[unwritable])
+    row = tables.batches.c
+    async with site.engine.begin() as connection:
+        often = update(tables.batches).where(row.push_id == left.push.id)
+        await connection.execute(often.values(state=BatchState.OPEN, leases=LEASE_LIMIT))
+
+    await pipeline.deliver_batch(site.resources, left.push.id, 0)
+
+    ledger = await site.ledger(left.push)
+    assert {ledger[number] for number in left.numbers} == {(O.UNKNOWN, "WorkerLost")}
+
+
+async def test_who_is_stopped_while_it_takes_over_decides_nothing(
+    site: Site, tmp_path: Path
+) -> None:
+    """The batch is left to the next, who may read what the first one had settled."""
     left = await leave_behind(site, OnUnknown.DROP)
+    row = tables.batches.c
+    leased = update(tables.batches).where(row.push_id == left.push.id)
+    async with site.engine.begin() as connection:
+        await connection.execute(leased.values(state=BatchState.OPEN))
+    asked = asyncio.Event()
+
+    async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with (
+        await asyncio.start_unix_server(keep_silent, tmp_path / "redis.sock"),
+        Redis(unix_socket_path=str(tmp_path / "redis.sock")) as silent,
+    ):
+        resources = replace(site.resources, journal=Journal(silent))
+        work = asyncio.create_task(pipeline.deliver_batch(resources, left.push.id, 0))
+        await asked.wait()
+        work.cancel()
+        await asyncio.wait([work])
+    async with site.engine.begin() as connection:
+        await connection.execute(leased.values(state=BatchState.OPEN))
+
+    async with working(site):
+        await site.done(left.push)
+
+    assert await classes(site, left.push) == {O.OK: 2, O.TOKEN_DEAD: 1, O.UNKNOWN: 2}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(GONE, id="dead"),
+        pytest.param(replace(GONE, invalid_since_ms=2**42), id="dead since later"),
+        pytest.param(Answer(O.TOKEN_SUSPECT, "BadDeviceToken"), id="suspected"),
+    ],
+)
+async def test_a_token_registered_between_the_leases_stays(site: Site, answer: Answer) -> None:
+    """The answer is evidence of the time at which the dead worker asked."""
+    left = await leave_behind(site, OnUnknown.DROP, settled=[ACCEPTED, answer])
     row = tables.installations.c
     async with site.engine.begin() as connection:
         anew = update(tables.installations).where(row.id == left.numbers[1])

@@ -31,7 +31,7 @@ from pushsvc.storage.installations import SaveRequest
 from pushsvc.storage.tables import installations as i, token_events as e
 from pushsvc.storage.token_history import TokenFacts, events_of, find_tokens
 from tests.integration.conftest import AppRow
-from tests.integration.pushing import Site, apns_token, site as open_site
+from tests.integration.pushing import Site, apns_token, blocks_another, site as open_site, until
 
 pytestmark = pytest.mark.integration
 
@@ -348,6 +348,47 @@ async def test_evidence_of_an_installation_that_is_gone_does_no_harm(site: Site)
     await pipeline.close_push(site.resources, push.id)
 
     assert await states(site, [there]) == [TokenState.RETIRED]
+
+
+async def test_a_device_may_be_deleted_while_its_evidence_is_applied(site: Site) -> None:
+    """Whoever comes first, the other waits: none is ended to let the other one go on."""
+    (number,) = await install(site, 1)
+    push = await site.push()
+    await pipeline.plan_push(site.resources, push.id)
+    batch = await batches.lease_batch(
+        site.engine, push.id, 0, lease_seconds=60, expires_at=None, badge=None
+    )
+    assert batch is not None
+    written = await ledger(site, batch, [DEAD], None, SCOPE)
+    assert await batches.finish_batch(site.engine, batch, written)
+
+    async with site.engine.begin() as connection:
+        await connection.execute(select(i.c.id).where(i.c.id == number).with_for_update())
+        closing = asyncio.create_task(pipeline.close_push(site.resources, push.id))
+        await until(lambda: blocks_another(connection))
+        await connection.execute(i.delete().where(i.c.id == number))
+    await closing
+
+    assert (await site.now(push)).state is PushState.DONE
+
+
+async def test_evidence_of_a_time_to_come_is_of_now(site: Site) -> None:
+    """A gateway whose clock is wrong does not speak of tokens that are registered later."""
+    number, *_ = await install(site, 2)
+    push = await site.push()
+    await pipeline.plan_push(site.resources, push.id)
+    batch = await batches.lease_batch(
+        site.engine, push.id, 0, lease_seconds=60, expires_at=None, badge=None
+    )
+    assert batch is not None
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    written = await ledger(site, batch, [DEAD, OK], tomorrow, SCOPE)
+    assert await batches.finish_batch(site.engine, batch, written)
+    await change(site, number, token_set_at=func.now())
+
+    await pipeline.close_push(site.resources, push.id)
+
+    assert await states(site, [number]) == [TokenState.ACTIVE]
 
 
 async def test_a_save_that_leaves_the_token_alone_is_no_event(site: Site) -> None:

@@ -75,8 +75,8 @@ OF_ONE_TOPIC: Final = frozenset({"BadTopic", "MissingTopic", "TopicDisallowed"})
 _OUTCOMES: Final = answers.index(TABLE)
 #: Milliseconds by the documentation, read tolerantly: below 1973 they can only be seconds.
 _FIRST_MILLISECONDS: Final = 10**11
-#: The largest epoch that a bigint of the database and a float both hold.
-_LAST_MILLISECONDS: Final = 2**53
+#: The end of the year 9999, which is that of `datetime`; microseconds are past it.
+_LAST_MILLISECONDS: Final = 253_402_300_800_000
 
 
 def classify(status: int, fields: Fields, body: bytes, *, now: datetime) -> Answer:

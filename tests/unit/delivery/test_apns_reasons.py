@@ -103,6 +103,7 @@ def test_what_is_in_no_row_goes_by_its_status(
         pytest.param("1700000000123", None, id="text"),
         pytest.param(True, None, id="a truth"),
         pytest.param(-5, None, id="negative"),
+        pytest.param(1_700_000_000_123_456, None, id="microseconds"),
         pytest.param(1e300, None, id="absurd"),
         pytest.param(None, None, id="absent"),
     ],

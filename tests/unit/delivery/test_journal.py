@@ -1,5 +1,6 @@
 """What a page of the journal says, and what is read from it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from pushsvc.delivery.dispatch import Sheet
 from pushsvc.delivery.journal import settled, written
-from pushsvc.model import ACCEPTED, OUTCOME_OF, Answer, Deferral, OutcomeClass
+from pushsvc.model import ACCEPTED, AGAINST_TOKENS, OUTCOME_OF, Answer, Deferral, OutcomeClass
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp()) * 1000
@@ -17,14 +18,20 @@ answers = st.builds(
     st.sampled_from(list(OUTCOME_OF)),
     st.text(),
     st.none() | st.floats(1, 3600),
-    st.integers(0, 2**53),
-    st.none() | st.sampled_from(Deferral),
+    st.none(),
+    st.sampled_from([None, *Deferral]),
 )
+
+
+def dated(answer: Answer) -> Answer:
+    """Return it as one that says since when the token is invalid."""
+    return replace(answer, invalid_since_ms=5)
 
 
 @given(st.lists(st.none() | st.just(ACCEPTED) | answers, max_size=30))
 def test_what_was_settled_is_read_as_it_was(found: list[Answer | None]) -> None:
     """Every answer with all that follows from it; and nothing of what is still open."""
+    found = [a if a is None or a.outcome not in AGAINST_TOKENS else dated(a) for a in found]
     sheet = Sheet(bytes(len(found)))
     for place, answer in enumerate(found):
         if answer is not None:
@@ -48,6 +55,12 @@ def test_what_the_plan_settled_is_nobody_s_answer() -> None:
     [
         pytest.param(Answer(OutcomeClass.TOKEN_DEAD, "UNREGISTERED"), NOW_MS, id="none of its own"),
         pytest.param(Answer(OutcomeClass.TOKEN_DEAD, "Unregistered", None, 5), 5, id="its own"),
+        pytest.param(
+            Answer(OutcomeClass.TOKEN_DEAD, "Unregistered", None, NOW_MS + 5),
+            NOW_MS,
+            id="later than the token was read",
+        ),
+        pytest.param(Answer(OutcomeClass.TOKEN_SUSPECT, "BadDeviceToken"), NOW_MS, id="suspected"),
         pytest.param(Answer(OutcomeClass.REQUEST_BAD, "PayloadEmpty"), None, id="not dead"),
     ],
 )
@@ -61,16 +74,7 @@ def test_evidence_keeps_its_time(answer: Answer, since: int | None) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [
-        b"",
-        b"\x01",
-        b"\x01\xff",
-        b"\x011",
-        b"\x01[1]",
-        b"\x01[[0,99,0,0,0,null]]",
-        b"\x01[[0,1,0,0,0,9]]",
-        b"\x01[[0,1]]",
-    ],
+    [b"", b"\x01", b"\x01\xff", b"\x011", b"\x01[1]", b"\x01[[0,99,0,0,0,0]]", b"\x01[[0,1]]"],
 )
 def test_what_is_no_page_settles_nothing(page: bytes) -> None:
     """What it does not say for sure is in doubt."""

@@ -1,5 +1,6 @@
 """What a send() does with verdicts: again, with another token, or not at all."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pushsvc.delivery.gateway import Message
-from pushsvc.delivery.rounds import REFUSALS_IN_A_ROW, Rules, Run, drive
+from pushsvc.delivery.one_by_one import OneByOne
+from pushsvc.delivery.rounds import NOT_SENT, REFUSALS_IN_A_ROW, Rules, Run, drive
 from pushsvc.delivery.tokens import Token, TokenError
 from pushsvc.delivery.wire import Answered, Malformed, NotProcessed, Unknown, Verdict
 from pushsvc.model import ACCEPTED, Answer, OutcomeClass
@@ -231,6 +233,54 @@ async def test_a_round_that_is_broken_off_loses_nothing() -> None:
     await drive(run, send_round, token=token, renew=renew)
     assert dict.fromkeys(range(10), ACCEPTED) == settled
     assert rounds == 2
+
+
+async def test_what_goes_again_is_in_no_doubt_when_all_is_stopped() -> None:
+    """Only what is out is: it is left to who handed it over."""
+    settled: dict[int, Answer] = {}
+    run = Run(iter([(i, i, "token", "a") for i in range(4)]), settled.__setitem__, RULES)
+
+    async def send_round(pulled: Iterator[Message[str]], _: Token) -> bool:
+        run.on_verdict(next(pulled)[0], NotProcessed("refused"))
+        run.on_verdict(next(pulled)[0], status(401))
+        next(pulled)
+        raise asyncio.CancelledError
+
+    async def token(*_: Token) -> Token:
+        return OLD
+
+    with pytest.raises(asyncio.CancelledError):
+        await drive(run, send_round, token=token, renew=token)
+    assert settled == {
+        0: Answer(OutcomeClass.RETRY_SAFE, "refused"),
+        1: Answer(OutcomeClass.RETRY_SAFE, "Stale"),
+        3: NOT_SENT,
+    }
+
+
+async def test_a_message_that_waits_for_its_turn_is_in_no_doubt_when_all_is_stopped() -> None:
+    """Of senders that take one at a time: the first is out, the second is not."""
+    settled: dict[int, Answer] = {}
+    run = Run(iter([(i, i, "token", "a") for i in range(2)]), settled.__setitem__, RULES)
+    out = asyncio.Event()
+
+    async def deliver(_message: Message[str], _token: Token) -> Verdict:
+        out.set()
+        await asyncio.Event().wait()
+        return OK
+
+    async def token(*_: Token) -> Token:
+        return OLD
+
+    sender = OneByOne(deliver, at_once=1)
+    work = asyncio.create_task(
+        drive(run, lambda pulled, token: sender.send(run, pulled, token), token=token, renew=token)
+    )
+    await out.wait()
+    work.cancel()
+    await asyncio.wait([work])
+
+    assert settled == {1: Answer(OutcomeClass.RETRY_SAFE, "stopped before its turn")}
 
 
 anything: list[Verdict] = [NotProcessed("n"), Unknown("u"), Malformed("m")]
