@@ -2,9 +2,12 @@
 
 import asyncio
 import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import structlog
 
+from pushsvc.clock import Clock
 from pushsvc.delivery import dispatch, evidence
 from pushsvc.delivery.conclusion import Rules, conclude
 from pushsvc.delivery.retry import Limits
@@ -63,6 +66,15 @@ def settle_early(batch: Batch, *, devices: list[Device], sheet: dispatch.Sheet) 
         sheet.settle_rest(dispatch.WORKER_LOST)
 
 
+def time_of(batch: Batch, clock: Clock) -> Callable[[], datetime]:
+    """Return what tells the database's time, as counted from the lease.
+
+    Ages and expiries are by its clock; a worker's own may be minutes off.
+    """
+    began = clock.monotonic()
+    return lambda: batch.leased_at + timedelta(seconds=clock.monotonic() - began)
+
+
 async def finish(
     resources: Resources,
     push: Push,
@@ -70,11 +82,12 @@ async def finish(
     *,
     devices: list[Device],
     sheet: dispatch.Sheet,
+    now: datetime,
 ) -> None:
     """Decide what came of each device, and close the batch with it."""
     closed = False
     try:
-        ledger = _ledger(resources, push, batch, devices=devices, sheet=sheet)
+        ledger = _ledger(resources, push, batch, devices=devices, sheet=sheet, now=now)
         closed = await _write_down(resources, batch, ledger)
     finally:
         resources.journal.leave(batch, closed=closed)
@@ -89,6 +102,7 @@ def _ledger(
     *,
     devices: list[Device],
     sheet: dispatch.Sheet,
+    now: datetime,
 ) -> Ledger:
     # Work that workers die over is not carried on: somebody must look at it.
     settings = resources.settings
@@ -99,7 +113,7 @@ def _ledger(
     )
     rules = Rules(
         limits=limits,
-        now=resources.clock.now(),
+        now=now,
         jitter=random.random(),  # noqa: S311 - spreads retries; guards nothing
         gateway_of=body.gateway_of,
     )

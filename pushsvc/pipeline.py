@@ -171,6 +171,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     batch = await _leased(resources, push, seq)
     if batch is None:
         return
+    now = ending.time_of(batch, resources.clock)
     lease_seconds = resources.settings.lease_seconds
     sheet, devices = dispatch.Sheet(batch.outcomes), list[Device]()
     # Who is stopped here has decided nothing, and leaves the batch to the next.
@@ -198,7 +199,8 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     finally:
         sheet.settle_rest(dispatch.NOT_SENT)
         # Also when the worker is told to stop: what is out must be in the ledger.
-        await asyncio.shield(ending.finish(resources, push, batch, devices=devices, sheet=sheet))
+        finish = ending.finish(resources, push, batch, devices=devices, sheet=sheet, now=now())
+        await asyncio.shield(finish)
     await close_push(resources, push_id)
 
 

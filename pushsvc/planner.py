@@ -188,5 +188,8 @@ async def _timed(
     if rate is None:
         return new
     devices = cutting.devices_of(new)
-    wait = await turns.reserve(connection, push.id, devices=devices, rate_per_minute=rate)
-    return list(cutting.in_turn(new, wait_seconds=wait, rate_per_minute=rate))
+    turn = await turns.reserve(connection, push.id, devices=devices, rate_per_minute=rate)
+    timed = cutting.in_turn(
+        new, wait_seconds=turn.wait_seconds, end_seconds=turn.end_seconds, rate_per_minute=rate
+    )
+    return list(timed)

@@ -79,6 +79,7 @@ async def run_worker(
             await stop.wait()
         finally:
             stopping.set()
+            lot.close()
             # The loops first: none of them may start a job behind the drain's back.
             await _end(lanes, loops)
             running = [task for lane in lanes for task in lane.tasks.values() if not task.done()]

@@ -57,6 +57,10 @@ STALLED: Final = f"nothing settled for {STALL_SECONDS:.0f} s"
 #: A share of 5xx beside good answers from which on the gateway is overloaded.
 BUSY_SHARE: Final = 0.1
 
+#: We say these ourselves, too, of tokens and messages that no gateway needs to see: beside trouble
+#: they are no sign of life.
+_OURS_TOO: Final = frozenset({OutcomeClass.TOKEN_SUSPECT, OutcomeClass.REQUEST_BAD})
+
 _TROUBLES: Final[Mapping[OutcomeClass, Trouble]] = {
     OutcomeClass.RETRY_SAFE: Trouble.UNREACHED,
     OutcomeClass.RETRY_BACKOFF: Trouble.FAILING,
@@ -88,13 +92,15 @@ def heard(answers: Iterable[Answer], *, accepted: int, narrow: AbstractSet[str])
         accepted: how many yeses there were.
         narrow: refusals of the credential that are of one topic or platform alone.
     """
-    alive = accepted
+    alive, ours = accepted, 0
     failed: Counter[tuple[Trouble, str]] = Counter()
     slow: list[Answer] = []
     busy: list[Answer] = []
     for answer in answers:
         trouble = _TROUBLES.get(answer.outcome)
-        if trouble is None or (trouble is Trouble.REFUSED and _word(answer) in narrow):
+        if answer.outcome in _OURS_TOO:
+            ours += 1
+        elif trouble is None or (trouble is Trouble.REFUSED and _word(answer) in narrow):
             alive += 1
         else:
             failed[trouble, answer.reason] += 1
@@ -103,6 +109,8 @@ def heard(answers: Iterable[Answer], *, accepted: int, narrow: AbstractSet[str])
         elif trouble is Trouble.FAILING:
             busy.append(answer)
     failures = failed.total()
+    if alive or not failures:
+        alive += ours
     share = BUSY_SHARE * (alive + failures)
     if alive and len(busy) >= max(FAILURES_IN_A_ROW, share):
         slow += busy

@@ -132,8 +132,12 @@ def _rounded_up(seconds: float) -> float:
 
 
 def _follow_up(batch: Batch, places: Sequence[int], *, way: _Way) -> NewBatch:
-    # Who only waits for a turn was not tried yet, and has all of its time before it.
-    first = batch.first_tried_at if way.paced else batch.first_tried_at or batch.leased_at
+    first = batch.first_tried_at
+    if not way.paced:
+        first = first or batch.leased_at
+    elif first is not None:
+        # To wait for a turn is no try: nobody ages meanwhile.
+        first += timedelta(seconds=way.delay)
     return NewBatch(
         installation_ids=[batch.installation_ids[p] for p in places if batch.installation_ids],
         recipients=[batch.recipients[p] for p in places if batch.recipients],

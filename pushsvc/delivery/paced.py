@@ -8,7 +8,7 @@ from math import ceil
 from typing import Final, Protocol
 
 from pushsvc.delivery import circuit
-from pushsvc.delivery.circuit import FAILURES_IN_A_ROW, STALLED, Heard
+from pushsvc.delivery.circuit import STALLED, Heard, Trouble
 from pushsvc.delivery.gateway import Message, Settle
 from pushsvc.delivery.pacing import Asking, Grant
 from pushsvc.model import Answer, Deferral, OutcomeClass, Shape
@@ -48,6 +48,9 @@ class Paces(Protocol):
     def settled(self) -> None:
         """Note that messages are being settled."""
 
+    def waits(self, who: object, count: int) -> None:
+        """Note of how many messages somebody has heard nothing for so long."""
+
     def stalls(self) -> bool:
         """Tell whether the gateway hangs, for all that this process knows."""
 
@@ -86,14 +89,17 @@ class Watch:
     def end(self) -> None:
         """Look no more."""
         self._timer.cancel()
+        self._pace.waits(self, 0)
 
     def _look(self) -> None:
         now = self._loop.time()
         waiting = sum(self._lot.is_open(index) for index, *_ in self._part)
         if waiting < self._waiting:
             self._waiting, self._since = waiting, now
+            self._pace.waits(self, 0)
             self._pace.settled()
-        elif waiting >= FAILURES_IN_A_ROW and now - self._since >= self._pace.stall_seconds:
+        elif now - self._since >= self._pace.stall_seconds:
+            self._pace.waits(self, waiting)
             self.hangs = self.hangs or self._pace.stalls()
         self._timer = self._later()
 
@@ -114,6 +120,8 @@ async def send(lot: Lot, pace: Paces, asking: Asking) -> None:
             finally:
                 watch.end()
             if watch.hangs:
+                if grant.probe:
+                    await pace.tell(_stalled(part), probe=True)
                 _hold(lot, [*part, *rest], HANGS)
                 return
             await pace.tell(_heard(lot, part, pace), probe=grant.probe)
@@ -143,6 +151,10 @@ def _hold(lot: Lot, messages: Sequence[Message[Shape]], why: Answer) -> None:
     for index, *_ in messages:
         if lot.is_open(index):
             lot.settle(index, held)
+
+
+def _stalled(part: Sequence[Message[Shape]]) -> Heard:
+    return Heard(failures=len(part), trouble=Trouble.SILENT, reason=STALLED)
 
 
 def _heard(lot: Lot, part: Sequence[Message[Shape]], pace: Paces) -> Heard:

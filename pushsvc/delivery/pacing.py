@@ -105,7 +105,13 @@ class Pacing:
         self._telling: set[asyncio.Task[None]] = set()
         self._scripts = {
             text: redis.register_script(text)
-            for text in (scripts.ACQUIRE, scripts.SLOW_DOWN, scripts.OPEN, scripts.CLOSE)
+            for text in (
+                scripts.ACQUIRE,
+                scripts.SLOW_DOWN,
+                scripts.OPEN,
+                scripts.CLOSE,
+                scripts.GIVE_BACK,
+            )
         }
 
     def of(self, credential_id: int, rate: Rate, *, narrow: frozenset[str]) -> "Pace":
@@ -151,6 +157,8 @@ class Pace:
         #: what went without a question, and is counted with the next one
         self._owed = 0
         self._failures = 0
+        #: messages of some batch that nothing was heard of for `stall_seconds`
+        self._waiting: dict[object, int] = {}
         self._alive_at = self._settled_at = self._now() - LIFE_SECONDS
         #: our own pause, for when Redis cannot be asked
         self._paused_until = 0.0
@@ -162,7 +170,9 @@ class Pace:
         if uncounted and self._now() < self._clear_until:
             self._owed += count if asking is not Asking.RESERVED else 0
             return Grant(count=count)
-        owed, self._owed = self._owed, 0
+        owed = 0
+        if asking is not Asking.RESERVED:
+            owed, self._owed = self._owed, 0
         said = await self._pacing.run(
             scripts.ACQUIRE,
             self._id,
@@ -218,20 +228,32 @@ class Pace:
             self._failures += heard.failures
             dead = self._now() - self._alive_at >= LIFE_SECONDS
             if probe or (dead and self._failures >= FAILURES_IN_A_ROW):
-                await self._open(heard.trouble, heard.reason)
+                await self._open(heard.trouble, heard.reason, probe=probe)
+        elif probe:
+            # It was not made: the worker is to stop, or the push has expired.
+            await self._pacing.run(scripts.GIVE_BACK, self._id)
 
     def settled(self) -> None:
         """Note that messages are being settled."""
         self._settled_at = self._now()
 
+    def waits(self, who: object, count: int) -> None:
+        """Note of how many messages somebody has heard nothing for so long."""
+        if count:
+            self._waiting[who] = count
+        else:
+            self._waiting.pop(who, None)
+
     def stalls(self) -> bool:
         """Tell whether nothing at all is settled with this credential; and let the others know."""
+        if sum(self._waiting.values()) < FAILURES_IN_A_ROW:
+            return False
         if self._now() - max(self._alive_at, self._settled_at) < self.stall_seconds:
             return False
-        self._pacing.tell_soon(self._open(Trouble.SILENT, STALLED))
+        self._pacing.tell_soon(self._open(Trouble.SILENT, STALLED, probe=False))
         return True
 
-    async def _open(self, trouble: Trouble, reason: str) -> None:
+    async def _open(self, trouble: Trouble, reason: str, *, probe: bool) -> None:
         circuit = CIRCUITS[trouble]
         self._held = _held(trouble, reason, circuit.first_seconds)
         self._pause(circuit.first_seconds)
@@ -243,6 +265,7 @@ class Pace:
             circuit.first_seconds,
             circuit.most_seconds,
             circuit.probe_messages,
+            "probe" if probe else "",
         )
         if said is not None and said[1]:
             pause = float(said[0])

@@ -55,18 +55,31 @@ if rate == 0 then
 end
 if limited == 0 or ARGV[4] ~= 'charge' then return {{n, '0', '0', 0, '', '', limited}} end
 local at, ramp = number('at', 0), number('ramp', 0)
-local share = 1
-if ramp_seconds > 0 then
-    if now - at >= 300 then ramp = now end
-    share = math.min(1, 0.1 + 0.9 * (now - ramp) / ramp_seconds)
+-- While turns are being used that were given before, it is not silent.
+local used = at + math.max(0, -number('level', 0)) / rate
+if ramp_seconds > 0 and now - used >= 300 then ramp = now end
+local function speed_in(seconds)
+    local share = 1
+    if ramp_seconds > 0 then
+        share = math.min(1, 0.1 + 0.9 * (now + seconds - ramp) / ramp_seconds)
+    end
+    return rate * math.min(1, factor() + seconds / 120) * share
 end
-local burst = math.max(1, rate * factor())
-local speed = rate * factor() * share
+-- Turns are given far ahead, and the speed climbs meanwhile.
+local function turn_of(messages)
+    local second, speed = 0, speed_in(0)
+    while messages > speed and speed < rate do
+        second, messages = second + 1, messages - speed
+        speed = speed_in(second)
+    end
+    return second + messages / speed, speed
+end
+local burst, speed = math.max(1, rate * factor()), speed_in(0)
 local level = math.min(burst, number('level', burst) + math.max(0, now - at) * speed) - owed
 local take, wait = n, 0
 if ARGV[5] == 'defer' then
     take = math.max(0, math.min(n, math.floor(level)))
-    if take < n then wait = math.max(0, (1 - level + take) / speed) end
+    if take < n then wait, speed = turn_of(math.max(0, 1 - level + take)) end
 end
 level = level - n
 redis.call('HSET', key, 'level', text(level), 'at', text(now), 'ramp', text(ramp))
@@ -89,17 +102,20 @@ redis.call('EXPIRE', key, 7200)
 return 1
 """
 
-#: Opens the circuit, or keeps it open twice as long as before.
+#: Opens the circuit; or keeps it open twice as long as before, where a probe has failed. What else
+#: fails while it is open was sent before.
 #:
 #: Arguments: now, the kind, the reason, seconds of the first pause, and of the longest, messages of
-#: a probe.
+#: a probe, `probe` or not.
 #: Answers: seconds of the pause, and whether it is a new one.
 OPEN: Final = f"""{_BEGIN}
-if open and now < number('until', 0) then return {{text(state['until'] - now), 0}} end
-local same = open and state.kind == ARGV[2]
+local left = math.max(0, number('until', 0) - now)
+if open and (left > 0 or ARGV[7] ~= 'probe') then return {{text(left), 0}} end
+-- One outage shows in several ways; a credential that is refused is another matter.
+local same = open and (state.kind == 'refused') == (ARGV[2] == 'refused')
 local opened = same and number('opened', 0) or 0
 local pause = math.min(tonumber(ARGV[5]), tonumber(ARGV[4]) * 2 ^ math.min(opened, 30))
-local till = math.max(now + pause, number('until', 0))
+local till = now + math.max(pause, left)
 redis.call('HDEL', key, 'probe')
 redis.call('HSET', key, 'kind', ARGV[2], 'reason', ARGV[3], 'few', ARGV[6],
     'until', text(till), 'pause', text(pause), 'opened', opened + 1,
@@ -113,4 +129,9 @@ CLOSE: Final = f"""{_BEGIN}
 if not open then return '' end
 redis.call('HDEL', key, 'until', 'kind', 'reason', 'since', 'opened', 'pause', 'few', 'probe')
 return text(now - number('since', now))
+"""
+
+#: Gives a probe back that has told nothing. Arguments: now.
+GIVE_BACK: Final = f"""{_BEGIN}
+return redis.call('HDEL', key, 'probe')
 """

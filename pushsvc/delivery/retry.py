@@ -44,6 +44,10 @@ MOST_DOUBLINGS: Final = 10
 #: What is held waits as long again as it has waited, within these: the first time not at all. Those
 #: that wait for a credential to be mended wait for people.
 HELD_MOST_SECONDS: Final = 60.0
+#: Behind a pause that all know of it waits for at least this share of what it has waited: each time
+#: is a row, and a look at every device. So much later at most it hears that the trouble is over.
+HELD_SHARE: Final = 0.25
+HELD_SHARE_MOST_SECONDS: Final = 300.0
 REFUSED_LEAST_SECONDS: Final = 30.0
 REFUSED_MOST_SECONDS: Final = 600.0
 
@@ -123,7 +127,8 @@ def _held(answer: Answer, tried: Tried, limits: Limits) -> float | None:
     if left <= 0:
         return None
     if answer.retry_after is not None:
-        return min(answer.retry_after, left)
+        late = min(tried.age * HELD_SHARE, HELD_SHARE_MOST_SECONDS)
+        return min(max(answer.retry_after, late), left)
     if refused:
         return min(max(tried.age, REFUSED_LEAST_SECONDS), REFUSED_MOST_SECONDS, left)
     return min(tried.age, HELD_MOST_SECONDS, left)

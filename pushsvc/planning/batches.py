@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator, Sequence, Set as AbstractSet
 from dataclasses import replace
+from typing import Final
 
 from pushsvc.model import NewBatch, OutcomeClass, Recipient
+
+#: So many devices of a push with a rate of its own go at once, where they are so long's worth.
+FEW_DEVICES: Final = 10
+FEW_SECONDS: Final = 10
 
 
 def cut(ids: Sequence[int], *, duplicates: AbstractSet[int], size: int) -> Iterator[NewBatch]:
@@ -40,16 +45,22 @@ def cut_recipients(
 
 
 def size_at(rate_per_minute: int | None, *, size: int) -> int:
-    """Return the size of the batches of a push: at most a second's worth of its own rate."""
-    return size if rate_per_minute is None else min(size, max(1, rate_per_minute // 60))
+    """Return the size of the batches of a push: at most a second's worth of its own rate.
+
+    A few devices are never cut: at low rates each would be a row, and open for days.
+    """
+    if rate_per_minute is None:
+        return size
+    few = min(FEW_DEVICES, rate_per_minute * FEW_SECONDS // 60)
+    return min(size, max(1, few, rate_per_minute // 60))
 
 
 def in_turn(
-    new: Sequence[NewBatch], *, wait_seconds: float, rate_per_minute: int
+    new: Sequence[NewBatch], *, wait_seconds: float, end_seconds: float, rate_per_minute: int
 ) -> Iterator[NewBatch]:
-    """Give batches their times, one after another at this rate."""
+    """Give batches their times, one after another at this rate; at the end what has none before."""
     for batch in new:
-        yield replace(batch, delay_seconds=wait_seconds, paced=True)
+        yield replace(batch, delay_seconds=min(wait_seconds, end_seconds), paced=True)
         wait_seconds += devices_of([batch]) * 60 / rate_per_minute
 
 

@@ -106,7 +106,7 @@ local function count_anew(own)
 end
 
 local function add(own, push, job, cost)
-    if call('HEXISTS', own.costs, job) == 1
+    if call('ZSCORE', own.work, job)
         or call('EXISTS', queue .. ':taken:' .. job) == 1 then return end
     local tag = tag_for(own.ends, push, time_of(own.now, own.work), cost)
     call('ZADD', own.work, tag, job)

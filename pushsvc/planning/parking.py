@@ -19,6 +19,10 @@ class Lot:
         self._end_seconds = end_seconds
         self._parked: set[asyncio.Task[None]] = set()
 
+    def close(self) -> None:
+        """Park nothing more: who waits for the places waits for all of the work."""
+        self._places = 0
+
     @property
     def parked(self) -> list[asyncio.Task[None]]:
         """The work that is parked now."""

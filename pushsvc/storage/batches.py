@@ -295,16 +295,20 @@ _OPEN: Final = """
     ORDER BY not_before LIMIT $2
 """
 
-# Where more are due than one looks at, a few of each push: nobody's thousands hide another's.
+# Where more are due than one looks at, a few of each push, and apps take turns: nobody's thousands,
+# of batches or of pushes, hide another's.
 _OPEN_OF_EACH: Final = """
-    SELECT id, seq, app_id, devices_planned / greatest(batches_planned, 1)
-    FROM pushes CROSS JOIN LATERAL (
-        SELECT seq, not_before FROM batches
-        WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now()
-        ORDER BY not_before LIMIT $3
-    ) AS batches
-    WHERE pushes.state IN ('planning', 'sending') AND due_at <= now() AND lane = $1
-    ORDER BY not_before LIMIT $2
+    SELECT id, seq, app_id, size FROM (
+        SELECT id, seq, app_id, devices_planned / greatest(batches_planned, 1) AS size, not_before,
+            row_number() OVER (PARTITION BY app_id ORDER BY not_before) AS turn
+        FROM pushes CROSS JOIN LATERAL (
+            SELECT seq, not_before FROM batches
+            WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now()
+            ORDER BY not_before LIMIT $3
+        ) AS batches
+        WHERE pushes.state IN ('planning', 'sending') AND due_at <= now() AND lane = $1
+    ) AS open
+    ORDER BY turn, not_before LIMIT $2
 """
 
 #: Batches that one looks at; where there are more, of each push, and of all.
@@ -319,13 +323,15 @@ async def expire_leases(engine: AsyncEngine, *, limit: int) -> int:
         return len(await connection.fetch(_EXPIRE, limit))
 
 
-async def open_batches(engine: AsyncEngine, lane: Lane, *, look: int = LOOK) -> list[BatchRef]:
+async def open_batches(
+    engine: AsyncEngine, lane: Lane, *, look: int = LOOK, most: int = LOOK_OF_ALL
+) -> list[BatchRef]:
     """Return open batches of the lane that are due, those that waited longest first.
 
-    Fewer than `look`; where there are more, LOOK_OF_EACH of each push.
+    Fewer than `look`; where there are more, LOOK_OF_EACH of each push, and `most` of all.
     """
     async with driver(engine) as connection:
         rows = await connection.fetch(_OPEN, lane.value, look)
         if len(rows) == look:
-            rows = await connection.fetch(_OPEN_OF_EACH, lane.value, LOOK_OF_ALL, LOOK_OF_EACH)
+            rows = await connection.fetch(_OPEN_OF_EACH, lane.value, most, LOOK_OF_EACH)
     return [BatchRef(push_id, seq, lane, app, devices) for push_id, seq, app, devices in rows]

@@ -4,6 +4,7 @@ A turn is a time in Postgres, so that the rate holds over workers, restarts, and
 lost everything. Devices that were asked about before do not count again when they are retried.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import text
@@ -17,11 +18,15 @@ SECONDS_PER_MINUTE: Final = 60.0
 _RESERVE: Final = text("""
     UPDATE pushes SET paced_until = greatest(paced_until, now()) + make_interval(secs => :seconds)
     WHERE id = :push_id
-    RETURNING extract(epoch FROM paced_until - now())::float8 - :seconds
+    RETURNING greatest(0, extract(epoch FROM paced_until - now())::float8 - :seconds)
+            AS wait_seconds,
+        greatest(0, coalesce(extract(epoch FROM expires_at - now())::float8, 'Infinity'))
+            AS end_seconds
 """)
 
 # What comes late, after an outage say, gets a new turn behind all others: there is no burst. It
-# was not asked about, so it has all of its time before it.
+# was not asked about, so the time until then is none of its retries': it does not age. A turn that
+# the push does not live to see comes when it expires.
 _TAKE: Final = f"""
     WITH batch AS (
         SELECT ({IN_TURN}) OR attempt > 1 AS in_turn, make_interval(secs => $3::float8 * greatest(
@@ -31,21 +36,30 @@ _TAKE: Final = f"""
     ), turn AS (
         UPDATE pushes SET paced_until = greatest(paced_until, now()) + length
         FROM batch WHERE id = $1 AND NOT in_turn
-        RETURNING paced_until - length AS at
+        RETURNING least(paced_until - length, expires_at) AS at
     )
-    UPDATE batches SET not_before = at, paced = true, first_tried_at = NULL
+    UPDATE batches SET not_before = at, paced = true, first_tried_at = first_tried_at + (at - now())
     FROM turn WHERE push_id = $1 AND seq = $2 AND at > now()
 """  # noqa: S608 - no value of a caller's
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """When devices may go."""
+
+    wait_seconds: float
+    #: until the push expires
+    end_seconds: float
+
+
 async def reserve(
     connection: AsyncConnection, push_id: int, *, devices: int, rate_per_minute: int
-) -> float:
-    """Reserve the next turn for so many devices; return the seconds until it."""
+) -> Turn:
+    """Reserve the next turn for so many devices."""
     seconds = devices * SECONDS_PER_MINUTE / rate_per_minute
     parameters = {"push_id": push_id, "seconds": seconds}
-    wait: float = (await connection.execute(_RESERVE, parameters)).scalar_one()
-    return max(0.0, wait)
+    found = (await connection.execute(_RESERVE, parameters)).one()
+    return Turn(wait_seconds=found.wait_seconds, end_seconds=found.end_seconds)
 
 
 async def take(engine: AsyncEngine, push_id: int, seq: int, *, rate_per_minute: int) -> bool:

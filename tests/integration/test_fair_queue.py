@@ -134,6 +134,10 @@ async def test_a_redis_that_forgets_begins_anew(waker: Queue) -> None:
     turns = [app for app, _ in await started(waker, 20)]
     assert 8 <= Counter(turns)["1"] <= 12
 
+    await waker.redis.delete(f"{NAME}:work:1")
+    await waker.wake_batches(batches(1, 10, 40))
+    assert await waker.redis.zcard(f"{NAME}:work:1") >= 15
+
     await waker.redis.flushall()
     await waker.wake_batches(batches(1, 10, 1))
     assert await started(waker, 2) == [("1", "10")]

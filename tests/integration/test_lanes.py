@@ -128,8 +128,21 @@ async def test_what_hangs_when_a_worker_is_stopped_is_written_down(site: Site) -
     assert [row.state for row in rows if row.state != BatchState.DONE] == [BatchState.OPEN] * 2
 
 
+async def test_what_is_not_parked_yet_when_a_worker_is_stopped_is_awaited(site: Site) -> None:
+    """A place that gets free by parking is no end of the work."""
+    patient = with_settings(site, shutdown_seconds=60, park_after_seconds=0.3)
+    stop, cut = asyncio.Event(), asyncio.Event()
+    worker = asyncio.create_task(run_worker(patient.resources.settings, stop=stop, cut=cut))
+    await in_flight(patient, await hang(patient, devices=1), 1)
+    stop.set()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(worker), 0.6)
+    cut.set()
+    await worker
+
+
 async def test_the_clock_sees_every_push_whatever_stands_before_it(site: Site) -> None:
-    """Of a backlog that is longer than a look it takes a few batches of each push."""
+    """Of a backlog longer than a look it takes a few batches of each push; apps take turns."""
     for _ in range(batches.LOOK_OF_EACH + 1):
         await site.install(apns_token())
     first, last = await site.push(), await site.push()
@@ -141,6 +154,13 @@ async def test_the_clock_sees_every_push_whatever_stands_before_it(site: Site) -
     of_each = batches.LOOK_OF_EACH
     assert [ref.push_id for ref in found] == [first.id] * of_each + [last.id] * of_each
     assert {(ref.app_id, ref.devices) for ref in found} == {(site.app.id, 1)}
+
+    other = await with_app(site)
+    await other.install(apns_token())
+    late = await other.push()
+    await pipeline.plan_push(site.resources, late.id)
+    few = await batches.open_batches(site.engine, Lane.BULK, look=1, most=2)
+    assert [ref.push_id for ref in few] == [first.id, late.id]
 
 
 async def test_a_plan_that_is_stopped_is_another_workers_at_once(site: Site) -> None:

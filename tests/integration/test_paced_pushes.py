@@ -1,6 +1,7 @@
 """Gateways in trouble, and pushes with a rate of their own, on the whole way."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.integration.pushing import (
     until,
     working,
 )
+from tests.unit.delivery.standing_clock import StandingClock
 
 pytestmark = pytest.mark.integration
 
@@ -69,6 +71,24 @@ async def test_after_an_outage_everybody_gets_the_push(site: Site) -> None:
     sent = dict.fromkeys([*numbers, android], (OutcomeClass.OK, ""))
     assert await site.ledger(push) == sent
     assert await circuits(site) == []
+
+
+async def test_a_worker_whose_clock_is_wrong_gives_nobody_up(site: Site) -> None:
+    """How long a device was tried is by the database's clock alone."""
+    clock = StandingClock()
+    clock.move(seconds=1e9)
+    wrong = replace(site.resources, clock=clock)
+    site.simulators.script.add(Rule(gateway="apns", scope="every", fault="e500", parameter=0xFF))
+    await site.install(apns_token())
+    push = await site.push()
+    await pipeline.plan_push(site.resources, push.id)
+    async with site.engine.begin() as connection:
+        statement = "UPDATE batches SET first_tried_at = now() - interval '10 s'"
+        await connection.execute(text(f"{statement} WHERE push_id = :id"), {"id": push.id})
+
+    await pipeline.deliver_batch(wrong, push.id, 0)
+
+    assert await rows(site, push.id, "attempt", "state") == [(1, 2), (2, 0)]
 
 
 async def test_a_quota_lets_the_send_rate_fall_and_touches_no_token(site: Site) -> None:
@@ -135,7 +155,7 @@ async def test_a_push_with_a_rate_has_the_times_of_its_batches_in_the_plan(site:
     """One after another at the rate; the first one goes, and nobody is woken for the others."""
     for _ in range(5):
         await site.install(apns_token())
-    push = await site.push(rate_per_minute=120)
+    push = await site.push(rate_per_minute=12)
 
     await pipeline.plan_push(site.resources, push.id)
 
@@ -143,14 +163,14 @@ async def test_a_push_with_a_rate_has_the_times_of_its_batches_in_the_plan(site:
     assert [len(ids) for _, ids, _ in planned] == [2, 2, 1]
     assert all(paced for *_, paced in planned)
     waits = [(at - planned[0][0]).total_seconds() for at, *_ in planned]
-    assert waits == pytest.approx([0, 1, 2], abs=0.01)
+    assert waits == pytest.approx([0, 10, 20], abs=0.01)
 
 
 async def test_what_missed_its_turn_gets_a_new_one_behind_the_others(site: Site) -> None:
     """After a downtime there is no burst; what has been asked about is retried at once."""
     for _ in range(6):
         await site.install(apns_token())
-    push = await site.push(rate_per_minute=120)
+    push = await site.push(rate_per_minute=12)
     await pipeline.plan_push(site.resources, push.id)
     async with site.engine.begin() as connection:
         for statement in (
@@ -167,8 +187,51 @@ async def test_what_missed_its_turn_gets_a_new_one_behind_the_others(site: Site)
         site, push.id, "not_before", "state"
     )
     assert (state_1, state_2, retried) == (0, 0, 2)
-    assert (second - first).total_seconds() == pytest.approx(1, abs=0.01)
+    assert (second - first).total_seconds() == pytest.approx(10, abs=0.01)
     assert len(site.sent()) == 2
+
+
+async def test_a_turn_that_a_push_does_not_live_to_see_comes_when_it_expires(site: Site) -> None:
+    """At its end the push is closed, however much of it had to wait, or missed its turn."""
+    for _ in range(4):
+        await site.install(apns_token())
+    push = await site.push(rate_per_minute=1, expiration_interval=30)
+
+    await pipeline.plan_push(site.resources, push.id)
+
+    planned = await rows(site, push.id, "not_before")
+    waits = [(at - planned[0][0]).total_seconds() for (at,) in planned]
+    assert waits == pytest.approx([0, 30, 30, 30], abs=1)
+    statements = (
+        "UPDATE batches SET not_before = now() - interval '6 s' WHERE push_id = :id",
+        "UPDATE pushes SET expires_at = now() + interval '1 s' WHERE id = :id",
+    )
+    async with site.engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement), {"id": push.id})
+    async with working(site):
+        push = await site.done(push)
+    assert await site.outcomes(push) == {"expired": 4}
+
+
+async def test_waiting_for_turns_does_not_count_and_being_held_does(site: Site) -> None:
+    """So what is held again and again by a credential out of order comes to its end."""
+    await site.install(apns_token())
+    push = await site.push(rate_per_minute=60)
+    await pipeline.plan_push(site.resources, push.id)
+    statements = (
+        "UPDATE batches SET paced = false WHERE push_id = :id",
+        "UPDATE batches SET first_tried_at = now() - interval '14 min' WHERE push_id = :id",
+        "UPDATE pushes SET paced_until = now() + interval '1 hour' WHERE id = :id",
+    )
+    async with site.engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement), {"id": push.id})
+
+    await pipeline.deliver_batch(site.resources, push.id, 0)
+
+    ((first, turn),) = await rows(site, push.id, "first_tried_at", "not_before")
+    assert (turn - first).total_seconds() == pytest.approx(14 * 60, abs=5)
 
 
 async def test_a_time_that_a_credential_has_granted_is_not_asked_for_again(site: Site) -> None:

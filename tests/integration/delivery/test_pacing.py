@@ -1,7 +1,10 @@
 """The scripts that pace credentials, on a real Redis with a clock of ours; and without one."""
 
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
+from heapq import heappop, heappush
+from math import ceil
 from typing import Any, cast
 
 import pytest
@@ -11,7 +14,8 @@ from pushsvc.clock import SystemClock
 from pushsvc.delivery import pacing_scripts as scripts
 from pushsvc.delivery.circuit import FAILURES_IN_A_ROW, Heard, Trouble
 from pushsvc.delivery.pacing import Asking, Pace, Pacing, Rate, key_of, open_circuits
-from pushsvc.model import Deferral, OutcomeClass
+from pushsvc.delivery.retry import Limits, Tried, wait_seconds
+from pushsvc.model import Answer, Deferral, GatewayName, OutcomeClass
 from tests.unit.delivery.standing_clock import StandingClock
 
 pytestmark = pytest.mark.integration
@@ -56,9 +60,11 @@ class Bucket:
         """Have the gateway want less."""
         await self._run(scripts.SLOW_DOWN, at, seconds, "quota")
 
-    async def open(self, *, at: float, kind: str = "failing") -> tuple[float, int]:
+    async def open(
+        self, *, at: float, kind: str = "failing", by: str = "probe"
+    ) -> tuple[float, int]:
         """Return the pause, and whether it is a new one."""
-        said = await self._run(scripts.OPEN, at, kind, "http_503", 1, 60, 20)
+        said = await self._run(scripts.OPEN, at, kind, "http_503", 1, 60, 20, by)
         return float(said[0]), said[1]
 
     async def close(self, *, at: float) -> None:
@@ -97,6 +103,22 @@ async def test_after_a_silence_the_rate_climbs(redis: "Redis") -> None:
     waits = [(await bucket.take(1, at=at))[1] for at in (10, 60, 120)]
     assert waits[0] == pytest.approx(1 / (100 * (0.1 + 0.9 / 6)), abs=0.001)
     assert waits[1:] == [0.0, 0.0]
+
+
+async def test_turns_are_given_as_the_rate_will_be(redis: "Redis") -> None:
+    """A backlog that comes at the start of the climb is over soon after it."""
+    bucket = Bucket(redis, per_second=100, ramp=60)
+    await bucket.take(100, at=0)
+
+    # Half a minute's worth and more is gone in the minute of the climb.
+    assert (await bucket.take(3300, at=0))[1] == pytest.approx(0.1, abs=0.05)
+    assert (await bucket.take(1000, at=0))[1] == pytest.approx(60, abs=1)
+    assert (await bucket.take(1, at=0))[1] == pytest.approx(70, abs=1)
+    # Nobody asks for as long as there are turns; the rate climbs no second time.
+    await bucket.take(50_000, at=0)
+    assert (await bucket.take(1, at=400))[1] == pytest.approx(155, abs=15)
+    await bucket.slow_down(at=400)
+    assert (await bucket.take(1, at=400))[1] < 240
 
 
 async def test_a_gateway_that_wants_less_gets_half_and_then_more_again(redis: "Redis") -> None:
@@ -139,11 +161,25 @@ async def test_an_open_circuit_lets_few_try_after_its_pause(redis: "Redis") -> N
     assert await bucket.take(500, at=0.75) == (0, 0.25, 0, "failing")
     assert await bucket.take(500, at=1) == (20, 0.0, 1, "failing")
     assert await bucket.take(500, at=1) == (0, 1.0, 0, "failing")
+    # What was sent before the circuit opened says nothing new, and ends no probe.
+    assert await bucket.open(at=1.5, by="") == (0.0, 0)
+    assert await bucket.take(500, at=1.5) == (0, 1.0, 0, "failing")
     assert await bucket.open(at=2) == (2.0, 1)
     assert await bucket.take(500, at=4) == (20, 0.0, 1, "failing")
     await bucket.close(at=5)
     assert await bucket.take(500, at=5) == (500, 0.0, 0, "")
     assert await bucket.open(at=6) == (1.0, 1)
+
+
+async def test_an_outage_that_shows_in_several_ways_is_one(redis: "Redis") -> None:
+    """Pauses grow all the same; a refused credential is another matter."""
+    bucket = Bucket(redis)
+    at, pauses = 0.0, []
+    for kind in ("failing", "unreached", "silent", "failing", "refused"):
+        pauses.append((await bucket.open(at=at, kind=kind))[0])
+        at += pauses[-1]
+
+    assert pauses == [1, 2, 4, 8, 1]
 
 
 async def test_the_probe_of_a_worker_that_died_goes_to_another(redis: "Redis") -> None:
@@ -158,6 +194,38 @@ async def test_the_probe_of_a_worker_that_died_goes_to_another(redis: "Redis") -
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
     assert (await bucket.take(1, at=at + 29))[2] == 0
     assert (await bucket.take(1, at=at + 30))[2] == 1
+
+
+@pytest.mark.parametrize("probe_seconds", [0, 20])
+async def test_an_outage_of_an_hour_makes_few_follow_ups(
+    redis: "Redis", probe_seconds: float
+) -> None:
+    """Whether it refuses or hangs: each batch comes back ever later, and not much too late."""
+    bucket = Bucket(redis)
+    limits = Limits(attempts=5, seconds=7200, hold_seconds=7200)
+    await bucket.open(at=0)
+    asks = [(number / 10, number) for number in range(10)]
+    follow_ups = Counter[int]()
+    probed = None
+    while (now := asks[0][0]) < 3600:
+        _, number = heappop(asks)
+        if number == probed:
+            await bucket.open(at=now)
+            probed = None
+        _, seconds, probe, _ = await bucket.take(1000, at=now)
+        if probe:
+            probed = number
+            heappush(asks, (now + probe_seconds, number))
+            continue
+        held = Answer(OutcomeClass.RETRY_SAFE, "", seconds * 1.125, deferral=Deferral.HELD)
+        tried = Tried(attempt=1, age=now)
+        wait = wait_seconds(held, tried, limits, gateway=GatewayName.FCM, jitter=0)
+        assert wait is not None
+        follow_ups[number] += 1
+        heappush(asks, (now + ceil(wait), number))
+
+    assert max(follow_ups.values()) <= 36
+    assert max(asks)[0] <= 3600 + 330
 
 
 @pytest.fixture
@@ -199,6 +267,21 @@ async def test_many_failures_without_a_good_answer_open_the_circuit(
     assert found.next_probe == pytest.approx(found.since + 1)
 
 
+async def test_a_probe_that_was_not_made_is_given_back(
+    redis: "Redis", clock: StandingClock
+) -> None:
+    """A worker that is to stop has told nothing of the gateway; the next one tries it."""
+    number = next(_credentials)
+    pace = Pacing(redis, clock=clock).of(number, Rate(), narrow=frozenset())
+    clock.move(seconds=1)
+    await pace.tell(BROKEN, probe=False)
+    await cast(Awaitable[int], redis.hset(key_of(number), "until", "0"))
+
+    for _ in range(2):
+        assert (await pace.acquire(10, Asking.URGENT)).probe
+        await pace.tell(Heard(), probe=True)
+
+
 async def test_few_failures_and_those_beside_good_answers_open_nothing(
     pace: Pace, clock: StandingClock
 ) -> None:
@@ -209,6 +292,30 @@ async def test_few_failures_and_those_beside_good_answers_open_nothing(
         await pace.tell(heard, probe=False)
 
     assert (await pace.acquire(10, Asking.IN_TURN)).count == 10
+
+
+async def test_many_small_batches_of_which_nothing_is_heard_are_a_stall(
+    redis: "Redis", clock: StandingClock
+) -> None:
+    """Each alone is too small to tell; what is settled meanwhile shows that others get through."""
+    pacing = Pacing(redis, clock=clock)
+    number = next(_credentials)
+    pace = pacing.of(number, Rate(), narrow=frozenset())
+    clock.move(seconds=pace.stall_seconds)
+    for who in range(FAILURES_IN_A_ROW - 1):
+        pace.waits(who, 1)
+    assert not pace.stalls()
+    pace.waits("another", 1)
+    pace.settled()
+    assert not pace.stalls()
+    clock.move(seconds=pace.stall_seconds)
+    assert pace.stalls()
+
+    await pacing.close()
+    (found,) = await open_circuits(redis, [number])
+    assert found.trouble == "silent"
+    pace.waits("another", 0)
+    assert not pace.stalls()
 
 
 async def test_a_refused_credential_is_held_as_such(pace: Pace) -> None:

@@ -44,6 +44,17 @@ def test_the_commonest_failure_names_the_trouble() -> None:
     assert told([busy, silent, silent]) == Heard(failures=3, trouble=Trouble.SILENT, reason="reset")
 
 
+def test_what_we_refuse_ourselves_is_no_sign_of_life() -> None:
+    """A malformed token among the messages of a probe does not close the circuit."""
+    ours, down = (
+        Answer(OutcomeClass.TOKEN_SUSPECT, "BadDeviceToken"),
+        Answer(OutcomeClass.RETRY_SAFE, "no connection"),
+    )
+
+    assert told([ours, down]).alive == 0
+    assert told([ours, down], accepted=1).alive == 2
+
+
 def test_a_refusal_of_one_topic_is_no_trouble_of_the_others() -> None:
     """Neither what was asked about, nor what was then left unasked."""
     asked = Answer(OutcomeClass.CREDENTIAL, "TopicDisallowed")

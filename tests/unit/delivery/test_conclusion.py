@@ -128,6 +128,8 @@ def test_to_be_put_off_is_no_attempt() -> None:
         ([101, 103], 1, 9.0, True, None),
     ]
     assert set(end.outcomes) == {OutcomeClass.CARRIED}
+    (again,) = concluded([paced], first=NOW - timedelta(seconds=100)).follow_ups
+    assert again.first_tried_at == NOW - timedelta(seconds=91)
 
 
 def test_a_credential_that_is_refused_is_waited_for_by_those_not_asked_about() -> None:

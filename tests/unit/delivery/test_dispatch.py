@@ -66,6 +66,9 @@ class Pace:
     def settled(self) -> None:
         """Nothing depends on it."""
 
+    def waits(self, who: object, count: int) -> None:
+        """Nor on this."""
+
     def stalls(self) -> bool:
         """As soon as it is asked."""
         self.stalled.set()

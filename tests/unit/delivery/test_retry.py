@@ -152,8 +152,8 @@ def test_backoff_doubles_up_to_the_cap_of_its_class(
         # by age: 0, 0.3, 40, 800, 899, 900 s
         pytest.param(HELD, [0, 0.3, 40, 60, 60, 60], id="stopped"),
         pytest.param(REFUSED, [30, 30, 40, 100, 1, None], id="credential"),
-        pytest.param(replace(HELD, retry_after=7.0), [7, 7, 7, 7, 7, 7], id="circuit"),
-        pytest.param(replace(REFUSED, retry_after=30.0), [30, 30, 30, 30, 1, None], id="refused"),
+        pytest.param(replace(HELD, retry_after=7.0), [7, 7, 10, 200, 224.75, 225], id="circuit"),
+        pytest.param(replace(REFUSED, retry_after=30.0), [30, 30, 30, 100, 1, None], id="refused"),
         pytest.param(
             Answer(OutcomeClass.RETRY_SAFE, "Paced", 5000.0, deferral=Deferral.PACED),
             [5000] * 6,
@@ -163,6 +163,7 @@ def test_backoff_doubles_up_to_the_cap_of_its_class(
 )
 def test_what_no_gateway_was_asked_about_is_held(answer: Answer, waits: list[float | None]) -> None:
     """As long again as it was held already; for a credential for a time of its own; in turn always.
+    Behind a circuit as long as that says, or a quarter of its age.
 
     The number of attempts is no matter.
     """

@@ -47,6 +47,23 @@ async def test_a_full_lot_leaves_work_in_its_place_until_there_is_room() -> None
     await asyncio.gather(*opened.parked)
 
 
+async def test_a_lot_that_is_closed_parks_nothing_more() -> None:
+    """When a worker ends it waits for the places, and for what was parked before."""
+    opened, released = lot(), asyncio.Event()
+
+    async def work() -> None:
+        await released.wait()
+
+    running = asyncio.create_task(opened.run(work(), name="slow"))
+    opened.close()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(running), 0.05)
+
+    assert opened.parked == []
+    released.set()
+    await running
+
+
 async def test_an_error_is_its_callers_and_a_cancellation_waits_for_the_end() -> None:
     """What work writes down when it is cancelled is written before its place is free."""
 
