@@ -17,6 +17,7 @@ from pushsvc.cli.output import json_line, plain
 from pushsvc.simulators import Endpoints, KnobError, Knobs, serve, turn
 
 #: Ours by default, so that senders set up once go on working after a restart.
+MOST_PORT: Final = 65_535
 APNS_PORT, FCM_PORT, WNS_PORT, CONTROL_PORT = 8431, 8432, 8433, 8434
 
 #: setting -> what of the endpoints it is
@@ -40,11 +41,17 @@ def simulate(
         Path | None,
         typer.Option(help="For certificates and credentials; default: in the data directory."),
     ] = None,
-    apns_port: Annotated[int, typer.Option(help="Port of APNs; 0 for any.")] = APNS_PORT,
-    fcm_port: Annotated[int, typer.Option(help="Port of FCM; 0 for any.")] = FCM_PORT,
-    wns_port: Annotated[int, typer.Option(help="Port of WNS; 0 for any.")] = WNS_PORT,
+    apns_port: Annotated[
+        int, typer.Option(min=0, max=MOST_PORT, help="Port of APNs; 0 for any.")
+    ] = APNS_PORT,
+    fcm_port: Annotated[
+        int, typer.Option(min=0, max=MOST_PORT, help="Port of FCM; 0 for any.")
+    ] = FCM_PORT,
+    wns_port: Annotated[
+        int, typer.Option(min=0, max=MOST_PORT, help="Port of WNS; 0 for any.")
+    ] = WNS_PORT,
     control_port: Annotated[
-        int, typer.Option(help="Port of the control endpoint; 0 for any.")
+        int, typer.Option(min=0, max=MOST_PORT, help="Port of the control endpoint; 0 for any.")
     ] = CONTROL_PORT,
     ledger_file: Annotated[
         Path | None,

@@ -91,6 +91,7 @@ def seconds(push: Push) -> float | None:
 
 def shown(push: Push, counts: Counts, opens: int) -> list[str | Table]:
     """Return the push as `push show` shows it to people."""
+    is_open = push.finished_at is None
     facts = [
         ("state", push.state.value),
         ("due", push.due_at),
@@ -98,6 +99,8 @@ def shown(push: Push, counts: Counts, opens: int) -> list[str | Table]:
         ("finished", push.finished_at),
         ("seconds", seconds(push)),
         ("devices", push.devices),
+        ("open", push.devices - look_at(push, counts).settled if is_open else None),
+        ("rate per minute", push.rate_per_minute),
         ("possible duplicates", tally.possible_duplicates(tally.total(counts)) or None),
         ("opens", opens),
         ("tokens held", push.tokens_held or None),

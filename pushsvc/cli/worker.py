@@ -72,6 +72,7 @@ async def _supervise(
                 if too_many(died, now=time.monotonic()):
                     raise ended.failure
                 await children.start(ended.recipe)
+                log.info("worker.restarted", name=ended.recipe.name)
     except StoppedError:
         return
 

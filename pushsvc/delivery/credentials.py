@@ -199,11 +199,12 @@ def _is_usable(credential: Credential) -> bool:
 def choose(credentials: Iterable[Credential], shape: Shape) -> Credential | None:
     """Choose the credential to send this shape with; None where there is none for it.
 
-    FCM and WNS: the first. APNs: one that names the topic's bundle id before one that serves any
-    topic, and production before sandbox; the first of equals.
+    APNs: one that names the topic's bundle id before one that serves any topic, and production
+    before sandbox. Of equals, and for FCM and WNS, the newest: who adds one means it to be used.
     """
     gateway = _gateway_of(shape)
-    fitting = [credential for credential in credentials if credential.gateway is gateway]
+    newest_first = sorted(credentials, key=lambda credential: credential.id, reverse=True)
+    fitting = [credential for credential in newest_first if credential.gateway is gateway]
     if isinstance(shape, ApnsShape):
         topic = shape.head.topic
         names = {topic, bundle_id(topic)}

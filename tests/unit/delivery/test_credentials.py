@@ -211,7 +211,7 @@ WNS = stored(7, GatewayName.WNS, package_sid=SID)
         pytest.param("com.a", [ANY, SANDBOX_A], SANDBOX_A, id="named before any"),
         pytest.param("com.c", [SANDBOX_A, ANY], ANY, id="any"),
         pytest.param("com.c", [SANDBOX_A, PRODUCTION_A, FCM], None, id="none"),
-        pytest.param("com.a", [PRODUCTION_A, SECOND_A], PRODUCTION_A, id="first of equals"),
+        pytest.param("com.a", [PRODUCTION_A, SECOND_A], SECOND_A, id="newest of equals"),
         pytest.param("com.a.voip", [PRODUCTION_A], PRODUCTION_A, id="suffix"),
         pytest.param("com.a.push-type.liveactivity", [SANDBOX_A], SANDBOX_A, id="long suffix"),
         pytest.param("com.a.voip", [ONLY_VOIP], ONLY_VOIP, id="the topic itself"),
@@ -226,9 +226,9 @@ def test_a_topic_chooses_its_credential(
     assert chosen is choose(among, apns(topic))
 
 
-def test_fcm_and_wns_take_the_first_of_theirs() -> None:
+def test_fcm_and_wns_take_the_newest_of_theirs() -> None:
     """There is nothing in these shapes to choose by."""
-    among = [ANY, FCM, WNS, stored(8, GatewayName.FCM), stored(9, GatewayName.WNS)]
+    among = [ANY, stored(4, GatewayName.FCM), FCM, WNS, stored(5, GatewayName.WNS)]
 
     assert FCM is choose(among, FcmShape(head=b"", tail=b""))
     assert WNS is choose(among, WnsShape(headers=(), body=b""))
