@@ -20,7 +20,7 @@ from tests.chaos.stage import Stage
 from tests.integration.pushing import until
 
 #: How long a push may take: FCM's first retry comes after ten seconds and more.
-DEADLINE_SECONDS: Final = 90
+DEADLINE_SECONDS: Final = 240
 IMPORT_ROWS: Final = 5_000
 
 _numbers = itertools.count(1)
