@@ -8,8 +8,9 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 ARGS ?=
-# Whole files side by side, each side with servers of its own; `make AT_ONCE= test` for one by one.
-AT_ONCE ?= -n 2 --dist loadfile
+# Whole files side by side, each side with servers of its own, in their order: the slow ones come first.
+# `make AT_ONCE= test` for one by one.
+AT_ONCE ?= -n 2 --dist loadfile --no-loadscope-reorder
 # Thrice as slow when it is traced, and not needed for any branch.
 SLOW_WIRE_TESTS := tests/unit/wire/test_hpack_against_hpack.py
 # What queries mean, held against a reference by random rows and clauses.
