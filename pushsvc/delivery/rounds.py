@@ -2,8 +2,9 @@
 
 A round hands messages to the wire and hears a verdict on each. What was surely not processed
 goes again in the next round, three times at most. What a stale token was refused for goes once
-more with another token. When one refusal of the credential follows another, the rest is not sent
-at all: a gateway that is asked ten thousand times with a bad key closes its door.
+more with another token. When one refusal of the sender follows another, of its credential or of
+its pace, the rest is not sent at all: a gateway that is asked ten thousand times with a bad key
+closes its door, and one that is over its quota wants to be left alone.
 """
 
 from collections import deque
@@ -28,6 +29,8 @@ OK: Final = 200
 ROUNDS: Final = 3
 #: Equal refusals of the credential in a row after which the rest is not sent.
 REFUSALS_IN_A_ROW: Final = 20
+#: Answers that hold for whoever sends, and not for one message.
+OF_THE_SENDER: Final = frozenset({OutcomeClass.CREDENTIAL, OutcomeClass.THROTTLED_SENDER})
 #: Never handed to the wire; a later attempt will.
 NOT_SENT: Final = Answer(OutcomeClass.RETRY_SAFE, "NotSent", deferral=Deferral.HELD)
 
@@ -146,7 +149,7 @@ class Run(Generic[ShapeT]):
         if of_the_token and not self._renewed:
             self._stale.append((message, answer))
             return
-        if of_the_token or answer.outcome is OutcomeClass.CREDENTIAL:
+        if of_the_token or answer.outcome in OF_THE_SENDER:
             self._count_refusal(message, answer)
         else:
             self._row_length = 0

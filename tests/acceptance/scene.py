@@ -2,9 +2,11 @@
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+import asyncpg
 
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.fields import parse_installation_row
@@ -22,6 +24,15 @@ from tests.integration.pushing import until
 #: How long a push may take: FCM's first retry comes after ten seconds and more.
 DEADLINE_SECONDS: Final = 240
 IMPORT_ROWS: Final = 5_000
+
+_TRIED: Final = """
+    SELECT bool_and(state = 'sending') AND NOT EXISTS (
+        SELECT 1 FROM batches JOIN pushes ON pushes.id = push_id
+        WHERE object_id = ANY($1)
+            AND (batches.state = 1 OR batches.state = 0 AND not_before <= now())
+    )
+    FROM pushes WHERE object_id = ANY($1)
+"""
 
 _numbers = itertools.count(1)
 
@@ -90,6 +101,21 @@ class Scene:
             return all(one["state"] == "done" for one in shown)
 
         await until(none_is_open, seconds=DEADLINE_SECONDS)
+
+    def _ids(self) -> Iterator[str]:
+        return (self.callers.accepted[push.number].object_id for push in self.plan)
+
+    async def tried(self) -> None:
+        """Wait until all that is due was tried, and what is left is for later."""
+        connection = await asyncpg.connect(self.stage.dsn)
+
+        async def is_tried() -> bool:
+            return bool(await connection.fetchval(_TRIED, list(self._ids())))
+
+        try:
+            await until(is_tried, seconds=DEADLINE_SECONDS)
+        finally:
+            await connection.close()
 
     async def outcomes(self) -> dict[str, int]:
         """Return outcome -> devices, of the last push, as the API shows it now."""

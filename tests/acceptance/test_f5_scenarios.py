@@ -265,8 +265,8 @@ async def test_8_fcm_quota(theatre: Theatre) -> None:
     await scene.push()
     await theatre.seen("fcm", 1)
     await scene.push()
-    await asyncio.sleep(1.5)
-    # What was on its way when the first answer came; after it a few that try, of two pushes.
+    await scene.tried()
+    # What was on its way when the first answers came; after it a few that try, of two pushes.
     assert (await theatre.gateways.stats("fcm"))["requests"] < 1.2 * DEVICES
     await theatre.gateways.command("fcm", "/script", None, method="DELETE")
     await scene.closed()

@@ -19,6 +19,7 @@ MEANINGS = {
     200: ACCEPTED,
     401: Answer(OutcomeClass.CREDENTIAL, "Stale"),
     403: Answer(OutcomeClass.CREDENTIAL, "Forbidden"),
+    429: Answer(OutcomeClass.THROTTLED_SENDER, "Quota", 2.0),
     404: Answer(OutcomeClass.CREDENTIAL, "WrongTopic"),
     410: Answer(OutcomeClass.TOKEN_DEAD, "Gone"),
     421: Answer(OutcomeClass.RETRY_SAFE, "Elsewhere"),
@@ -172,6 +173,17 @@ async def test_a_refused_credential_is_not_asked_about_for_ever() -> None:
 
     assert {outcome for outcome, _ in outcomes} == {"CREDENTIAL"}
     assert (sender.renewals, sum(sender.tries.values())) == (0, REFUSALS_IN_A_ROW)
+
+
+async def test_a_sender_over_its_quota_is_not_asked_about_for_ever() -> None:
+    """20 answers in a row that it is too fast, and the rest waits as long as the gateway says."""
+    sender = Sender(lambda _i, _t, _r, _k: status(429))
+    outcomes = await sender.send(["a"] * 1_000)
+
+    assert {outcome for outcome, _ in outcomes} == {"THROTTLED_SENDER"}
+    assert sum(sender.tries.values()) == REFUSALS_IN_A_ROW
+    assert sender.settled[999].retry_after == 2.0
+    assert sender.settled[999].deferral is Deferral.HELD
 
 
 async def test_refusals_between_successes_bar_nobody() -> None:
