@@ -12,7 +12,7 @@ from pushsvc.delivery.one_by_one import OneByOne
 from pushsvc.delivery.rounds import NOT_SENT, REFUSALS_IN_A_ROW, Rules, Run, drive
 from pushsvc.delivery.tokens import Token, TokenError
 from pushsvc.delivery.wire import Answered, Malformed, NotProcessed, Unknown, Verdict
-from pushsvc.model import ACCEPTED, Answer, OutcomeClass
+from pushsvc.model import ACCEPTED, Answer, Deferral, OutcomeClass
 
 #: status of an answer -> class and reason, for a gateway that is nobody's
 MEANINGS = {
