@@ -104,9 +104,9 @@ def _ledger(
     sheet: dispatch.Sheet,
     now: datetime,
 ) -> Ledger:
-    # Work that workers die over is not carried on: somebody must look at it.
     settings = resources.settings
     limits = Limits(
+        # Work that workers die over is not carried on: somebody must look at it.
         attempts=settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0,
         seconds=settings.retry_seconds,
         hold_seconds=settings.credential_hold_seconds,

@@ -2,8 +2,10 @@
 
     preview_push ─► the same checks ──► audience counted, messages shaped; nothing is stored
     submit_push ──► pushes row ──commit──► wake a planner (the job names the push)
-    plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers
-    deliver_batch ─► lease and badges ► load ► shape ► send ► ledger and follow-ups; where a worker
+    plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers; what is
+                     urgent and one batch is delivered by whoever planned it
+    deliver_batch ─► lease and badges ► load ► shape ► send at each credential's pace ► ledger,
+                     follow-ups, evidence against tokens; where a worker
                      died over it: what its journal settles ► ledger, and the rest is in doubt
     close_push  ──► when no batch is open: dead tokens, final counts
     tick        ──► the clock: what is due, and whatever Redis or a dead worker forgot

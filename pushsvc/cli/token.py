@@ -15,15 +15,14 @@ from pushsvc.cli import session, watching
 from pushsvc.cli.display import cell, progress, result, table
 from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.cli.options import Json
-from pushsvc.model import Push
+from pushsvc.model import App, Push, Standing
 from pushsvc.resources import Resources
 from pushsvc.storage import apps, token_events, token_undo
+from pushsvc.storage.standing import installations_named
 from pushsvc.storage.token_history import (
     HeldPush,
     TokenEvent,
-    TokenFacts,
     events_of,
-    find_tokens,
     held_pushes,
 )
 
@@ -49,13 +48,15 @@ def history(
 ) -> None:
     """Show where an installation's token stands, and what happened to it, newest first."""
 
-    async def work(resources: Resources) -> tuple[TokenFacts, list[TokenEvent]]:
-        facts = await _find(resources, installation, app_name)
+    async def work(resources: Resources) -> tuple[App, Standing, list[TokenEvent]]:
+        owner, standing = await _find(resources, installation, app_name)
+        assert standing.id is not None
         async with resources.engine.connect() as connection:
-            return facts, await events_of(connection, facts.id, before=None, limit=limit)
+            events = await events_of(connection, standing.id, before=None, limit=limit)
+        return owner, standing, events
 
-    facts, events = session.run(work)
-    shown = token_views.shown(facts, events, next_cursor=None)
+    owner, standing, events = session.run(work)
+    shown = token_views.shown(standing, events, next_cursor=None)
     del shown["next_cursor"]
     rows = [
         (one.at, one.kind.value, _said(one), one.push, (one.token or "-")[:TOKEN_SHOWN])
@@ -64,7 +65,7 @@ def history(
     headings = ("at", "what", "said by", "push", "token begins")
     result(
         shown,
-        table(("", f"installation {facts.object_id} of {facts.app_name}"), _rows(facts)),
+        table(("", f"installation {standing.object_id} of {owner.name}"), _rows(standing)),
         table(headings, rows) if rows else "Nothing has happened to it.",
         as_json=as_json,
     )
@@ -154,7 +155,9 @@ def restore(
 
     async def choose(resources: Resources) -> token_undo.Choice:
         if installation is not None:
-            return token_undo.OfInstallation((await _find(resources, installation, app_name)).id)
+            _, standing = await _find(resources, installation, app_name)
+            assert standing.id is not None
+            return token_undo.OfInstallation(standing.id)
         if push_id is not None:
             return token_undo.OfPush((await _push(resources, push_id)).id)
         assert app_name is not None
@@ -201,8 +204,8 @@ async def _push(resources: Resources, push_id: str) -> Push:
     return push
 
 
-async def _find(resources: Resources, name: str, app_name: str | None) -> TokenFacts:
-    """Return the token of the installation with this id.
+async def _find(resources: Resources, name: str, app_name: str | None) -> tuple[App, Standing]:
+    """Return the installation with this id, and whose it is.
 
     Raises:
         CommandError: there is none, or several apps have one.
@@ -212,7 +215,8 @@ async def _find(resources: Resources, name: str, app_name: str | None) -> TokenF
             owners = await apps.list_apps(connection)
         else:
             owners = [await session.app(connection, app_name)]
-        found = await find_tokens(connection, name, app_ids=[owner.id for owner in owners])
+        ids = [owner.id for owner in owners]
+        found = await installations_named(connection, name, app_ids=ids)
     if not found:
         where = f"App {app_name} has" if app_name else "There is"
         message = f"{where} no installation with the objectId or installationId {name!r}."
@@ -220,10 +224,11 @@ async def _find(resources: Resources, name: str, app_name: str | None) -> TokenF
             message, code="unknown_installation", status=MISTAKE, field="INSTALLATION"
         )
     if len(found) > 1:
-        names = ", ".join(sorted(one.app_name for one in found))
+        names = ", ".join(sorted(owner.name for owner in owners if owner.id in found))
         message = f"Several apps have an installation {name!r}: {names}. Name one with --app."
         raise CommandError(message, code="ambiguous", status=MISTAKE, field="--app")
-    return found[0]
+    [(app_id, standing)] = found.items()
+    return next(owner for owner in owners if owner.id == app_id), standing
 
 
 def _moment(since: str) -> datetime:
@@ -248,13 +253,13 @@ def _said(event: TokenEvent) -> str:
     return " ".join(word for word in (event.gateway, event.reason) if word) or "-"
 
 
-def _rows(facts: TokenFacts) -> list[tuple[str, str]]:
+def _rows(standing: Standing) -> list[tuple[str, str]]:
     held = [
-        ("installation id", facts.installation_id),
-        ("token", facts.token),
-        ("state", facts.state.value),
-        ("registered", facts.registered_at),
-        ("out of use since", facts.retired_at),
-        ("quarantined until", facts.quarantined_until),
+        ("installation id", standing.installation_id),
+        ("token", standing.token or None),
+        ("state", standing.token_state.value),
+        ("registered", standing.token_set_at),
+        ("out of use since", standing.token_retired_at),
+        ("quarantined until", standing.quarantined_until),
     ]
     return [(name, cell(value)) for name, value in held if value is not None]

@@ -11,7 +11,7 @@ import structlog
 from pushsvc.clock import Clock
 from pushsvc.delivery import paced, rounds
 from pushsvc.delivery.gateway import Gateway, Message, Settle
-from pushsvc.delivery.paced import Lot, Paces, Watch
+from pushsvc.delivery.paced import Consignment, Paces, Watch
 from pushsvc.delivery.pacing import Asking
 from pushsvc.delivery.validation import unasked, validating
 from pushsvc.model import (
@@ -204,7 +204,7 @@ async def _send(
     asking: Asking,
 ) -> None:
     """Send with one credential, as fast as its pace allows."""
-    lot = Lot(
+    consignment = Consignment(
         messages=messages,
         hand=partial(_hand, route.gateway, sheet=sheet, settle=settle, when=when),
         is_open=sheet.is_open,
@@ -212,7 +212,7 @@ async def _send(
         settle=sheet.settle,
         in_time=when.in_time,
     )
-    await paced.send(lot, route.pace, asking)
+    await paced.send(consignment, route.pace, asking)
 
 
 async def _hand(

@@ -14,14 +14,14 @@ from typing import Final
 from pushsvc.model import (
     AGAINST_TOKENS,
     Answer,
-    Answered,
-    Answers,
     Batch,
     Device,
     Evidence,
     GatewayName,
     OutcomeClass,
     Push,
+    Weight,
+    Weights,
 )
 
 #: FCM's word for a token whose app is gone.
@@ -94,7 +94,7 @@ def weigh(
     outcomes: bytes | bytearray,
     evidence: Iterable[Evidence],
     routes: Routes,
-) -> dict[str, Answers]:
+) -> dict[str, Weight]:
     """Count by scope whom the gateways accepted and whom they spoke against."""
     takers = [device for device in devices if outcomes[device.index] in _ACCEPTED]
     parties = [routes.party_of(device) for device in takers]
@@ -106,7 +106,7 @@ def weigh(
             accepted[scope] += n
     blamed = Counter(one.scope for one in evidence)
     return {
-        scope: Answers(accepted[scope], blamed[scope])
+        scope: Weight(accepted[scope], blamed[scope])
         for scope in sorted(accepted.keys() | blamed.keys())
     }
 
@@ -121,7 +121,7 @@ class Verdict:
     proven: Sequence[str]
 
 
-def judge(answered: Answered, *, share_limit: float) -> Verdict:
+def judge(answered: Weights, *, share_limit: float) -> Verdict:
     """Judge the evidence of a whole push.
 
     Args:

@@ -56,7 +56,7 @@ class Paces(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lot:
+class Consignment:
     """What is to be sent with one credential, and where its answers are found."""
 
     messages: Sequence[Message[Shape]]
@@ -72,10 +72,12 @@ class Lot:
 class Watch:
     """Looks at messages that are out; `hangs` once nothing was settled for long."""
 
-    def __init__(self, lot: Lot, part: Sequence[Message[Shape]], pace: Paces) -> None:
+    def __init__(
+        self, consignment: Consignment, part: Sequence[Message[Shape]], pace: Paces
+    ) -> None:
         """Begin to look; `end` ends it."""
         self.hangs = False
-        self._lot = lot
+        self._lot = consignment
         self._part = part
         self._pace = pace
         self._loop = asyncio.get_running_loop()
@@ -104,64 +106,64 @@ class Watch:
         self._timer = self._later()
 
 
-async def send(lot: Lot, pace: Paces, asking: Asking) -> None:
+async def send(consignment: Consignment, pace: Paces, asking: Asking) -> None:
     """Send what may go now, and put off the rest.
 
     After a probe it is asked again: where that went well, all others go at once.
     """
-    rest = lot.messages
+    rest = consignment.messages
     while rest:
         grant = await pace.acquire(len(rest), asking)
         part, rest = rest[: grant.count], rest[grant.count :]
         if part:
-            watch = Watch(lot, part, pace)
+            watch = Watch(consignment, part, pace)
             try:
-                await lot.hand(part, watch)
+                await consignment.hand(part, watch)
             finally:
                 watch.end()
             if watch.hangs:
                 if grant.probe:
                     await pace.tell(_stalled(part), probe=True)
-                _hold(lot, [*part, *rest], HANGS)
+                _hold(consignment, [*part, *rest], HANGS)
                 return
-            await pace.tell(_heard(lot, part, pace), probe=grant.probe)
+            await pace.tell(_heard(consignment, part, pace), probe=grant.probe)
         if not grant.probe:
-            _put_off(lot, rest, grant)
+            _put_off(consignment, rest, grant)
             return
 
 
-def _put_off(lot: Lot, rest: Sequence[Message[Shape]], grant: Grant) -> None:
+def _put_off(consignment: Consignment, rest: Sequence[Message[Shape]], grant: Grant) -> None:
     if grant.held is not None:
-        _hold(lot, rest, grant.held)
+        _hold(consignment, rest, grant.held)
         return
     interval = grant.interval_seconds
     size = max(ceil(len(rest) / MOST_TURNS), ceil(TURN_SECONDS / interval) if interval else 1)
     for start in range(0, len(rest), size):
         turn = replace(PACED, retry_after=grant.wait_seconds + start * interval)
         for index, *_ in rest[start : start + size]:
-            lot.settle(index, turn)
+            consignment.settle(index, turn)
 
 
-def _hold(lot: Lot, messages: Sequence[Message[Shape]], why: Answer) -> None:
+def _hold(consignment: Consignment, messages: Sequence[Message[Shape]], why: Answer) -> None:
     """Settle what is open of these; a push that has expired meanwhile is no matter of the pace."""
-    if not lot.in_time():
+    if not consignment.in_time():
         return
     late = 1 + SPREAD * random.random()  # noqa: S311 - spreads retries; guards nothing
     held = replace(why, retry_after=(why.retry_after or 0.0) * late)
     for index, *_ in messages:
-        if lot.is_open(index):
-            lot.settle(index, held)
+        if consignment.is_open(index):
+            consignment.settle(index, held)
 
 
 def _stalled(part: Sequence[Message[Shape]]) -> Heard:
     return Heard(failures=len(part), trouble=Trouble.SILENT, reason=STALLED)
 
 
-def _heard(lot: Lot, part: Sequence[Message[Shape]], pace: Paces) -> Heard:
+def _heard(consignment: Consignment, part: Sequence[Message[Shape]], pace: Paces) -> Heard:
     """Sum up what came of a part; most often that is a yes for each, told without a look at it."""
-    if not lot.answers:
+    if not consignment.answers:
         # Handed in their order: where the first one is not settled, none is.
-        return Heard(alive=0 if lot.is_open(part[0][0]) else len(part))
-    handed = [index for index, *_ in part if not lot.is_open(index)]
-    said = [lot.answers[index] for index in handed if index in lot.answers]
+        return Heard(alive=0 if consignment.is_open(part[0][0]) else len(part))
+    handed = [index for index, *_ in part if not consignment.is_open(index)]
+    said = [consignment.answers[index] for index in handed if index in consignment.answers]
     return circuit.heard(said, accepted=len(handed) - len(said), narrow=pace.narrow)

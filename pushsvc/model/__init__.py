@@ -45,11 +45,11 @@ from pushsvc.model.push import (
     Submission,
 )
 from pushsvc.model.token import (
-    Answered,
-    Answers,
     Evidence,
     TokenEventKind,
     TokenState,
+    Weight,
+    Weights,
     token_state,
 )
 from pushsvc.model.trail import Attempt, Match, Standing
@@ -62,8 +62,6 @@ __all__ = [
     "VALIDATED",
     "WINDOWS_DEVICE_TYPES",
     "Answer",
-    "Answered",
-    "Answers",
     "ApnsHead",
     "ApnsShape",
     "App",
@@ -98,6 +96,8 @@ __all__ = [
     "Submission",
     "TokenEventKind",
     "TokenState",
+    "Weight",
+    "Weights",
     "WnsShape",
     "token_state",
 ]

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from pushsvc.model.outcome import Counts
-from pushsvc.model.token import Answered, Evidence
+from pushsvc.model.token import Evidence, Weights
 
 
 class BatchState(IntEnum):
@@ -97,4 +97,4 @@ class Ledger:
     exceptions: Mapping[str, Sequence[int]]
     follow_ups: Sequence[NewBatch]
     evidence: Sequence[Evidence] = ()
-    answered: Answered = field(default_factory=dict)
+    answered: Weights = field(default_factory=dict)

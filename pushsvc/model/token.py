@@ -67,7 +67,7 @@ class Evidence:
     since: datetime | None
 
 
-class Answers(NamedTuple):
+class Weight(NamedTuple):
     """What a gateway said of the devices of one scope; only what tells of their tokens."""
 
     accepted: int
@@ -76,4 +76,4 @@ class Answers(NamedTuple):
 
 
 #: scope -> its answers
-Answered = Mapping[str, Answers]
+Weights = Mapping[str, Weight]

@@ -56,6 +56,12 @@ class Standing:
             quarantined_until=self.token_quarantined_until,
         )
 
+    @property
+    def quarantined_until(self) -> datetime | None:
+        """When its token is tried again by itself; None where it is not in quarantine."""
+        in_quarantine = self.token_state is TokenState.QUARANTINED
+        return self.token_quarantined_until if in_quarantine else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:

@@ -13,6 +13,7 @@ from pushsvc.stats.story import Story
 from pushsvc.storage import trail
 from pushsvc.storage.engine import taking_at_most
 from pushsvc.storage.fields import HEX_TOKEN_LENGTH
+from pushsvc.storage.standing import installations_named
 from pushsvc.targeting import audience
 from pushsvc.targeting.rows import Reader
 
@@ -83,16 +84,14 @@ async def explain(resources: Resources, push: Push, device: str) -> Explanation:
 async def _found(
     resources: Resources, push: Push, device: str
 ) -> tuple[Standing, Sequence[Attempt]]:
-    # Postgres takes no NUL, and what came as broken UTF-8 is nobody's name.
-    if not device.isprintable():
-        raise NotFoundError(_UNKNOWN)
     async with resources.engine.connect() as connection:
-        standing = await trail.installation_named(connection, device, app_id=push.app_id)
+        named = await installations_named(connection, device, app_ids=[push.app_id])
+    standing = named.get(push.app_id)
     if standing is not None and standing.id is not None:
         key = standing.id
         return standing, await trail.attempts_of(resources.engine, push.id, installation=key)
     explicit = None
-    if "devices" in push.audience:
+    if "devices" in push.audience and device.isprintable():
         token = device.lower() if len(device) == HEX_TOKEN_LENGTH else device
         explicit = await trail.explicit_device(resources.engine, push.id, token=token)
     if explicit is None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc.model import OutcomeClass
 from pushsvc.storage.devices import address_of
 from pushsvc.storage.engine import driver
+from pushsvc.storage.ledger import reasons_of
 
 #: Rows of batches whose counts are read in one look: some milliseconds.
 _WINDOW: Final = 1_000
@@ -119,8 +120,7 @@ async def _devices(connection: Any, row: Any, places: Sequence[int]) -> list[_De
 
 
 def _ends(row: Any, places: Sequence[int], devices: Sequence[_Device]) -> list[End]:
-    struck = (row["exceptions"] or {}).items()
-    reasons = {place: reason for reason, those in struck for place in those}
+    reasons = reasons_of(row["exceptions"])
     seq, attempt, finished_at = row["seq"], row["attempt"], row["finished_at"]
     ids, outcomes = row["installation_ids"], row["outcomes"]
     return [

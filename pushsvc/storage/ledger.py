@@ -1,6 +1,6 @@
 """The ledger read back: what came of each device of a push, batch by batch."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,13 +69,18 @@ async def lines(engine: AsyncEngine, push_id: int) -> AsyncIterator[list[Line]]:
         yield _lines(row, places)
 
 
+def reasons_of(exceptions: Mapping[str, Sequence[int]] | None) -> dict[int, str]:
+    """Return the reason at each place of a batch that has one."""
+    struck = (exceptions or {}).items()
+    return {place: reason for reason, places in struck for place in places}
+
+
 def _explicit(stored: Any) -> list[tuple[str, str]]:
     return [(one["token"], one["device_type"]) for one in stored or ()]
 
 
 def _lines(row: Any, places: Sequence[tuple[str, str]]) -> list[Line]:
-    exceptions = row["exceptions"] or {}
-    reasons = {place: reason for reason, struck in exceptions.items() for place in struck}
+    reasons = reasons_of(row["exceptions"])
     outcomes = row["outcomes"] or bytes(len(places))
     return [
         Line(token, device_type, OutcomeClass(byte), reasons.get(place, ""), row["attempt"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pushsvc.model import Answered, Answers, Evidence, OutcomeClass
+from pushsvc.model import Evidence, OutcomeClass, Weight, Weights
 from pushsvc.storage.engine import BY_INDEX, driver
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ _SETTLED: Final = "UPDATE pushes SET tokens_held = 0 WHERE id = $1"
 _HELD: Final = "SELECT count(*) FROM token_events WHERE push_id = $1 AND kind = 'held'"
 
 
-async def answered_of(engine: AsyncEngine, push_id: int) -> Answered:
+async def answered_of(engine: AsyncEngine, push_id: int) -> Weights:
     """Return by scope what the gateways said of the devices of a push."""
     async with driver(engine) as connection:
         rows = await connection.fetch(_ANSWERED, push_id)
-    return {scope: Answers(accepted, blamed) for scope, accepted, blamed in rows}
+    return {scope: Weight(accepted, blamed) for scope, accepted, blamed in rows}
 
 
 async def count_held(engine: AsyncEngine, push_id: int) -> int:

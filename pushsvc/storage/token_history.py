@@ -1,33 +1,13 @@
-"""What happened to the token of an installation, and where it stands; and what is held, by push."""
+"""What happened to the token of an installation; and what is held, by push."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, func, or_, select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import GatewayName, TokenEventKind, TokenState, token_state
-from pushsvc.storage.devices import address_of
-from pushsvc.storage.tables import apps, installations as i, pushes, token_events as e
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenFacts:
-    """The token of an installation as it is now."""
-
-    #: the installation's key, and the app it is of
-    id: int
-    app_name: str
-    object_id: str
-    installation_id: str | None
-    #: or channel URI
-    token: str | None
-    state: TokenState
-    registered_at: datetime
-    #: when it went out of use; None while it is in use
-    retired_at: datetime | None
-    quarantined_until: datetime | None
+from pushsvc.model import GatewayName, TokenEventKind
+from pushsvc.storage.tables import apps, pushes, token_events as e
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,48 +33,6 @@ class HeldPush:
     app: str
     finished_at: datetime | None
     tokens: int
-
-
-async def find_tokens(
-    connection: AsyncConnection, name: str, *, app_ids: Sequence[int]
-) -> list[TokenFacts]:
-    """Return the tokens of the installations with this objectId or installationId in these apps.
-
-    In one app it is at most one: an objectId wins over an id that a device gave itself.
-    """
-    # Postgres takes no NUL, and what came as broken UTF-8 is nobody's name.
-    if not name.isprintable():
-        return []
-    statement = (
-        select(i, apps.c.name.label("owner"))
-        .join(apps, apps.c.id == i.c.app_id)
-        .where(
-            i.c.app_id.in_(app_ids),
-            or_(i.c.object_id == name, i.c.installation_id == name.lower()),
-        )
-        .order_by(i.c.object_id == name)
-    )
-    found = {row.app_id: _facts(row) for row in await connection.execute(statement)}
-    return list(found.values())
-
-
-def _facts(row: "Row[tuple[object, ...]]") -> TokenFacts:
-    address = address_of(
-        row.device_type, row.push_type, token=row.device_token, channels=row.channel_uris
-    )
-    until = row.token_quarantined_until
-    state = token_state(address, retired_at=row.token_retired_at, quarantined_until=until)
-    return TokenFacts(
-        id=row.id,
-        app_name=row.owner,
-        object_id=row.object_id,
-        installation_id=row.installation_id,
-        token=address or None,
-        state=state,
-        registered_at=row.token_set_at,
-        retired_at=row.token_retired_at,
-        quarantined_until=until if state is TokenState.QUARANTINED else None,
-    )
 
 
 async def events_of(

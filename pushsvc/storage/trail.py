@@ -1,15 +1,12 @@
-"""One device of a push found again: its batches by the ranges of their ids, and how it stands."""
+"""One device of a push found again: its batches, by the ranges of their ids."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import Attempt, BatchState, OutcomeClass, Standing
-from pushsvc.storage.devices import address_of
 from pushsvc.storage.engine import driver
-from pushsvc.storage.tables import installations as i
 
 # CASE, so that only arrays that may have the id are read: a push of a million devices has a
 # thousand of them. Rows of older versions have no range.
@@ -54,30 +51,6 @@ _FIRST_WITH_TOKEN: Final = f"""
     ORDER BY id LIMIT 1
 """  # noqa: S608 - of constants
 _ANY_ID: Final = 2**63 - 1
-
-
-async def installation_named(
-    connection: AsyncConnection, name: str, *, app_id: int
-) -> Standing | None:
-    """Return the app's installation with this object id, or else with this installation id."""
-    by_object_id = i.c.object_id == name
-    statement = (
-        select(
-            *(i.c.id, i.c.object_id, i.c.installation_id, i.c.device_type, i.c.push_type),
-            *(i.c.device_token, i.c.channel_uris, i.c.token_set_at, i.c.token_retired_at),
-            *(i.c.token_quarantined_until, i.c.created_at, i.c.updated_at),
-        )
-        .where(i.c.app_id == app_id, or_(by_object_id, i.c.installation_id == name.lower()))
-        .order_by(by_object_id.desc(), i.c.id)
-        .limit(1)
-    )
-    row = (await connection.execute(statement)).mappings().first()
-    if row is None:
-        return None
-    values = dict(row)
-    token, uris = values.pop("device_token"), values.pop("channel_uris")
-    address = address_of(values["device_type"], values["push_type"], token=token, channels=uris)
-    return Standing(**values, token=address)
 
 
 async def attempts_of(engine: AsyncEngine, push_id: int, *, installation: int) -> list[Attempt]:

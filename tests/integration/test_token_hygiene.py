@@ -14,7 +14,6 @@ from pushsvc.config import Settings
 from pushsvc.delivery.evidence import LEAST_BLAMED
 from pushsvc.hygiene import CLOCK_PIECES
 from pushsvc.model import (
-    Answers,
     Batch,
     Evidence,
     GatewayName,
@@ -22,14 +21,17 @@ from pushsvc.model import (
     OutcomeClass,
     Push,
     PushState,
+    Standing,
     TokenEventKind as Kind,
     TokenState,
+    Weight,
 )
 from pushsvc.storage import batches, token_events, token_undo
 from pushsvc.storage.fields import parse_installation_fields
 from pushsvc.storage.installations import SaveRequest
+from pushsvc.storage.standing import installations_named
 from pushsvc.storage.tables import installations as i, token_events as e
-from pushsvc.storage.token_history import TokenFacts, events_of, find_tokens
+from pushsvc.storage.token_history import events_of
 from tests.integration.conftest import AppRow
 from tests.integration.pushing import Site, apns_token, blocks_another, site as open_site, until
 
@@ -93,8 +95,8 @@ async def ledger(
         for number, outcome in zip(batch.installation_ids, outcomes, strict=True)
         if outcome in {DEAD, SUSPECT}
     ]
-    accepted = Answers(sum(outcome is OK for outcome in outcomes), 0)
-    said = {SCOPE: accepted, scope: Answers(accepted.accepted * (scope == SCOPE), len(blamed))}
+    accepted = Weight(sum(outcome is OK for outcome in outcomes), 0)
+    said = {SCOPE: accepted, scope: Weight(accepted.accepted * (scope == SCOPE), len(blamed))}
     return Ledger(
         outcomes=bytes(outcomes),
         counts={"ios": {one: list(outcomes).count(one) for one in set(outcomes)}},
@@ -105,17 +107,17 @@ async def ledger(
     )
 
 
-async def facts(site: Site, number: int) -> TokenFacts:
+async def standing(site: Site, number: int) -> Standing:
     async with site.engine.connect() as connection:
         name = (
             await connection.execute(select(i.c.object_id).where(i.c.id == number))
         ).scalar_one()
-        (found,) = await find_tokens(connection, name, app_ids=[site.app.id])
-    return found
+        found = await installations_named(connection, name, app_ids=[site.app.id])
+    return found[site.app.id]
 
 
 async def states(site: Site, numbers: Sequence[int]) -> list[TokenState]:
-    return [(await facts(site, number)).state for number in numbers]
+    return [(await standing(site, number)).token_state for number in numbers]
 
 
 async def kinds(site: Site, number: int) -> list[Kind]:
@@ -132,7 +134,7 @@ async def change(site: Site, number: int, **values: Any) -> None:
 
 async def save(site: Site, number: int) -> None:
     """The device registers its token once more."""
-    found = await facts(site, number)
+    found = await standing(site, number)
     request = SaveRequest(
         fields=parse_installation_fields({"deviceToken": found.token}), object_id=found.object_id
     )
@@ -187,7 +189,7 @@ async def test_a_token_is_suspected_in_vain_where_nobody_got_through(site: Site)
 
     assert await states(site, [first, second]) == [TokenState.QUARANTINED, TokenState.ACTIVE]
     assert await kinds(site, first) == [Kind.SPARED, Kind.SPARED, Kind.QUARANTINED]
-    until = (await facts(site, first)).quarantined_until
+    until = (await standing(site, first)).quarantined_until
     assert until is not None
     assert timedelta(days=6.9) < until - datetime.now(UTC) <= timedelta(days=7)
 
@@ -394,7 +396,7 @@ async def test_evidence_of_a_time_to_come_is_of_now(site: Site) -> None:
 async def test_a_save_that_leaves_the_token_alone_is_no_event(site: Site) -> None:
     """Nor is the first token; another one is, and says which it took the place of."""
     number = await site.install(apns_token())
-    former = (await facts(site, number)).token
+    former = (await standing(site, number)).token
     await change(site, number, device_token=former, channels=["b"], token_set_at=func.now())
     await change(site, number, custom={"a": 1})
     assert await kinds(site, number) == []

@@ -188,7 +188,6 @@ def _times(push: Push) -> dict[str, Any]:
 
 
 def _standing(standing: Standing, gateway: GatewayName | None) -> dict[str, Any]:
-    is_quarantined = standing.token_state is TokenState.QUARANTINED
     return {
         "installation": standing.object_id,
         "installation_id": standing.installation_id,
@@ -198,9 +197,7 @@ def _standing(standing: Standing, gateway: GatewayName | None) -> dict[str, Any]
         "token_end": token_end(standing.token),
         "token_set_at": moment_or_none(standing.token_set_at),
         "token_retired_at": moment_or_none(standing.token_retired_at),
-        "token_quarantined_until": moment_or_none(
-            standing.token_quarantined_until if is_quarantined else None
-        ),
+        "token_quarantined_until": moment_or_none(standing.quarantined_until),
         "created_at": moment_or_none(standing.created_at),
         "updated_at": moment_or_none(standing.updated_at),
     }

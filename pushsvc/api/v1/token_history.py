@@ -12,7 +12,8 @@ from pushsvc.api.v1.openapi import reply_docs
 from pushsvc.api.v1.token_views import TokenHistoryView, shown
 from pushsvc.errors import NotFoundError
 from pushsvc.storage.apps import Scope
-from pushsvc.storage.token_history import events_of, find_tokens
+from pushsvc.storage.standing import installations_named
+from pushsvc.storage.token_history import events_of
 
 router = APIRouter(prefix="/v1/installations", tags=["installations"])
 
@@ -34,10 +35,10 @@ async def find(
     check_parameters(request, ("limit", "cursor"))
     before = None if cursor is None else cursors.read(cursor)
     async with resources.engine.connect() as connection:
-        found = await find_tokens(connection, installation, app_ids=[app.id])
-        if not found:
+        named = await installations_named(connection, installation, app_ids=[app.id])
+        standing = named.get(app.id)
+        if standing is None or standing.id is None:
             raise NotFoundError("There is no installation with this objectId or installationId.")
-        (facts,) = found
-        events = await events_of(connection, facts.id, before=before, limit=limit + 1)
+        events = await events_of(connection, standing.id, before=before, limit=limit + 1)
     page, more = cursors.page(events, limit, lambda event: cursors.write(event.id))
-    return json_response(shown(facts, page, next_cursor=more))
+    return json_response(shown(standing, page, next_cursor=more))

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pushsvc.api.replies import moment, moment_or_none
-from pushsvc.model import GatewayName, TokenEventKind, TokenState
-from pushsvc.storage.token_history import TokenEvent, TokenFacts
+from pushsvc.model import GatewayName, Standing, TokenEventKind, TokenState
+from pushsvc.storage.token_history import TokenEvent
 
 
 class Whole(BaseModel):
@@ -51,18 +51,18 @@ class TokenHistoryView(Whole):
 
 
 def shown(
-    facts: TokenFacts, events: Iterable[TokenEvent], *, next_cursor: str | None
+    standing: Standing, events: Iterable[TokenEvent], *, next_cursor: str | None
 ) -> dict[str, Any]:
     """Return a page of history as `TokenHistoryView` describes it."""
     return {
-        "object_id": facts.object_id,
-        "installation_id": facts.installation_id,
+        "object_id": standing.object_id,
+        "installation_id": standing.installation_id,
         "token": {
-            "value": facts.token,
-            "state": facts.state.value,
-            "registered_at": moment(facts.registered_at),
-            "retired_at": moment_or_none(facts.retired_at),
-            "quarantined_until": moment_or_none(facts.quarantined_until),
+            "value": standing.token or None,
+            "state": standing.token_state.value,
+            "registered_at": moment_or_none(standing.token_set_at),
+            "retired_at": moment_or_none(standing.token_retired_at),
+            "quarantined_until": moment_or_none(standing.quarantined_until),
         },
         "events": [_event(event) for event in events],
         "next_cursor": next_cursor,

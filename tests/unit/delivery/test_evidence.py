@@ -12,7 +12,7 @@ from pushsvc.delivery.apns import reasons as apns
 from pushsvc.delivery.evidence import LEAST_BLAMED, Routes
 from pushsvc.delivery.fcm import reasons as fcm
 from pushsvc.delivery.wns import reasons as wns
-from pushsvc.model import Answer, Answers, Batch, Device, Evidence, OutcomeClass, Recipient
+from pushsvc.model import Answer, Batch, Device, Evidence, OutcomeClass, Recipient, Weight
 from pushsvc.shaping.forms import gateway_of, party_of
 from tests.unit.delivery.test_conclusion import NOW, PUSH
 
@@ -152,9 +152,9 @@ def test_a_gateway_that_blames_too_many_is_not_believed(
 ) -> None:
     """More than the share, and fifty at least; the apps of one gateway together."""
     answered = {
-        "apns:a.b": Answers(accepted, blamed - 10),
-        "apns:c.d": Answers(0, 10),
-        "fcm": Answers(1_000, 3),
+        "apns:a.b": Weight(accepted, blamed - 10),
+        "apns:c.d": Weight(0, 10),
+        "fcm": Weight(1_000, 3),
     }
 
     verdict = evidence.judge(answered, share_limit=0.3)
