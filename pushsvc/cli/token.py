@@ -72,7 +72,12 @@ def history(
 
 
 @app.command()
-def held(*, app_name: SomeApp = None, as_json: Json = False) -> None:
+def held(
+    *,
+    app_name: SomeApp = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many pushes.")] = 20,
+    as_json: Json = False,
+) -> None:
     """List the pushes that spoke against too many tokens to be believed, newest first."""
 
     async def work(resources: Resources) -> list[HeldPush]:
@@ -82,6 +87,7 @@ def held(*, app_name: SomeApp = None, as_json: Json = False) -> None:
                 connection,
                 app_id=None if owner is None else owner.id,
                 days=resources.settings.token_history_days,
+                limit=limit,
             )
 
     found = session.run(work)

@@ -65,9 +65,9 @@ async def events_of(
 
 
 async def held_pushes(
-    connection: AsyncConnection, *, app_id: int | None, days: int
+    connection: AsyncConnection, *, app_id: int | None, days: int, limit: int
 ) -> list[HeldPush]:
-    """Return the pushes of the last days whose evidence is held, newest first."""
+    """Return so many pushes of the last days whose evidence is held, newest first."""
     statement = (
         select(pushes.c.object_id, apps.c.name, pushes.c.finished_at, pushes.c.tokens_held)
         .join(apps, apps.c.id == pushes.c.app_id)
@@ -76,6 +76,7 @@ async def held_pushes(
             pushes.c.created_at > func.now() - func.make_interval(0, 0, 0, days),
         )
         .order_by(pushes.c.id.desc())
+        .limit(limit)
     )
     if app_id is not None:
         statement = statement.where(pushes.c.app_id == app_id)
