@@ -179,6 +179,25 @@ class Settings(BaseSettings):
         description="How long finding the audience of a push may take in the database; a push that "
         "takes longer fails.",
     )
+    push_time_window_days: int = Field(
+        14,
+        ge=1,
+        le=365,
+        description="A push may be asked for at most so long before its time (Parse's guide: two "
+        "weeks).",
+    )
+    late_after_seconds: float = Field(
+        600,
+        ge=1,
+        le=86_400,
+        description="What comes so long after its time is late: a push, or a wave of one in local "
+        "time, that says `late: skip` is not sent then.",
+    )
+    zoneless_devices: Literal["skip", "utc", "app"] = Field(
+        "skip",
+        description="Devices without a time zone, in a push in local time or one with quiet hours: "
+        "left out (Parse's rule), as if in UTC, or in the app's own `time_zone` (UTC without one).",
+    )
     open_pushes_limit: int = Field(
         10_000,
         ge=1,

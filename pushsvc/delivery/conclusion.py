@@ -147,4 +147,7 @@ def _follow_up(batch: Batch, places: Sequence[int], *, way: _Way) -> NewBatch:
         delay_seconds=way.delay,
         # The lease that sent them has changed the badges; a change happens once.
         badges_applied=True,
+        zone=batch.zone,
+        variant=batch.variant,
+        expires_at=batch.expires_at,
     )

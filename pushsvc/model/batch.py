@@ -50,6 +50,12 @@ class Batch:
     seconds_left: float | None
     #: one OutcomeClass for each device; the plan may have settled some
     outcomes: bytes
+    #: the zone of all of its devices, where the push is planned by zone; empty: they have none
+    zone: str | None = None
+    #: the variant that its devices get
+    variant: str | None = None
+    #: of the batch, where that is not the push's own
+    expires_at: datetime | None = None
     #: installation -> badge after the push's change; empty where the push changes none
     badges: Mapping[int, int]
 
@@ -72,6 +78,9 @@ class NewBatch:
     paced: bool = False
     delay_seconds: float = 0.0
     badges_applied: bool = False
+    zone: str | None = None
+    variant: str | None = None
+    expires_at: datetime | None = None
 
     @property
     def size(self) -> int:

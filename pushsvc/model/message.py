@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from pushsvc.model.push import Json
+from pushsvc.model.rules import Json
 
 #: Parse's device types that WNS reaches.
 WINDOWS_DEVICE_TYPES: Final = frozenset({"dotnet", "winphone", "winrt"})

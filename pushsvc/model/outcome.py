@@ -32,6 +32,11 @@ class OutcomeClass(IntEnum):
     CARRIED = 14
     VALIDATED = 15
     RESENT = 16
+    HOLDOUT = 17
+    CAPPED = 18
+    QUIET_HOURS = 19
+    NO_TIME_ZONE = 20
+    LATE = 21
 
 
 class Outcome(StrEnum):
@@ -44,6 +49,8 @@ class Outcome(StrEnum):
     DEDUPLICATED = "deduplicated"
     CANCELLED = "cancelled"
     VALIDATED = "validated"
+    #: of the audience, and left out by a rule of the push; the class says by which
+    EXCLUDED = "excluded"
 
 
 #: The device is in a follow-up batch, and has its end there.
@@ -68,6 +75,11 @@ OUTCOME_OF: Final[Mapping[OutcomeClass, Outcome]] = {
     OutcomeClass.DEDUPLICATED: Outcome.DEDUPLICATED,
     OutcomeClass.CANCELLED: Outcome.CANCELLED,
     OutcomeClass.VALIDATED: Outcome.VALIDATED,
+    OutcomeClass.HOLDOUT: Outcome.EXCLUDED,
+    OutcomeClass.CAPPED: Outcome.EXCLUDED,
+    OutcomeClass.QUIET_HOURS: Outcome.EXCLUDED,
+    OutcomeClass.NO_TIME_ZONE: Outcome.EXCLUDED,
+    OutcomeClass.LATE: Outcome.EXCLUDED,
 }
 
 

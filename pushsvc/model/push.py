@@ -1,13 +1,10 @@
 """A push, the app it belongs to, and what its gateways want to see."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-#: JSON as the callers send it and as the tables keep it.
-Json = Mapping[str, Any]
+from pushsvc.model.rules import Json, Rules
 
 
 class GatewayName(StrEnum):
@@ -49,6 +46,20 @@ class Source(StrEnum):
     V1 = "v1"
 
 
+class Late(StrEnum):
+    """What to do with what is late: a wave that was past when asked for, a push after an outage."""
+
+    SEND = "send"
+    SKIP = "skip"
+
+
+class Halt(StrEnum):
+    """What stops a push on its way; a pause can be ended."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
 class OnUnknown(StrEnum):
     """What to do with a message that was written and never answered."""
 
@@ -66,6 +77,8 @@ class AppSettings:
     rest_push: bool | None = None
     #: the classes whose objects they may create, change and delete; None for all but Parse's own
     client_writes: frozenset[str] | None = None
+    #: IANA name; for devices without a zone, where the service's setting says so
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +125,10 @@ class Submission:
     #: None: by the size of the audience
     lane: Lane | None = None
     on_unknown: OnUnknown = OnUnknown.RESEND
+    late: Late = Late.SEND
+    #: of a campaign's run
+    campaign_id: int | None = None
+    rules: Rules | None = None
     #: devices that its messages may go to in a minute; None for as many as there can be
     rate_per_minute: int | None = None
     #: a repeated request with the same key stores no second push
@@ -124,11 +141,17 @@ class Submission:
 class Schedule:
     """When a push is due, and until when it may still be sent."""
 
+    #: of a push in local time, the moment that comes first in any zone
     due_at: datetime
+    #: of a push in local time, the last one of any zone
     expires_at: datetime | None
     #: both as Parse shows them in _PushStatus
     push_time: str
     expiration_interval: int | None
+    #: naive: each device gets the push when its own clock shows this
+    local_time: datetime | None = None
+    #: IANA name; what devices without a zone go by; None leaves them out
+    zoneless: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +184,24 @@ class Push:
     batches: int
     #: evidence against tokens that was not acted on, because there was too much of it
     tokens_held: int = 0
+    #: naive: each device gets the push when its own clock shows this. `due_at` is then the moment
+    #: that is planned next.
+    local_time: datetime | None = None
+    #: IANA name; what devices without a zone go by; None leaves them out
+    zoneless: str | None = None
+    late: Late = Late.SEND
+    halt: Halt | None = None
+    #: for people
+    halt_reason: str | None = None
+    halted_at: datetime | None = None
+    #: of a campaign's run
+    campaign_id: int | None = None
+    rules: Rules | None = None
+
+    @property
+    def by_zone(self) -> bool:
+        """Whether each of its batches has devices of one zone only."""
+        return self.local_time is not None or self.rules is not None
 
     @property
     def validate_only(self) -> bool:

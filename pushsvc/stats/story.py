@@ -214,6 +214,11 @@ _ENDS: Final[Mapping[OutcomeClass, str]] = {
     OutcomeClass.EXPIRED: "The push expired before the message could be sent",
     OutcomeClass.DEDUPLICATED: "Another device of the push has the same token and gets the message",
     OutcomeClass.CANCELLED: "The push was cancelled before the message was sent",
+    OutcomeClass.HOLDOUT: "The device is of the campaign's holdout, which is sent nothing",
+    OutcomeClass.CAPPED: "The device has had as many messages of campaigns as it may",
+    OutcomeClass.QUIET_HOURS: "The device had quiet hours, in which this campaign sends nothing",
+    OutcomeClass.NO_TIME_ZONE: "The device has no time zone, and the push goes by devices' clocks",
+    OutcomeClass.LATE: "The push came too late for the device's zone, and was to be skipped then",
     OutcomeClass.VALIDATED: "The push was only looked at; the message would have been sent",
 }
 

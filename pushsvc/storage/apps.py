@@ -251,6 +251,7 @@ def _settings(stored: Json) -> AppSettings:
         client_push=stored.get("client_push"),
         rest_push=stored.get("rest_push"),
         client_writes=None if classes is None else frozenset(classes),
+        time_zone=stored.get("time_zone"),
     )
 
 

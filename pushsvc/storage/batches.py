@@ -36,9 +36,10 @@ class BatchRef:
 
 _INSERT: Final = """
     INSERT INTO batches (push_id, seq, lane, installation_ids, first_id, last_id, recipients,
-        outcomes, attempt, first_tried_at, paced, badges_applied, not_before)
+        outcomes, attempt, first_tried_at, paced, badges_applied, zone, variant,
+        expires_at, not_before)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-        now() + make_interval(secs => $13))
+        $13, $14, $15, now() + make_interval(secs => $16))
 """
 
 
@@ -80,6 +81,9 @@ async def _insert(
             batch.first_tried_at,
             batch.paced,
             batch.badges_applied,
+            batch.zone,
+            batch.variant,
+            batch.expires_at,
             batch.delay_seconds,
         )
         for place, batch in enumerate(new)
@@ -96,8 +100,8 @@ IN_TURN: Final = "paced AND now() < not_before + interval '5 seconds'"
 _CLAIM: Final = f"""
     SELECT installation_ids, recipients, outcomes, attempt, first_tried_at, leases,
         badges_applied AND {IN_TURN} AS paced,
-        badges_applied, now() AS now,
-        extract(epoch FROM $3::timestamptz - now())::float8 AS seconds_left
+        badges_applied, zone, variant, expires_at, now() AS now,
+        extract(epoch FROM coalesce(expires_at, $3::timestamptz) - now())::float8 AS seconds_left
     FROM batches
     WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
     FOR UPDATE SKIP LOCKED
@@ -172,6 +176,9 @@ async def lease_batch(
             leased_at=row["now"],
             seconds_left=seconds_left,
             outcomes=row["outcomes"] or bytes(size),
+            zone=row["zone"],
+            variant=row["variant"],
+            expires_at=row["expires_at"],
             badges=badges,
         )
 

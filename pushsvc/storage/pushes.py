@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pushsvc.model import (
     BatchState,
     Counts,
+    Halt,
     Json,
     Lane,
+    Late,
     OnUnknown,
     OutcomeClass,
     Push,
@@ -20,6 +22,8 @@ from pushsvc.model import (
     Schedule,
     Source,
     Submission,
+    rules_json,
+    rules_of,
 )
 from pushsvc.storage.engine import encode_json
 from pushsvc.storage.ids import new_object_id
@@ -50,6 +54,14 @@ COLUMNS = (
     pushes.c.planned_through,
     pushes.c.batches_planned.label("batches"),
     pushes.c.tokens_held,
+    pushes.c.local_time,
+    pushes.c.zoneless,
+    pushes.c.late,
+    pushes.c.halt,
+    pushes.c.halt_reason,
+    pushes.c.halted_at,
+    pushes.c.campaign_id,
+    pushes.c.rules,
 )
 
 
@@ -92,6 +104,11 @@ async def insert_push(
             lane=lane,
             on_unknown=submission.on_unknown,
             rate_per_minute=submission.rate_per_minute,
+            local_time=schedule.local_time,
+            zoneless=schedule.zoneless,
+            late=submission.late,
+            campaign_id=submission.campaign_id,
+            **_rules(submission),
             state=PushState.WAITING,
             idempotency_key=submission.idempotency_key,
             request_hash=submission.request_hash,
@@ -111,6 +128,14 @@ async def insert_push(
         if stored is not None:
             return stored
         # It was deleted between the two statements, and its key is free again.
+
+
+def _rules(submission: Submission) -> dict[str, Any]:
+    rules = submission.rules
+    if rules is None:
+        return {}
+    hashes = [variant.push_hash for variant in rules.variants]
+    return {"rules": rules_json(rules), "variant_hashes": hashes or None}
 
 
 async def as_stored(connection: AsyncConnection, content: Json) -> Json:
@@ -321,4 +346,7 @@ def as_push(row: RowMapping | dict[str, Any]) -> Push:
     values["lane"] = Lane(values["lane"])
     values["on_unknown"] = OnUnknown(values["on_unknown"])
     values["state"] = PushState(values["state"])
+    values["late"] = Late(values["late"])
+    values["halt"] = None if values["halt"] is None else Halt(values["halt"])
+    values["rules"] = None if values["rules"] is None else rules_of(values["rules"])
     return Push(**values)

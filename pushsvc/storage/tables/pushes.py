@@ -53,6 +53,19 @@ pushes = Table(
     # time fill it
     Column("rate_per_minute", Integer),
     moment("paced_until"),
+    # Naive: each device gets the push when its own clock shows this. `due_at` is then the moment
+    # that is planned next, and `zoneless` the zone of devices that have none; null leaves them out.
+    Column("local_time", DateTime(timezone=False)),
+    Column("zoneless", Text),
+    Column("late", Text, nullable=False, server_default=text("'send'")),
+    # pause or cancel; who or what said so; and when
+    Column("halt", Text),
+    Column("halt_reason", Text),
+    moment("halted_at"),
+    # of a campaign's run: what it asks of it (model.Rules), and the hashes of its variants' alerts
+    Column("campaign_id", BigInteger),
+    Column("rules", JSONB(none_as_null=True)),
+    Column("variant_hashes", ARRAY(Text)),
     Column("state", Text, nullable=False),
     # Parse's X-Parse-Request-Id or /v1's Idempotency-Key, and a hash of the body it came with
     Column("idempotency_key", Text),
@@ -90,6 +103,20 @@ pushes = Table(
         "due_at",
         postgresql_where=text("state IN ('waiting', 'planning', 'sending')"),
     ),
+    # What workers are to stop: looked at all the time.
+    Index(
+        "pushes_halted",
+        "id",
+        postgresql_where=text("halt IS NOT NULL AND state IN ('waiting', 'planning', 'sending')"),
+    ),
+    Index(None, "campaign_id", "id", postgresql_where=text("campaign_id IS NOT NULL")),
+    # An open may tell only the hash of the alert: each variant has its own.
+    Index(
+        "pushes_variant_hashes",
+        "variant_hashes",
+        postgresql_using="gin",
+        postgresql_where=text("variant_hashes IS NOT NULL"),
+    ),
     # What is counted before more is taken.
     Index(
         "pushes_open_of_app",
@@ -97,6 +124,24 @@ pushes = Table(
         "due_at",
         postgresql_where=text("state IN ('waiting', 'planning', 'sending')"),
     ),
+)
+
+# Of a push that is planned by zone: what there is of each. In local time each has its own moment.
+waves = Table(
+    "waves",
+    metadata,
+    Column(
+        "push_id",
+        BigInteger,
+        ForeignKey("pushes.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    # IANA name; empty: devices without one
+    Column("zone", Text, primary_key=True),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    # in batches, so far
+    Column("devices", BigInteger, nullable=False, server_default=text("0")),
 )
 
 # One partition for each day of `push_id` (storage/partitions.py).
@@ -121,6 +166,11 @@ batches = Table(
     # was granted by what paces it
     moment("first_tried_at"),
     Column("paced", Boolean, nullable=False, server_default=text("false")),
+    # Of a push that is planned by zone: the zone of all devices, empty for none; of one that has
+    # variants, the one they get; and until when it may be sent, where that is not the push's own.
+    Column("zone", Text),
+    Column("variant", Text),
+    moment("expires_at"),
     moment("lease_until"),
     Column("leases", Integer, nullable=False, server_default=text("0")),
     Column("badges_applied", Boolean, nullable=False, server_default=text("false")),
@@ -138,6 +188,8 @@ batches = Table(
     ForeignKeyConstraint(["push_id"], ["pushes.id"], ondelete="CASCADE"),
     Index("batches_open", "lane", "not_before", postgresql_where=text("state = 0")),
     Index("batches_leased", "lease_until", postgresql_where=text("state = 1")),
+    # Which devices campaigns have sent to: asked for each batch of one that has a cap.
+    Index("batches_of_runs", "push_id", "last_id", postgresql_where=text("zone IS NOT NULL")),
     Index("batches_unfinished", "push_id", postgresql_where=text("state <> 2")),
     postgresql_partition_by="RANGE (push_id)",
 )
@@ -155,5 +207,24 @@ opens = Table(
     ),
     # the beginning of the hour, UTC
     Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("opens", BigInteger, nullable=False),
+)
+
+# The same, of devices that said who they are, for the reports of campaigns.
+run_opens = Table(
+    "run_opens",
+    metadata,
+    Column(
+        "push_id",
+        BigInteger,
+        ForeignKey("pushes.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    # empty where it has none
+    Column("variant", Text, primary_key=True),
+    Column("device_type", Text, primary_key=True),
+    Column("zone", Text, primary_key=True),
     Column("opens", BigInteger, nullable=False),
 )
