@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,25 +14,34 @@ from pushsvc.planning import localtime
 MINUTE = timedelta(minutes=1)
 #: So far apart two clocks may be, with a day that one of them leaves out.
 FAR = timedelta(hours=44)
+SATURDAY = 5
 #: Zones with rules of their own: half hours, two hours, a day left out, summer time that is winter.
-ODD = ("Africa/Casablanca", "America/Caracas", "America/Havana", "America/Sao_Paulo")
-ODD += ("Antarctica/Troll", "Asia/Tehran", "Australia/Lord_Howe", "Europe/Dublin")
-ODD += ("Pacific/Apia", "Pacific/Chatham", "Pacific/Kiritimati", "Asia/Pyongyang", "Europe/Berlin")
+ODD: Final = (
+    *("Africa/Casablanca", "America/Caracas", "America/Havana", "America/Sao_Paulo"),
+    *("Antarctica/Troll", "Asia/Tehran", "Australia/Lord_Howe", "Europe/Dublin"),
+    *("Asia/Pyongyang", "Europe/Berlin", "Pacific/Apia", "Pacific/Chatham", "Pacific/Kiritimati"),
+)
+
+
+def at(wall: str) -> datetime:
+    """A wall time."""
+    return datetime.fromisoformat(wall)
+
 
 zones = st.sampled_from(sorted(localtime.known_zones())) | st.sampled_from(ODD)
-wall_times = st.datetimes(datetime(1980, 1, 3), datetime(2037, 12, 28)).map(
+wall_times = st.datetimes(at("1980-01-03"), at("2037-12-28")).map(
     lambda moment: moment.replace(second=0, microsecond=0)
 )
-SUNDAYS = [
-    datetime(year, month, day)
+WEEKENDS: Final = [
+    day
     for year in (1996, 2011, 2016, 2025, 2026, 2030)
-    for month in (3, 4, 9, 10, 11)
-    for day in range(1, 32 if month in {3, 10} else 31)
-    if datetime(year, month, day).weekday() >= 5
+    for number in range(366)
+    if (day := at(f"{year}-01-01") + timedelta(days=number)).weekday() >= SATURDAY
+    and day.month in {3, 4, 9, 10, 11}
 ]
 #: Where clocks change, mostly: in the night to a Sunday, or at its midnight.
 nights = st.builds(
-    lambda day, minutes: day + minutes * MINUTE, st.sampled_from(SUNDAYS), st.integers(-90, 270)
+    lambda day, minutes: day + minutes * MINUTE, st.sampled_from(WEEKENDS), st.integers(-90, 270)
 )
 
 
@@ -46,18 +56,17 @@ def offset(zone: str, moment: datetime) -> timedelta:
 
 def stretches(zone: str, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Yield from when to when the zone's clocks run on without a change."""
-    step, begun = timedelta(hours=1), start
-    at = start
-    while at < end:
-        if offset(zone, at) != offset(zone, at + step):
-            low, high = at, at + step
+    step, begun, now = timedelta(hours=1), start, start
+    while now < end:
+        if offset(zone, now) != offset(zone, now + step):
+            low, high = now, now + step
             while high - low > timedelta(seconds=1):
                 middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
-                is_before = offset(zone, middle) == offset(zone, at)
+                is_before = offset(zone, middle) == offset(zone, now)
                 low, high = (middle, high) if is_before else (low, middle)
             yield begun, high
             begun = high
-        at += step
+        now += step
     yield begun, end
 
 
@@ -66,19 +75,19 @@ def oracle(zone: str, wall: datetime) -> datetime:
     around = wall.replace(tzinfo=UTC)
     before = None
     for begun, end in stretches(zone, around - FAR, around + FAR):
-        at = around - offset(zone, begun)
-        if begun <= at < end:
-            return at
-        if at >= end:
-            before = at
+        found = around - offset(zone, begun)
+        if begun <= found < end:
+            return found
+        if found >= end:
+            before = found
     assert before is not None
     return before
 
 
 @settings(max_examples=2_000, deadline=None)
 @given(zones, wall_times | nights)
-@example("Pacific/Apia", datetime(2011, 12, 30, 10))
-@example("Asia/Pyongyang", datetime(2018, 5, 4, 23, 45))
+@example("Pacific/Apia", at("2011-12-30T10:00"))
+@example("Asia/Pyongyang", at("2018-05-04T23:45"))
 def test_a_moment_is_when_the_clocks_first_show_it(zone: str, wall: datetime) -> None:
     """In every zone, whatever its clocks do that day, as one finds by watching them from UTC."""
     assert localtime.moment_of(wall, zone) == oracle(zone, wall)
@@ -112,10 +121,10 @@ def test_a_moment_is_when_the_clocks_first_show_it(zone: str, wall: datetime) ->
 )
 def test_changes_of_the_clocks_by_name(zone: str, wall: str, moment: str, then: str) -> None:
     """What a gap swallows comes so much later, and of what comes twice the first counts."""
-    at = localtime.moment_of(datetime.fromisoformat(wall), zone)
+    found = localtime.moment_of(at(wall), zone)
 
-    assert at.strftime("%m-%dT%H:%M") == moment
-    assert shown(zone, at).strftime("%H:%M") == then
+    assert found.strftime("%m-%dT%H:%M") == moment
+    assert shown(zone, found).strftime("%H:%M") == then
 
 
 @settings(max_examples=20, deadline=None)
@@ -132,7 +141,7 @@ def test_the_moments_of_the_world_have_every_zone_once(wall: datetime) -> None:
 
 def test_an_offset_is_the_one_at_the_moment() -> None:
     """After a gap the new one, as the clocks show by then."""
-    wall = datetime(2026, 3, 29, 2, 30)
+    wall = at("2026-03-29T02:30")
 
     assert localtime.utc_offset(wall, "Europe/Berlin") == timedelta(hours=2)
     assert localtime.utc_offset(wall, "Asia/Kathmandu") == timedelta(hours=5, minutes=45)
@@ -197,15 +206,15 @@ def hours(start: str, end: str) -> QuietHours:
     )
 
 
-def is_quiet(quiet: QuietHours, zone: str, at: datetime) -> bool:
+def is_quiet(quiet: QuietHours, zone: str, now: datetime) -> bool:
     """Whether somebody who looks at the clock finds it quiet."""
-    clock = shown(zone, at).time()
+    clock = shown(zone, now).time()
     if quiet.start <= quiet.end:
         return quiet.start <= clock < quiet.end
     return clock >= quiet.start or clock < quiet.end
 
 
-times = st.times().map(lambda at: at.replace(second=0, microsecond=0))
+times = st.times().map(lambda one: one.replace(second=0, microsecond=0))
 quiet_hours = st.builds(QuietHours, start=times, end=times, then=st.just(QuietThen.DEFER))
 short = st.integers(0, 12).flatmap(
     lambda half_hours: st.sampled_from(
@@ -216,10 +225,10 @@ short = st.integers(0, 12).flatmap(
 
 @settings(max_examples=300, deadline=None)
 @given(zones, wall_times | nights, quiet_hours | short)
-@example("Europe/Berlin", datetime(2026, 10, 25, 1, 10), hours("22:00", "02:30"))
-@example("Europe/Berlin", datetime(2026, 3, 28, 23), hours("22:00", "02:30"))
-@example("Pacific/Apia", datetime(2011, 12, 30, 9), hours("22:00", "07:00"))
-@example("America/Havana", datetime(2026, 11, 1, 4, 30), hours("23:00", "00:00"))
+@example("Europe/Berlin", at("2026-10-25T01:10"), hours("22:00", "02:30"))
+@example("Europe/Berlin", at("2026-03-28T23:00"), hours("22:00", "02:30"))
+@example("Pacific/Apia", at("2011-12-30T09:00"), hours("22:00", "07:00"))
+@example("America/Havana", at("2026-11-01T04:30"), hours("23:00", "00:00"))
 def test_quiet_hours_end_when_the_clock_first_says_so(
     zone: str, now: datetime, quiet: QuietHours
 ) -> None:
@@ -247,11 +256,9 @@ def test_quiet_hours_end_when_the_clock_first_says_so(
 )
 def test_quiet_hours_end_within_a_change_of_the_clocks(now: str, end: str | None) -> None:
     """Berlin, to half past two: of two of them the next one counts, and none is the jump."""
-    found = localtime.quiet_until(
-        hours("22:00", "02:30"), "Europe/Berlin", now=datetime.fromisoformat(f"{now}+00:00")
-    )
+    found = localtime.quiet_until(hours("22:00", "02:30"), "Europe/Berlin", now=at(f"{now}+00:00"))
 
-    assert found == (None if end is None else datetime.fromisoformat(f"{end}+00:00"))
+    assert found == (None if end is None else at(f"{end}+00:00"))
 
 
 def test_quiet_hours_of_no_length_are_none() -> None:
