@@ -21,6 +21,8 @@ class CountsView(BaseModel):
     expired: int
     deduplicated: int
     cancelled: int
+    #: of the audience, and left out by a rule of the push; `classes` says by which
+    excluded: int
     #: only looked at: nothing was delivered
     validated: int
 
