@@ -44,8 +44,8 @@ def known_zones() -> frozenset[str]:
 def zone_of(given: object) -> str | None:
     """Return the zone that a device names; None where it names none that is known.
 
-    Devices send names of the database, letter by letter. What else some send (`GMT+0200` on an
-    iPhone that was set to an offset) says nothing of summer time, and counts as no zone.
+    Devices send names of the database, letter by letter, and the door refuses what is none. What
+    a row has all the same (an older database's name, `GMT+0200`) counts as no zone.
     """
     return given if isinstance(given, str) and given in known_zones() else None
 
