@@ -133,13 +133,13 @@ async def preview_push(resources: Resources, app: App, submission: Submission) -
 async def plan_push(resources: Resources, push_id: int) -> None:
     """Write the audience down in batches, and wake deliverers from the first piece on.
 
-    A push in local time has many stages, of which more than one may be due.
+    A push in local time has many legs, of which more than one may be due.
     """
-    while await _plan_stage(resources, push_id):
+    while await _plan_leg(resources, push_id):
         pass
 
 
-async def _plan_stage(resources: Resources, push_id: int) -> bool:
+async def _plan_leg(resources: Resources, push_id: int) -> bool:
     """Plan what is due; return whether more may be."""
     lease_seconds = resources.settings.lease_seconds
     async with resources.engine.begin() as connection:

@@ -280,7 +280,7 @@ async def test_a_plan_that_breaks_off_in_a_wave_goes_on_where_it_stood(
 
 
 async def test_who_lost_the_lease_of_an_earlier_stage_writes_nothing(site: Site) -> None:
-    """No number of a lease comes twice, and each stage may be begun as often as a plan."""
+    """No number of a lease comes twice, and each leg may be begun as often as a plan."""
     await site.install(apns_token(), time_zone=KOLKATA)
     push = await store(site, local_time=clock_of(KOLKATA))
     async with site.engine.begin() as connection:

@@ -1,36 +1,37 @@
-"""The stages of a push that is planned by zone."""
+"""The legs of a push that is planned by zone."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given, settings, strategies as st
 
 from pushsvc.model import Late, OutcomeClass, Push, QuietHours, QuietThen, Rules
-from pushsvc.planning import localtime, stages
+from pushsvc.planning import legs, localtime
 from tests.unit.stats.test_story import PUSH as PLAIN
 
 LATE_AFTER = timedelta(minutes=10)
-WALL = datetime(2026, 11, 26, 9)
+WALL = datetime.fromisoformat("2026-11-26T09:00")
 FIRST = localtime.moments(WALL)[0].at
 PUSH: Push = replace(PLAIN, local_time=WALL, due_at=FIRST, started_at=None)
-WALLS = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1))
+WALLS = st.integers(0, 6 * 366 * 24 * 60).map(lambda n: WALL + timedelta(minutes=n))
 
 
-def walked(push: Push, begun: datetime) -> list[stages.Stage]:
-    """Return all stages of a push whose plan began then."""
+def walked(push: Push, begun: datetime) -> list[legs.Leg]:
+    """Return all legs of a push whose plan began then."""
     found, due_at = [], push.due_at
     while True:
-        stage = stages.stage_of(replace(push, due_at=due_at, started_at=begun))
-        found.append(stage)
-        if stage.next_at is None:
+        leg = legs.leg_of(replace(push, due_at=due_at, started_at=begun))
+        found.append(leg)
+        if leg.next_at is None:
             return found
-        assert stage.next_at > due_at
-        due_at = stage.next_at
+        assert leg.next_at > due_at
+        due_at = leg.next_at
 
 
 @settings(max_examples=25)
 @given(WALLS, st.integers(0, 30 * 3600), st.sampled_from([None, "Europe/Berlin", "Asia/Tokyo"]))
-def test_every_zone_is_of_one_stage_and_none_before_its_moment(
+def test_every_zone_is_of_one_leg_and_none_before_its_moment(
     wall: datetime, seconds: int, zoneless: str | None
 ) -> None:
     """What was past when the plan began is of the first; and so are, once, those without a zone."""
@@ -40,21 +41,21 @@ def test_every_zone_is_of_one_stage_and_none_before_its_moment(
 
     found = walked(push, begun)
 
-    zones = [zone for stage in found for zone in stage.moments or ()]
+    zones = [zone for leg in found for zone in leg.moments or ()]
     assert sorted(zones) == sorted(localtime.known_zones())
-    assert [stage.has_zoneless for stage in found].count(True) == 1
-    assert [stage.is_later for stage in found] == [False, *[True] * (len(found) - 1)]
+    assert [leg.has_zoneless for leg in found].count(True) == 1
+    assert [leg.is_later for leg in found] == [False, *[True] * (len(found) - 1)]
     assert all(at <= begun for at in (found[0].moments or {}).values())
-    for before, stage in zip(found, found[1:], strict=False):
-        assert set((stage.moments or {}).values()) == {before.next_at}
+    for before, leg in pairwise(found):
+        assert set((leg.moments or {}).values()) == {before.next_at}
         assert before.next_at is not None
         assert before.next_at > begun
 
 
-def test_a_push_that_is_not_in_local_time_has_one_stage_of_all() -> None:
+def test_a_push_that_is_not_in_local_time_has_one_leg_of_all() -> None:
     """Of every zone, known or not."""
-    stage = stages.stage_of(replace(PLAIN, rules=Rules(salt=1)))
-    assert (stage.moments, stage.has_zoneless, stage.next_at) == (None, True, None)
+    leg = legs.leg_of(replace(PLAIN, rules=Rules(salt=1)))
+    assert (leg.moments, leg.has_zoneless, leg.next_at) == (None, True, None)
 
 
 def test_who_is_left_out() -> None:
@@ -64,29 +65,29 @@ def test_who_is_left_out() -> None:
 
     def left_out(push: Push, zone: str, minutes: int) -> OutcomeClass | None:
         now = due_at + timedelta(minutes=minutes)
-        return stages.zone_of(push, zone, now=now, late_after=LATE_AFTER).left_out
+        return legs.zone_of(push, zone, now=now, late_after=LATE_AFTER).left_out
 
     assert left_out(skips, "Europe/Berlin", 10) is None
     assert left_out(skips, "Europe/Berlin", 11) is OutcomeClass.LATE
     assert left_out(PUSH, "Europe/Berlin", 1000) is None
-    assert left_out(PUSH, stages.ZONELESS, 0) is OutcomeClass.NO_TIME_ZONE
-    assert left_out(replace(PUSH, zoneless="Europe/Berlin"), stages.ZONELESS, 0) is None
+    assert left_out(PUSH, legs.ZONELESS, 0) is OutcomeClass.NO_TIME_ZONE
+    assert left_out(replace(PUSH, zoneless="Europe/Berlin"), legs.ZONELESS, 0) is None
     run = replace(PLAIN, rules=Rules(salt=1))
-    assert left_out(run, stages.ZONELESS, 0) is None
+    assert left_out(run, legs.ZONELESS, 0) is None
     hours = QuietHours(start=WALL.time(), end=WALL.time(), then=QuietThen.DROP)
     quiet = replace(PLAIN, rules=Rules(salt=1, quiet_hours=hours))
-    assert left_out(quiet, stages.ZONELESS, 0) is OutcomeClass.NO_TIME_ZONE
+    assert left_out(quiet, legs.ZONELESS, 0) is OutcomeClass.NO_TIME_ZONE
 
 
 def test_an_interval_counts_from_the_zone_s_own_moment() -> None:
     """Of a push that has none, or is not in local time, the expiry is the push's."""
     push = replace(PUSH, expiration_interval=60)
-    zone = stages.zone_of(push, "Asia/Tokyo", now=FIRST, late_after=LATE_AFTER)
+    zone = legs.zone_of(push, "Asia/Tokyo", now=FIRST, late_after=LATE_AFTER)
     assert zone.due_at == datetime(2026, 11, 26, 0, tzinfo=UTC)
     assert zone.expires_at == zone.due_at + timedelta(minutes=1)
     plain = replace(PLAIN, rules=Rules(salt=1), expiration_interval=60)
     for other in (PUSH, plain):
-        found = stages.zone_of(other, "Asia/Tokyo", now=FIRST, late_after=LATE_AFTER)
+        found = legs.zone_of(other, "Asia/Tokyo", now=FIRST, late_after=LATE_AFTER)
         assert found.expires_at is None
 
 
@@ -94,11 +95,11 @@ def test_who_counts_as_the_first_of_doubles() -> None:
     """Only who gets the push: everybody, or those of zones that are not left out."""
     begun = replace(PUSH, started_at=FIRST)
     anybody = replace(begun, zoneless="Europe/Berlin")
-    assert stages.served(anybody, late_after=LATE_AFTER) is None
-    zoned = stages.served(begun, late_after=LATE_AFTER)
-    assert zoned == stages.Served(zones=localtime.known_zones(), others=False)
+    assert legs.served(anybody, late_after=LATE_AFTER) is None
+    zoned = legs.served(begun, late_after=LATE_AFTER)
+    assert zoned == legs.Served(zones=localtime.known_zones(), others=False)
     in_berlin = localtime.moment_of(WALL, "Europe/Berlin")
-    late = stages.served(
+    late = legs.served(
         replace(anybody, late=Late.SKIP, started_at=in_berlin), late_after=LATE_AFTER
     )
     assert late is not None
