@@ -163,6 +163,22 @@ class InvalidPushError(CallerError):
     parse_code = 115
 
 
+class WrongStateError(CallerError):
+    """The push is past the point at which this can be done to it."""
+
+    code = "wrong_state"
+    status = 409
+    parse_code = 119
+
+
+class ConfirmationRequiredError(CallerError):
+    """The audience is larger than `max_recipients`, and nobody has said yes to that."""
+
+    code = "confirmation_required"
+    status = 409
+    parse_code = None
+
+
 class InvalidPushTimeError(CallerError):
     """`push_time` lies in the past or too far ahead."""
 
