@@ -27,12 +27,12 @@ class Look:
     """How far a push is."""
 
     state: str
-    #: the same for people
-    words: str
     #: in the batches written so far
     devices: int
     #: that have their outcome
     settled: int
+    #: its state for people, where that is more
+    words: str = ""
 
 
 async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, title: str) -> None:
@@ -44,7 +44,10 @@ async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, titl
             # The audience is as large as its batches so far; while it grows there is no share.
             total = seen.devices or None
             bar.update(
-                task, total=total, completed=seen.settled, description=f"{title} {seen.words}"
+                task,
+                total=total,
+                completed=seen.settled,
+                description=f"{title} {seen.words or seen.state}",
             )
             if seen.state in ENDS:
                 return

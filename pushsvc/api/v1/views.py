@@ -22,6 +22,8 @@ class CountsView(BaseModel):
     cancelled: int
     #: only looked at: nothing was delivered
     validated: int
+    #: left out by a rule of the push
+    excluded: int
 
 
 class OpenCountsView(CountsView):
