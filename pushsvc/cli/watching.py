@@ -43,12 +43,8 @@ async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, titl
             seen = await look()
             # The audience is as large as its batches so far; while it grows there is no share.
             total = seen.devices or None
-            bar.update(
-                task,
-                total=total,
-                completed=seen.settled,
-                description=f"{title} {seen.words or seen.state}",
-            )
+            words = f"{title} {seen.words or seen.state}"
+            bar.update(task, total=total, completed=seen.settled, description=words)
             if seen.state in ENDS:
                 return
             await asyncio.sleep(LOOK_SECONDS)
