@@ -171,14 +171,6 @@ class WrongStateError(CallerError):
     parse_code = 119
 
 
-class ConfirmationRequiredError(CallerError):
-    """The audience is larger than `max_recipients`, and nobody has said yes to that."""
-
-    code = "confirmation_required"
-    status = 409
-    parse_code = None
-
-
 class InvalidPushTimeError(CallerError):
     """`push_time` lies in the past or too far ahead."""
 
@@ -248,6 +240,14 @@ class TooManyTemplatesError(CallerError):
     """The app has as many templates as it can have."""
 
     code = "too_many_templates"
+    status = 409
+    parse_code = None
+
+
+class ConfirmationRequiredError(CallerError):
+    """The audience is larger than `max_recipients`, and nobody has said yes to that."""
+
+    code = "confirmation_required"
     status = 409
     parse_code = None
 
