@@ -1,7 +1,7 @@
 """The times of a schedule, against croniter, another library, and at the changes of the clock."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -83,7 +83,7 @@ def test_times_go_forward(expression: str, name: str, after: datetime) -> None:
     schedule = Times(cron=expression, zone=name)
     found = list(islice(calendar.times(schedule, after=after, anchor=after), 6))
     assert found[0].at > after
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in pairwise(found):
         assert following.at > one.at
         assert calendar.next_time(schedule, after=one.at, anchor=after) == following
 
@@ -142,7 +142,7 @@ def test_intervals() -> None:
 
 def test_start_and_end() -> None:
     """A time may be the start's own and not the end's."""
-    span = {"start": "2026-02-01T09:00:00Z", "end": "2026-02-03T09:00:00Z"}
+    span: Any = {"start": "2026-02-01T09:00:00Z", "end": "2026-02-03T09:00:00Z"}
     assert times(NOON, cron="0 9 * * *", **span) == [
         "2026-02-01T09:00:00.000Z",
         "2026-02-02T09:00:00.000Z",

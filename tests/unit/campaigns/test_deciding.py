@@ -31,7 +31,8 @@ def decided(
     decision = decide(due, late=late, overlap=overlap)
     back = {time.at: n for time, n in zip(times, ago, strict=True)}
     skipped = [(back[time.at], reason.value) for time, reason in decision.skipped]
-    return decision.start and back[decision.start.at], skipped, decision
+    start = back[decision.start.at] if decision.start else None
+    return start, skipped, decision
 
 
 def test_in_time() -> None:
@@ -65,7 +66,7 @@ def test_a_run_under_way(late: Late) -> None:
 
 
 def test_at_most_one_waits() -> None:
-    """What came while it waited is skipped when it starts; however long it waited it is not late."""
+    """What came while it waited is skipped when it starts; to wait is not to be late."""
     start, skipped, decision = decided(60, 30, 1, overlap=Overlap.QUEUE, waited=True)
     assert start == 60
     assert skipped == [(30, SkipReason.OVERLAP), (1, SkipReason.OVERLAP)]
