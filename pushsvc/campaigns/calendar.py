@@ -17,7 +17,7 @@ from cronsim import CronSim
 from pushsvc.campaigns.definition import Times, zone_of
 from pushsvc.campaigns.values import YEARS, moment_of, read_time, seconds_of
 from pushsvc.planning import localtime
-from pushsvc.planning.schedule import iso
+from pushsvc.planning.schedule import iso, iso_local
 
 #: At any time some place in the world is further ahead of UTC than this.
 _SOME_EAST = timedelta(hours=10)
@@ -139,7 +139,7 @@ def _moment(at: datetime) -> Time:
 def _wall(local: datetime) -> Time:
     local = local.replace(microsecond=local.microsecond // 1000 * 1000)
     return Time(
-        push_time=local.isoformat(timespec="milliseconds"),
+        push_time=iso_local(local),
         at=localtime.moments(local)[0].at,
         local=local,
     )

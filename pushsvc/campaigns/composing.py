@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pushsvc.campaigns.calendar import Time
 from pushsvc.campaigns.definition import Content, Definition, Group
@@ -227,10 +227,3 @@ def schedule_of(
         local_time=time.local,
         zoneless=zoneless,
     )
-
-
-def zone_for_zoneless(rule: Literal["skip", "utc", "app"], *, app_zone: str | None) -> str | None:
-    """Return what devices without a zone go by, as the setting `zoneless_devices` has it."""
-    if rule == "skip":
-        return None
-    return (app_zone if rule == "app" else None) or "UTC"

@@ -316,12 +316,15 @@ async def resume(resources: Resources, app: App, key: str, *, confirmed: int | N
     there = await found(resources, app, key)
     definition = as_read(there.definition)
     confirmed = confirmed or there.confirmed_recipients
-    await _check(resources, app, definition, object_id=there.object_id, confirmed=confirmed)
+    if there.state is CampaignState.PAUSED:
+        await _check(resources, app, definition, object_id=there.object_id, confirmed=confirmed)
     async with _locked(resources, app, key) as (connection, campaign):
         _refuse(campaign, CampaignState.CANCELLED, "It was cancelled. Create another one.")
         await halting.resume_runs(connection, campaign, confirmed=_limit(definition, confirmed))
         if campaign.state is not CampaignState.PAUSED:
-            return campaign
+            return await campaigns.change_campaign(
+                connection, campaign.id, confirmed_recipients=confirmed
+            )
         now, anchor = resources.clock.now(), campaign.created_at
         time = calendar.next_time(definition.schedule, after=now, anchor=anchor)
         return await campaigns.move(

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import Campaign, Halt, Push, PushState
+from pushsvc.model import Campaign, Halt, Push
 from pushsvc.storage import campaign_halts as halts, campaigns
 
 
@@ -30,10 +30,10 @@ async def resume_runs(
 async def cancel_runs(connection: AsyncConnection, campaign: Campaign, *, reason: str) -> None:
     """Call off what is under way. The campaign is locked."""
     async for push in _locked(connection, campaign):
-        if push.state is PushState.WAITING:
-            await halts.end_unsent(connection, push, reason=reason)
-        elif push.halt is not Halt.CANCEL:
-            await halts.cancel(connection, push, reason=reason)
+        if push.halt is Halt.CANCEL:
+            continue
+        step = halts.cancel if push.batches else halts.end_unsent
+        await step(connection, push, reason=reason)
 
 
 async def _locked(connection: AsyncConnection, campaign: Campaign) -> AsyncIterator[Push]:

@@ -18,6 +18,7 @@ from pushsvc.campaigns.definition import Times
 from pushsvc.campaigns.prepare import Ready, as_read, ready, told
 from pushsvc.errors import CallerError, TooManyPushesError
 from pushsvc.model import Campaign, CampaignState, Late, Overlap, Push, SkipReason
+from pushsvc.planning import localtime
 from pushsvc.resources import Resources
 from pushsvc.shaping.body import push_hash
 from pushsvc.storage import apps, audiences, campaigns, pushes
@@ -172,7 +173,7 @@ async def start(
             time,
             due_at=due_at,
             expiration_interval=made.definition.expiration_interval,
-            zoneless=composing.zone_for_zoneless(
+            zoneless=localtime.zone_for_zoneless(
                 resources.settings.zoneless_devices, app_zone=app.settings.time_zone
             ),
         ),

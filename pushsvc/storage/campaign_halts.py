@@ -45,7 +45,9 @@ async def resume(connection: AsyncConnection, push: Push, *, confirmed: int | No
     """Let a locked push go on that is paused; `confirmed`: to so many devices, should they be."""
     values: dict[str, Any] = {"halt": None, "halt_reason": None, "halted_at": None}
     if confirmed is not None and push.rules is not None:
-        values["rules"] = pushes.c.rules.op("||")(literal({"max_recipients": confirmed}, JSONB))
+        values["rules"] = pushes.c.rules.op("||")(
+            literal({"max_recipients": confirmed, "unconfirmed": None}, JSONB)
+        )
     await _change(connection, push, **values)
 
 

@@ -125,7 +125,7 @@ def _short(row: RunRow) -> dict[str, Any]:
 
 
 def _next_runs(campaign: Campaign, *, now: datetime) -> list[str]:
-    if campaign.next_push_time is None:
+    if campaign.state is not CampaignState.ACTIVE or campaign.next_push_time is None:
         return []
     first = calendar.time_of(campaign.next_push_time)
     return next_times(as_read(campaign.definition), first, now=now, anchor=campaign.created_at)

@@ -174,17 +174,3 @@ def test_the_times_of_a_run() -> None:
         time_of("2026-06-01T00:00:00.000Z"), due_at=due_at, expiration_interval=60, zoneless=None
     )
     assert plain.expires_at == due_at + timedelta(minutes=1)
-
-
-@pytest.mark.parametrize(
-    ("rule", "app_zone", "expected"),
-    [
-        ("skip", "Asia/Tokyo", None),
-        ("utc", "Asia/Tokyo", "UTC"),
-        ("app", "Asia/Tokyo", "Asia/Tokyo"),
-        ("app", None, "UTC"),
-    ],
-)
-def test_devices_without_a_zone(rule: Any, app_zone: str | None, expected: str | None) -> None:
-    """Are left out, or go by the zone that the setting says."""
-    assert composing.zone_for_zoneless(rule, app_zone=app_zone) == expected
