@@ -25,6 +25,7 @@ from pushsvc.api.v1 import (
     previews,
     pushes,
     reviews,
+    steps,
     templates,
     token_history,
     waves,
@@ -59,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.router.routes.extend(pushes.router.routes)
     app.router.routes.extend(waves.router.routes)
+    app.router.routes.extend(steps.router.routes)
     app.router.routes.extend(reviews.router.routes)
     app.router.routes.extend(previews.router.routes)
     app.router.routes.extend(templates.router.routes)

@@ -163,6 +163,14 @@ class InvalidPushError(CallerError):
     parse_code = 115
 
 
+class WrongStateError(CallerError):
+    """The push is past the point at which this can be done to it."""
+
+    code = "wrong_state"
+    status = 409
+    parse_code = 119
+
+
 class InvalidPushTimeError(CallerError):
     """`push_time` lies in the past or too far ahead."""
 

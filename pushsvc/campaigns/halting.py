@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pushsvc.halting import require_confirmed
 from pushsvc.model import Campaign, Halt, Push
-from pushsvc.storage import campaign_halts as halts, campaigns
+from pushsvc.storage import campaigns, halts
 
 
 async def pause_runs(connection: AsyncConnection, campaign: Campaign, *, reason: str) -> int:
@@ -21,9 +22,14 @@ async def pause_runs(connection: AsyncConnection, campaign: Campaign, *, reason:
 async def resume_runs(
     connection: AsyncConnection, campaign: Campaign, *, confirmed: int | None
 ) -> None:
-    """Let go on what is paused; `confirmed`: to so many devices. The campaign is locked."""
+    """Let go on what is paused; `confirmed`: to so many devices. The campaign is locked.
+
+    Raises:
+        ConfirmationRequiredError: it is of more than that.
+    """
     async for push in _locked(connection, campaign):
         if push.halt is Halt.PAUSE:
+            require_confirmed(push, confirmed)
             await halts.resume(connection, push, confirmed=confirmed)
 
 

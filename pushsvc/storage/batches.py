@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pushsvc.model import (
     BadgeChange,
     Batch,
+    Halt,
     Json,
     Lane,
     Ledger,
@@ -24,6 +25,7 @@ from pushsvc.model import (
 )
 from pushsvc.storage import token_events
 from pushsvc.storage.engine import driver, encode_json
+from pushsvc.storage.halted import MAY_LEASE, may_lease
 from pushsvc.storage.partitions import MissingError
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ _CLAIM: Final = f"""
         extract(epoch FROM coalesce(expires_at, $3::timestamptz) - now())::float8 AS seconds_left
     FROM batches
     WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
+        AND {may_lease(halt="$4::text", expires_at="$3::timestamptz")}
     FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - no value of a caller's
 
@@ -147,17 +150,20 @@ async def lease_batch(
     *,
     lease_seconds: float,
     expires_at: datetime | None,
+    halt: Halt | None = None,
     badge: BadgeChange | None,
     validate_only: bool = False,
 ) -> Batch | None:
     """Take an open batch that is due, and apply the push's badge change to its devices.
+
+    Of a push that is halted only what is not sent any more: what has expired, or is taken over.
 
     Badges are changed at the first lease only, and never once the push has expired: a batch
     that is tried again, or taken over, reads them. With `validate_only` they are never changed,
     and are what they would be. None where the batch is not to be had.
     """
     async with driver(engine) as connection, connection.transaction():
-        row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at)
+        row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at, halt)
         if row is None:
             return None
         ids, size = row["installation_ids"], _size(row)
@@ -306,28 +312,28 @@ _EXPIRE: Final = """
 """
 
 # The size is about that of the push's batches: to count the ids of each, they would all be read.
-_OPEN: Final = """
+_OPEN: Final = f"""
     SELECT push_id, seq, app_id, devices_planned / greatest(batches_planned, 1)
     FROM batches JOIN pushes ON pushes.id = push_id
-    WHERE batches.state = 0 AND batches.lane = $1 AND not_before <= now()
+    WHERE batches.state = 0 AND batches.lane = $1 AND not_before <= now() AND {MAY_LEASE}
     ORDER BY not_before LIMIT $2
-"""
+"""  # noqa: S608 - of constants
 
 # Where more are due than one looks at, a few of each push, and apps take turns: nobody's thousands,
 # of batches or of pushes, hide another's.
-_OPEN_OF_EACH: Final = """
+_OPEN_OF_EACH: Final = f"""
     SELECT id, seq, app_id, size FROM (
         SELECT id, seq, app_id, devices_planned / greatest(batches_planned, 1) AS size, not_before,
             row_number() OVER (PARTITION BY app_id ORDER BY not_before) AS turn
         FROM pushes CROSS JOIN LATERAL (
             SELECT seq, not_before FROM batches
-            WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now()
+            WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now() AND {MAY_LEASE}
             ORDER BY not_before LIMIT $3
         ) AS batches
         WHERE pushes.state IN ('planning', 'sending') AND lane = $1
     ) AS open
     ORDER BY turn, not_before LIMIT $2
-"""
+"""  # noqa: S608 - of constants
 
 #: Batches that one looks at; where there are more, of each push, and of all.
 LOOK: Final = 1_000

@@ -5,27 +5,17 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from pushsvc.bodies import Strict, read
+from pushsvc.api.v1.bodies import MOST_RECIPIENTS, parse_resumption
 from pushsvc.campaigns.definition import Definition, parse_definition
 from pushsvc.errors import Fault, InvalidRequestError
 
 CONFIRM: Final = "confirm_recipients"
 
-Confirmed = Annotated[int, Field(ge=1, le=10**12)]
-
-
-class Confirmation(Strict):
-    """Who is asked to go ahead."""
-
-    confirm_recipients: Confirmed | None = Field(
-        None, description="Go ahead with an audience of up to so many, past `max_recipients`."
-    )
-
 
 class NewCampaign(Definition):
     """A campaign as it is asked for."""
 
-    confirm_recipients: Confirmed | None = Field(
+    confirm_recipients: Annotated[int, Field(ge=0, le=MOST_RECIPIENTS)] | None = Field(
         None, description="Go ahead with an audience of up to so many, past `max_recipients`."
     )
 
@@ -40,7 +30,7 @@ def parse_new_campaign(body: Mapping[str, Any]) -> tuple[Definition, int | None]
     rest = {key: value for key, value in body.items() if key != CONFIRM}
     confirmed, definition = None, None
     try:
-        confirmed = parse_confirmation({CONFIRM: body.get(CONFIRM)})
+        confirmed = parse_resumption({CONFIRM: body.get(CONFIRM)}).confirm_recipients
     except InvalidRequestError as error:
         faults.extend(error.faults)
     try:
@@ -50,12 +40,3 @@ def parse_new_campaign(body: Mapping[str, Any]) -> tuple[Definition, int | None]
     if definition is None or faults:
         raise InvalidRequestError(faults)
     return definition, confirmed
-
-
-def parse_confirmation(body: Mapping[str, Any]) -> int | None:
-    """Return how large an audience was said yes to.
-
-    Raises:
-        InvalidRequestError: with a pointer to each field at fault.
-    """
-    return read(Confirmation, body).confirm_recipients

@@ -11,12 +11,8 @@ from pushsvc.api.body import read_object
 from pushsvc.api.replies import json_response
 from pushsvc.api.v1 import campaign_preview_views as previews, cursor as cursors
 from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter
-from pushsvc.api.v1.campaign_bodies import (
-    Confirmation,
-    NewCampaign,
-    parse_confirmation,
-    parse_new_campaign,
-)
+from pushsvc.api.v1.bodies import Resumption, parse_resumption
+from pushsvc.api.v1.campaign_bodies import NewCampaign, parse_new_campaign
 from pushsvc.api.v1.campaign_preview_views import CampaignPreviewView
 from pushsvc.api.v1.campaign_views import (
     CampaignPage,
@@ -137,7 +133,7 @@ async def put(request: Request, campaign: Key) -> Response:
     "/campaigns/{campaign}:run",
     status_code=202,
     summary="Run a campaign now",
-    openapi_extra=request_docs(Confirmation, headers=(IDEMPOTENCY_KEY,)),
+    openapi_extra=request_docs(Resumption, headers=(IDEMPOTENCY_KEY,)),
     responses=reply_docs(202, RunView),
 )
 async def run(request: Request, campaign: Key) -> Response:
@@ -146,7 +142,7 @@ async def run(request: Request, campaign: Key) -> Response:
     check_parameters(request, ())
     body = await read_object(request)
     asked = Asked(
-        confirmed=parse_confirmation(body),
+        confirmed=parse_resumption(body).confirm_recipients,
         idempotency_key=idempotency_key(request),
         request_hash=fingerprint({"run": campaign, **body}),
     )
@@ -173,14 +169,14 @@ async def pause(request: Request, campaign: Key) -> Response:
 @router.post(
     "/campaigns/{campaign}:resume",
     summary="Resume a campaign",
-    openapi_extra=request_docs(Confirmation),
+    openapi_extra=request_docs(Resumption),
     responses=reply_docs(200, CampaignView),
 )
 async def resume(request: Request, campaign: Key) -> Response:
     """Let a paused campaign go on, with its run. Times that have passed are not made up for."""
     resources, app = await enter(request, Scope.SEND)
     check_parameters(request, ())
-    confirmed = parse_confirmation(await read_object(request))
+    confirmed = parse_resumption(await read_object(request)).confirm_recipients
     return await _answer(
         resources, await desk.resume(resources, app, campaign, confirmed=confirmed)
     )

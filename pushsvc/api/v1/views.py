@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pushsvc.api.replies import moment, moment_or_none
-from pushsvc.model import OUTCOME_OF, Counts, Json, Push, PushState
+from pushsvc.model import OUTCOME_OF, Counts, Halt, Json, Push, PushState
 from pushsvc.planning.schedule import iso_local
 from pushsvc.stats import tally
 
@@ -64,6 +64,8 @@ class PushView(BaseModel):
     opens: int
     tokens_held: int
     error: str | None
+    halt: Halt | None
+    halt_reason: str | None
 
 
 class PushPage(BaseModel):
@@ -90,6 +92,27 @@ class OpensPage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     hours: list[HourView]
+    next_cursor: str | None
+
+
+class WaveView(BaseModel):
+    """The devices of one zone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    #: IANA name; null for devices that have none
+    zone: str | None
+    due_at: str
+    devices: int
+    counts: dict[str, int]
+
+
+class WavesPage(BaseModel):
+    """Waves in the order of their times."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    waves: list[WaveView]
     next_cursor: str | None
 
 
@@ -146,6 +169,8 @@ def shown(push: Push, counts: Counts, *, opens: int, campaign: str | None = None
         "opens": opens,
         "tokens_held": push.tokens_held,
         "error": push.error,
+        "halt": push.halt and push.halt.value,
+        "halt_reason": push.halt_reason,
     }
 
 
