@@ -63,7 +63,7 @@ def drawn(*shown: RenderableType, width: int = 200) -> str:
         ({"cron": "0 9 * * MON"}, "at 09:00 on Monday, by the clock of UTC"),
         (
             {"cron": "*/15 8-18 * * *", "zone": "Asia/Tokyo"},
-            "every 15th minute from 08:00 through 18:59 every day, by the clock of Asia/Tokyo",
+            "every 15th minute from 08:00 through 18:59, by the clock of Asia/Tokyo",
         ),
         (
             {"every": "1d", "start": "2030-01-01T00:00:00Z", "end": "2030-02-01T00:00:00Z"},
