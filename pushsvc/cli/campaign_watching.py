@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from pushsvc.cli import output
-from pushsvc.cli.campaign_words import ZONES_SHOWN, time_cell, waves_table
+from pushsvc.cli.campaign_words import ZONES_SHOWN, begun, time_cell, waves_table
 from pushsvc.cli.display import table
 from pushsvc.cli.watching import ENDS, LOOK_SECONDS
 
@@ -140,11 +140,6 @@ def line_of(seen: Seen) -> Shown:
         "counts": seen.push["counts"],
         "waves": {"all": len(seen.waves), "begun": begun(seen.waves)},
     }
-
-
-def begun(waves: Sequence[Shown]) -> int:
-    """Return how many zones have had their time."""
-    return sum(1 for one in waves if one["state"] != "waiting")
 
 
 class Silent:

@@ -58,7 +58,9 @@ def times_table(times: Iterable[str], zone: str | None) -> RenderableType:
     if read[0].tzinfo is None:
         rows = [(f"{one:%a %Y-%m-%d %H:%M:%S}",) for one in read]
         return table(("next times, by each device's clock",), rows)
-    place = ZoneInfo(zone or "UTC")
+    if zone is None:
+        return table(("next times",), [(f"{one:%a} {time_cell(one)}",) for one in read])
+    place = ZoneInfo(zone)
     shown = [(f"{one.astimezone(place):%a %Y-%m-%d %H:%M:%S %z}", time_cell(one)) for one in read]
     return table((f"next times in {place.key}", "UTC"), shown)
 
@@ -135,19 +137,28 @@ def got_out(counts: Mapping[str, int]) -> str:
 
 
 def waves_table(waves: Sequence[Mapping[str, Any]], *, most: int | None) -> RenderableType:
-    """Return the zones of a run with their times: those under way, then those to come."""
+    """Return the zones of a run by their times, with what came of them so far."""
     kept = waves if most is None else _nearest(waves, most)
     rows = [
-        (one["zone"] or "(no zone)", time_cell(one["due_at"]), one["state"], one["devices"])
+        (
+            one["zone"] or "(no time zone)",
+            time_cell(one["due_at"]),
+            one["devices"],
+            *(one["counts"][name] for name in ("open", "sent", "failed", "excluded")),
+        )
         for one in kept
     ]
-    left = len(waves) - len(kept)
-    title = f"{len(kept)} of {len(waves)} zones" if left else ""
-    return table(("zone", "time", "state", "devices"), rows, title=title)
+    title = f"{len(kept)} of {len(waves)} zones" if len(kept) < len(waves) else ""
+    headings = ("time zone", "time", "devices", "open", "sent", "failed", "excluded")
+    return table(headings, rows, title=title)
+
+
+def begun(waves: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many zones have had their time: their devices are known."""
+    return sum(1 for one in waves if one["devices"])
 
 
 def _nearest(waves: Sequence[Mapping[str, Any]], most: int) -> Sequence[Mapping[str, Any]]:
     """Return the waves around the one that comes next."""
-    begun = sum(1 for one in waves if one["state"] != "waiting")
-    first = max(0, min(begun - most // 2, len(waves) - most))
+    first = max(0, min(begun(waves) - most // 2, len(waves) - most))
     return waves[first : first + most]

@@ -19,6 +19,8 @@ from pushsvc.cli.campaign_watching import (
 
 CAMPAIGN = {"name": "sale", "state": "active", "next_runs": ["2030-01-07T08:00:00Z"]}
 
+COUNTS = {"sent": 1, "failed": 1, "excluded": 1, "open": 0}
+
 
 def run(number: int, push_state: str | None) -> dict[str, Any]:
     push_id = None if push_state is None else f"p{number}"
@@ -41,7 +43,7 @@ def seen(state: str, *, sent: int = 0, to_go: int = 0, halt: str | None = None) 
         campaign=CAMPAIGN,
         run=run(1, state),
         push=push(state, sent=sent, to_go=to_go, halt=halt),
-        waves=[{"zone": "UTC", "due_at": "2030-01-07T08:00:00Z", "state": "done", "devices": 3}],
+        waves=[{"zone": "UTC", "due_at": "2030-01-07T08:00:00Z", "devices": 3, "counts": COUNTS}],
     )
 
 
