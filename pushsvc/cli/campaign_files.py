@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,7 +61,7 @@ def _checked(path: Path) -> dict[str, Any]:
         document = _parsed(path)
         times = _next_times(document)
     except FileError as error:
-        faults = [_fault_shown(one) for one in error.faults]
+        faults = sorted(map(_fault_shown, error.faults), key=itemgetter("line", "column"))
         return {"file": name, "valid": False, "faults": faults}
     schedule = document.definition.schedule.model_dump(exclude_none=True)
     return {
