@@ -45,6 +45,7 @@ from pushsvc.model.push import (
     Source,
     Submission,
 )
+from pushsvc.model.report import Dimension, FailedBatch, OpenTally, Tally, Value
 from pushsvc.model.rules import (
     HOLDOUT,
     FrequencyCap,
@@ -88,7 +89,9 @@ __all__ = [
     "Credential",
     "Deferral",
     "Device",
+    "Dimension",
     "Evidence",
+    "FailedBatch",
     "FcmShape",
     "FrequencyCap",
     "GatewayName",
@@ -100,6 +103,7 @@ __all__ = [
     "Match",
     "NewBatch",
     "OnUnknown",
+    "OpenTally",
     "Outcome",
     "OutcomeClass",
     "PauseWhen",
@@ -115,8 +119,10 @@ __all__ = [
     "Source",
     "Standing",
     "Submission",
+    "Tally",
     "TokenEventKind",
     "TokenState",
+    "Value",
     "Variant",
     "Weight",
     "Weights",

@@ -1,7 +1,7 @@
 """Opens as devices tell them: what comes at about the same time is counted by one statement."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -9,7 +9,15 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pushsvc.storage.opens import Opened, add_opens
+from pushsvc.model import Rules
+from pushsvc.storage.opens import (
+    Opened,
+    OpenedRun,
+    PlacedOpen,
+    add_opens,
+    add_run_opens,
+    rules_of_runs,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -25,11 +33,16 @@ MOST_WAITING: Final = 10_000
 _Told = tuple[Opened, "asyncio.Future[None]"]
 
 
+#: The variant that a run sends an installation, by its key; None where it has none.
+VariantOf = Callable[[Rules, int], str | None]
+
+
 class OpenCounter:
     """Counts opens; made by `counting_opens`, whose task is its owner."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, variant_of: VariantOf) -> None:
         self._engine = engine
+        self._variant_of = variant_of
         #: None ends it
         self._told: asyncio.Queue[_Told | None] = asyncio.Queue(MOST_WAITING)
 
@@ -80,18 +93,42 @@ class OpenCounter:
 
     async def _add(self, told: Sequence[Opened]) -> None:
         try:
-            async with self._engine.begin() as connection:
-                await add_opens(connection, told)
+            await self._count(told)
         except IntegrityError:
             # One of the pushes was deleted in that moment; a second look does not find it.
-            async with self._engine.begin() as connection:
-                await add_opens(connection, told)
+            await self._count(told)
+
+    async def _count(self, told: Sequence[Opened]) -> None:
+        async with self._engine.begin() as connection:
+            of_runs = await add_opens(connection, told)
+            if of_runs:
+                rules = await rules_of_runs(connection, {one.push_id for one in of_runs})
+                placed = [place(one, rules.get(one.push_id), self._variant_of) for one in of_runs]
+                await add_run_opens(connection, placed)
+
+
+def place(opened: OpenedRun, rules: Rules | None, variant_of: VariantOf) -> PlacedOpen:
+    """Return what an open counts under: what its installation says, or else its alert's hash."""
+    if rules is None:
+        variant = None
+    elif opened.installation is not None:
+        variant = variant_of(rules, opened.installation)
+    else:
+        named = (one.name for one in rules.variants if one.push_hash == opened.push_hash)
+        variant = next(named, None)
+    return PlacedOpen(
+        push_id=opened.push_id,
+        hour=opened.hour,
+        variant=variant or "",
+        device_type=opened.device_type or "",
+        zone=opened.zone or "",
+    )
 
 
 @asynccontextmanager
-async def counting_opens(engine: AsyncEngine) -> AsyncIterator[OpenCounter]:
+async def counting_opens(engine: AsyncEngine, variant_of: VariantOf) -> AsyncIterator[OpenCounter]:
     """Lend a counter of opens; at the end what it has taken is counted."""
-    counter = OpenCounter(engine)
+    counter = OpenCounter(engine, variant_of)
     task = asyncio.create_task(counter.run(), name="opens")
     try:
         yield counter
