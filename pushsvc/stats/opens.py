@@ -33,16 +33,17 @@ MOST_WAITING: Final = 10_000
 _Told = tuple[Opened, "asyncio.Future[None]"]
 
 
-#: The variant that a run sends an installation, by its key; None where it has none.
-VariantOf = Callable[[Rules, int], str | None]
+#: A run's rules, and of an installation its key and its zone -> the variant, if any, and the zone
+#: that its plan takes the installation to have.
+Placing = Callable[[Rules, int, str | None], tuple[str | None, str]]
 
 
 class OpenCounter:
     """Counts opens; made by `counting_opens`, whose task is its owner."""
 
-    def __init__(self, engine: AsyncEngine, variant_of: VariantOf) -> None:
+    def __init__(self, engine: AsyncEngine, placing: Placing) -> None:
         self._engine = engine
-        self._variant_of = variant_of
+        self._placing = placing
         #: None ends it
         self._told: asyncio.Queue[_Told | None] = asyncio.Queue(MOST_WAITING)
 
@@ -103,32 +104,31 @@ class OpenCounter:
             of_runs = await add_opens(connection, told)
             if of_runs:
                 rules = await rules_of_runs(connection, {one.push_id for one in of_runs})
-                placed = [place(one, rules.get(one.push_id), self._variant_of) for one in of_runs]
-                await add_run_opens(connection, placed)
+                found = [placed(one, rules.get(one.push_id), self._placing) for one in of_runs]
+                await add_run_opens(connection, found)
 
 
-def place(opened: OpenedRun, rules: Rules | None, variant_of: VariantOf) -> PlacedOpen:
+def placed(opened: OpenedRun, rules: Rules | None, placing: Placing) -> PlacedOpen:
     """Return what an open counts under: what its installation says, or else its alert's hash."""
-    if rules is None:
-        variant = None
-    elif opened.installation is not None:
-        variant = variant_of(rules, opened.installation)
-    else:
-        named = (one.name for one in rules.variants if one.push_hash == opened.push_hash)
-        variant = next(named, None)
+    variant, zone = None, ""
+    if rules is not None and opened.installation is not None:
+        variant, zone = placing(rules, opened.installation, opened.zone)
+    elif rules is not None:
+        same = (one.name for one in rules.variants if one.push_hash == opened.push_hash)
+        variant = next(same, None)
     return PlacedOpen(
         push_id=opened.push_id,
         hour=opened.hour,
         variant=variant or "",
         device_type=opened.device_type or "",
-        zone=opened.zone or "",
+        zone=zone,
     )
 
 
 @asynccontextmanager
-async def counting_opens(engine: AsyncEngine, variant_of: VariantOf) -> AsyncIterator[OpenCounter]:
+async def counting_opens(engine: AsyncEngine, placing: Placing) -> AsyncIterator[OpenCounter]:
     """Lend a counter of opens; at the end what it has taken is counted."""
-    counter = OpenCounter(engine, variant_of)
+    counter = OpenCounter(engine, placing)
     task = asyncio.create_task(counter.run(), name="opens")
     try:
         yield counter

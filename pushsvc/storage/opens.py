@@ -1,4 +1,4 @@
-"""How often pushes were opened: added up hour by hour, and of campaigns by what is known besides."""
+"""How often pushes were opened: hour by hour, and runs of campaigns by more than that."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,8 +60,9 @@ class HourOfOpens:
 
 # A device may tell a time that is wrong: no push is opened before it was made, nor in the future.
 # The order of the rows is that of their locks, so that two processes do not wait in a circle.
-# Each push is looked up once, whoever tells of it. A campaign has runs by the thousand with the same
-# hash: OFFSET keeps Postgres from a walk through all pushes of the app for the newest of them.
+# Each push is looked up once, whoever tells of it. A campaign may have thousands of runs with one
+# hash, and a hash may be none of ours: OFFSET keeps Postgres from a walk through all pushes of the
+# app in search of the newest one that has it.
 _ADD: Final = text("""
     WITH told AS (
         SELECT * FROM unnest(

@@ -159,6 +159,9 @@ class Run:
     push_id: int | None
 
 
+#: Postgres's integer.
+MOST_NUMBER: Final = 2**31 - 1
+
 _RUNS: Final = """
     SELECT number, push_time, state, reason, created_at, push_id FROM campaign_runs
     WHERE campaign_id = $1 AND ($2::integer IS NULL OR number < $2)
