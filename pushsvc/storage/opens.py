@@ -62,7 +62,7 @@ class HourOfOpens:
 # The order of the rows is that of their locks, so that two processes do not wait in a circle.
 # Each push is looked up once, whoever tells of it. A campaign may have thousands of runs with one
 # hash, and a hash may be none of ours: OFFSET keeps Postgres from a walk through all pushes of the
-# app in search of the newest one that has it.
+# app in search of one that has it.
 _ADD: Final = text("""
     WITH told AS (
         SELECT * FROM unnest(
@@ -84,10 +84,10 @@ _ADD: Final = text("""
                 )
                 UNION ALL
                 SELECT id, created_at, campaign_id, 2 AS rank FROM (
-                    SELECT id, created_at, campaign_id FROM pushes
-                    WHERE app_id = names.app_id AND variant_hashes @> ARRAY[names.push_hash]
-                    OFFSET 0
+                    SELECT id, created_at, campaign_id, app_id FROM pushes
+                    WHERE variant_hashes @> ARRAY[names.push_hash] OFFSET 0
                 ) AS of_variants
+                WHERE app_id = names.app_id
             ) AS found
             ORDER BY found.rank, found.id DESC LIMIT 1
         ) AS push

@@ -231,9 +231,7 @@ async def test_named_devices_go_by_their_zones_too(site: Site) -> None:
     assert table
     devices = [{"object_id": name} for name in names]
     token = {"token": apns_token(), "device_type": "ios"}
-    push = await store(
-        site, local_time=clock_of(KOLKATA), audience={"devices": [*devices, token]}
-    )
+    push = await store(site, local_time=clock_of(KOLKATA), audience={"devices": [*devices, token]})
     await pipeline.plan_push(site.resources, push.id)
     assert await zones_of(site, push) == {KOLKATA: numbers[:1], "": []}
     await passes(site, push, 10 * HOUR)

@@ -12,8 +12,8 @@ from pushsvc.model import Dimension, Json
 WIDTH: Final = 760
 ROW: Final = 28
 #: Where the bars of devices begin, and how long the longest is.
-BARS_AT: Final = 170
-BARS_LONG: Final = 300
+BARS_AT: Final = 185
+BARS_LONG: Final = 290
 #: The same of the bars of open rates.
 RATES_AT: Final = 570
 RATES_LONG: Final = 120

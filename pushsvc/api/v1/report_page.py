@@ -26,20 +26,24 @@ _CURVES: Final = (("Sent", "sent"), ("Opens", "opens"))
 def page_of(document: Json) -> str:
     """Return a report as HTML. Names come from callers and gateways: all of them are escaped."""
     total = document["total"]
-    return _template().render(
-        document=document,
-        total=total,
-        columns=[name for name in COUNTS if name == "audience" or _has(document, name)],
-        sections=[_section(key, dimension, document) for key, dimension in DIMENSIONS.items()],
-        runs=_runs(document),
-        curves=[
-            (title, found)
-            for title, name in _CURVES
-            if (found := charts.curve(document["by_hour"], name))
-        ],
-        kinds=[*charts.KINDS, "rate"],
-        charts=charts,
-    ).lstrip()
+    return (
+        _template()
+        .render(
+            document=document,
+            total=total,
+            columns=[name for name in COUNTS if name == "audience" or _has(document, name)],
+            sections=[_section(key, dimension, document) for key, dimension in DIMENSIONS.items()],
+            runs=_runs(document),
+            curves=[
+                (title, found)
+                for title, name in _CURVES
+                if (found := charts.curve(document["by_hour"], name))
+            ],
+            kinds=[*charts.KINDS, "rate"],
+            charts=charts,
+        )
+        .lstrip()
+    )
 
 
 def _has(document: Json, name: str) -> bool:

@@ -324,7 +324,7 @@ async def test_a_report_can_be_a_page(api: Api, scene: Scene) -> None:
     assert page.tags.count("svg") == 5
     cells = {row[0]: row for row in page.rows}
     for line in found["by_variant"]:
-        name = line["value"]
+        name = line["value"] or "(not known)"
         figures = [str(line["audience"]), str(line["sent"]), str(line["failed"])]
         assert set(figures) <= set(cells[name]), name
     assert cells["@odd"] == ["@odd", "retry_backoff", "1", "33.3%"]
