@@ -8,6 +8,14 @@ from pushsvc.model.batch import (
     NewBatch,
     Recipient,
 )
+from pushsvc.model.campaign import (
+    Campaign,
+    CampaignState,
+    Overlap,
+    Run,
+    RunState,
+    SkipReason,
+)
 from pushsvc.model.message import (
     WINDOWS_DEVICE_TYPES,
     ApnsHead,
@@ -85,6 +93,8 @@ __all__ = [
     "BadgeChange",
     "Batch",
     "BatchState",
+    "Campaign",
+    "CampaignState",
     "Counts",
     "Credential",
     "Deferral",
@@ -106,6 +116,7 @@ __all__ = [
     "OpenTally",
     "Outcome",
     "OutcomeClass",
+    "Overlap",
     "PauseWhen",
     "Push",
     "PushState",
@@ -114,8 +125,11 @@ __all__ = [
     "Recipient",
     "Refused",
     "Rules",
+    "Run",
+    "RunState",
     "Schedule",
     "Shape",
+    "SkipReason",
     "Source",
     "Standing",
     "Submission",

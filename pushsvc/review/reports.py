@@ -1,18 +1,18 @@
 """Reports: of one push, and of the runs of a campaign, as the ledgers have it at one moment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypedDict
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pushsvc.model import Dimension, Push
+from pushsvc.model import Campaign, Dimension, Push
 from pushsvc.resources import Resources
 from pushsvc.stats.report import FAILED, Reasoned, Report, build, tallies_of
-from pushsvc.storage import reports
+from pushsvc.storage import campaigns, reports
+from pushsvc.storage.campaigns import RunRow
 from pushsvc.storage.engine import driver
-from pushsvc.storage.reports import Campaign, Run
 
 #: One report adds up no more, unless its first run alone has more: some seconds.
 MOST_BATCHES: Final = 20_000
@@ -36,9 +36,7 @@ class CampaignReport:
 
     campaign: Campaign
     #: newest first
-    runs: Sequence[Run]
-    #: by their keys; what a run has become, and is still kept
-    pushes: Mapping[int, Push]
+    runs: Sequence[RunRow]
     report: Report
     #: the number of the oldest run of these, where there are older ones
     before: int | None
@@ -70,32 +68,27 @@ async def of_campaign(
     Of fewer where they are large; the next page has the others.
     """
     async with resources.finding:
-        async with driver(resources.engine) as connection:
-            # One more tells that there are more.
-            found = await reports.runs_of(connection, campaign.id, before=before, limit=limit + 1)
         async with resources.engine.connect() as connection:
-            ids = [run.push_id for run in found if run.push_id is not None]
-            pushes = await reports.pushes_of(connection, ids)
-        runs = within(found[:limit], pushes)
-        made = await _added_up(resources.engine, [run.push_id for run in runs if run.push_id])
+            # One more tells that there are more.
+            found = await campaigns.runs_of(connection, campaign.id, before=before, limit=limit + 1)
+        runs = within(found[:limit])
+        made = await _added_up(resources.engine, [row.push.id for row in runs if row.push])
     return CampaignReport(
         campaign=campaign,
         runs=runs,
-        pushes=pushes,
-        before=runs[-1].number if len(found) > len(runs) else None,
+        before=runs[-1].run.number if len(found) > len(runs) else None,
         **made,
     )
 
 
-def within(runs: Sequence[Run], pushes: Mapping[int, Push]) -> Sequence[Run]:
+def within(rows: Sequence[RunRow]) -> Sequence[RunRow]:
     """Return the first of these runs, at least one, that have so many batches together."""
     batches = 0
-    for place, run in enumerate(runs):
-        push = None if run.push_id is None else pushes.get(run.push_id)
-        batches += push.batches if push else 0
+    for place, row in enumerate(rows):
+        batches += row.push.batches if row.push else 0
         if place and batches > MOST_BATCHES:
-            return runs[:place]
-    return runs
+            return rows[:place]
+    return rows
 
 
 async def _added_up(engine: AsyncEngine, push_ids: Sequence[int]) -> _Made:

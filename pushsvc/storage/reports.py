@@ -1,13 +1,10 @@
-"""What reports are made of: ledgers added up where they lie, reasons, opens, and runs."""
+"""What reports are made of: ledgers added up where they lie, reasons and opens."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
-from sqlalchemy import or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import (
     Counts,
@@ -15,12 +12,9 @@ from pushsvc.model import (
     FailedBatch,
     OpenTally,
     OutcomeClass,
-    Push,
     Tally,
     Value,
 )
-from pushsvc.storage.pushes import COLUMNS, as_push
-from pushsvc.storage.tables import campaigns, pushes
 
 if TYPE_CHECKING:
     Driver = asyncpg.Connection[asyncpg.Record]
@@ -145,38 +139,6 @@ def _value(row: Any) -> Value:
     return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A time of a campaign that came."""
-
-    number: int
-    push_time: str
-    #: started or skipped
-    state: str
-    reason: str | None
-    created_at: datetime
-    #: None of one that was skipped, or that is older than what is kept
-    push_id: int | None
-
-
-#: Postgres's integer.
-MOST_NUMBER: Final = 2**31 - 1
-
-_RUNS: Final = """
-    SELECT number, push_time, state, reason, created_at, push_id FROM campaign_runs
-    WHERE campaign_id = $1 AND ($2::integer IS NULL OR number < $2)
-    ORDER BY number DESC LIMIT $3
-"""
-
-
-async def runs_of(
-    connection: "Driver", campaign_id: int, *, before: int | None, limit: int
-) -> list[Run]:
-    """Return runs of a campaign, newest first, below the number `before`."""
-    rows = await connection.fetch(_RUNS, campaign_id, before, limit)
-    return [Run(**row) for row in rows]
-
-
 _PUSHES: Final = "SELECT id, counts FROM pushes WHERE id = ANY($1) AND counts IS NOT NULL"
 
 
@@ -191,37 +153,7 @@ async def kept_counts(connection: "Driver", push_ids: Sequence[int]) -> Mapping[
     }
 
 
-async def pushes_of(connection: AsyncConnection, push_ids: Sequence[int]) -> Mapping[int, Push]:
-    """Return these pushes by their keys."""
-    statement = select(*COLUMNS).where(pushes.c.id.in_(push_ids))
-    found = [as_push(row) for row in (await connection.execute(statement)).mappings()]
-    return {push.id: push for push in found}
-
-
 async def now(connection: "Driver") -> datetime:
     """Return the moment of the connection's transaction."""
     moment: datetime = await connection.fetchval("SELECT now()")
     return moment
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Campaign:
-    """A campaign, as its report names it."""
-
-    id: int
-    object_id: str
-    name: str
-    state: str
-
-
-async def find_campaign(connection: AsyncConnection, *, app_id: int, named: str) -> Campaign | None:
-    """Return the app's campaign with this public id or, where there is none, with this name."""
-    columns = campaigns.c
-    statement = (
-        select(columns.id, columns.object_id, columns.name, columns.state)
-        .where(columns.app_id == app_id, or_(columns.object_id == named, columns.name == named))
-        .order_by((columns.object_id == named).desc())
-        .limit(1)
-    )
-    row = (await connection.execute(statement)).mappings().first()
-    return Campaign(**row) if row else None

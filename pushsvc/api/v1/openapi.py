@@ -11,6 +11,9 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import pushsvc
 from pushsvc.api.replies import JSON, NDJSON, PROBLEM
 from pushsvc.api.v1.bodies import NewOpen, NewPush, NewTemplate
+from pushsvc.api.v1.campaign_bodies import Confirmation, NewCampaign
+from pushsvc.api.v1.campaign_preview_views import CampaignPreviewView
+from pushsvc.api.v1.campaign_views import CampaignPage, CampaignView, RunPage, RunView
 from pushsvc.api.v1.preview_views import PreviewView
 from pushsvc.api.v1.report_views import CampaignReportView, PushReportView
 from pushsvc.api.v1.review_views import ExplanationView, OutcomesPage
@@ -37,6 +40,13 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (TemplateView, "serialization"),
     (TemplatePage, "serialization"),
     (TokenHistoryView, "serialization"),
+    (NewCampaign, "validation"),
+    (Confirmation, "validation"),
+    (CampaignView, "serialization"),
+    (CampaignPage, "serialization"),
+    (CampaignPreviewView, "serialization"),
+    (RunView, "serialization"),
+    (RunPage, "serialization"),
     (Problem, "serialization"),
 )
 

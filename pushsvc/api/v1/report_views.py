@@ -7,11 +7,19 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from pushsvc.api.replies import moment, moment_or_none
-from pushsvc.model import Dimension, OutcomeClass, Push, PushState, Value
+from pushsvc.model import (
+    CampaignState,
+    Dimension,
+    OutcomeClass,
+    PushState,
+    RunState,
+    SkipReason,
+    Value,
+)
 from pushsvc.review.reports import CampaignReport, PushReport
 from pushsvc.stats import tally
 from pushsvc.stats.report import Line, Report
-from pushsvc.storage.reports import Run
+from pushsvc.storage.campaigns import RunRow
 
 #: What a report is by, beside the runs of a campaign.
 BY: Final = (Dimension.VARIANT, Dimension.PLATFORM, Dimension.ZONE, Dimension.HOUR)
@@ -61,8 +69,8 @@ class RunLineView(Closed):
 
     number: int
     push_time: str
-    state: str
-    reason: str | None
+    state: RunState
+    reason: SkipReason | None
     created_at: str
     push_id: str | None
     push_state: PushState | None
@@ -95,7 +103,7 @@ class ReportedCampaignView(Closed):
 
     id: str
     name: str
-    state: str
+    state: CampaignState
 
 
 class _ReportView(Closed):
@@ -147,26 +155,28 @@ def campaign_document(found: CampaignReport, *, next_cursor: str | None) -> dict
     campaign, lines = found.campaign, found.report.by[Dimension.RUN]
     figures = {line.value: _figures(line) for line in lines}
     return {
-        "campaign": {"id": campaign.object_id, "name": campaign.name, "state": campaign.state},
-        "runs": [_run(run, found.pushes, figures) for run in found.runs],
+        "campaign": {
+            "id": campaign.object_id,
+            "name": campaign.name,
+            "state": campaign.state.value,
+        },
+        "runs": [_run(row, figures) for row in found.runs],
         **_document(found.report, made_at=found.made_at, ledger_dropped=found.ledger_dropped),
         "next_cursor": next_cursor,
     }
 
 
-def _run(
-    run: Run, pushes: Mapping[int, Push], figures: Mapping[Value, dict[str, Any]]
-) -> dict[str, Any]:
-    push = None if run.push_id is None else pushes.get(run.push_id)
+def _run(row: RunRow, figures: Mapping[Value, dict[str, Any]]) -> dict[str, Any]:
+    run, push = row.run, row.push
     return {
         "number": run.number,
         "push_time": run.push_time,
-        "state": run.state,
-        "reason": run.reason,
+        "state": run.state.value,
+        "reason": run.reason and run.reason.value,
         "created_at": moment(run.created_at),
         "push_id": push and push.object_id,
         "push_state": push and push.state.value,
-        "figures": figures.get(run.push_id) if push else None,
+        "figures": figures.get(push.id) if push else None,
     }
 
 

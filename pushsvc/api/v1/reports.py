@@ -11,6 +11,7 @@ from pushsvc.api.replies import JSON, json_response
 from pushsvc.api.v1 import cursor as cursors
 from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter, push_of
 from pushsvc.api.v1.bodies import NewOpen, parse_new_open
+from pushsvc.api.v1.campaigns import Key
 from pushsvc.api.v1.openapi import reply_docs, report_docs, request_docs
 from pushsvc.api.v1.report_page import page_of
 from pushsvc.api.v1.report_table import csv_of
@@ -20,12 +21,11 @@ from pushsvc.api.v1.report_views import (
     campaign_document,
     push_document,
 )
-from pushsvc.errors import NotFoundError
+from pushsvc.campaigns import desk
 from pushsvc.model import Json
 from pushsvc.review import reports
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.opens import Opened
-from pushsvc.storage.reports import MOST_NUMBER, find_campaign
 
 Form = Literal["json", "csv", "html"]
 Asked = Annotated[
@@ -40,6 +40,8 @@ MEDIA_TYPES: Final[Mapping[str, Form]] = {
     JSON: "json",
     **{media_type: form for form, (media_type, _) in TEXTS.items()},
 }
+#: Of a run; Postgres's integer.
+MOST_NUMBER: Final = 2**31 - 1
 #: Nothing of a page comes from elsewhere, and nothing in it runs.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -68,7 +70,7 @@ async def of_push(request: Request, push_id: str, form: Asked = None) -> Respons
 )
 async def of_campaign(
     request: Request,
-    campaign: str,
+    campaign: Key,
     *,
     form: Asked = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
@@ -78,10 +80,7 @@ async def of_campaign(
     resources, app = await enter(request, Scope.READ)
     check_parameters(request, ("format", "limit", "cursor"))
     before = None if cursor is None else _number(cursors.read(cursor))
-    async with resources.engine.connect() as connection:
-        found = await find_campaign(connection, app_id=app.id, named=campaign)
-    if found is None:
-        raise NotFoundError("There is no such campaign.")
+    found = await desk.found(resources, app, campaign)
     report = await reports.of_campaign(resources, found, before=before, limit=limit)
     more = None if report.before is None else cursors.write(report.before)
     document = campaign_document(report, next_cursor=more)

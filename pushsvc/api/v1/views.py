@@ -22,6 +22,8 @@ class CountsView(BaseModel):
     cancelled: int
     #: only looked at: nothing was delivered
     validated: int
+    #: a rule of the push left them out
+    excluded: int
 
 
 class OpenCountsView(CountsView):
@@ -41,6 +43,8 @@ class PushView(BaseModel):
     lane: str
     on_unknown: str
     rate_per_minute: int | None
+    #: of a campaign's run: the campaign's id
+    campaign: str | None
     audience: dict[str, Any]
     data: dict[str, Any]
     created_at: str
@@ -111,10 +115,9 @@ class Problem(BaseModel):
     request_id: str
 
 
-def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
+def shown(push: Push, counts: Counts, *, opens: int, campaign: str | None = None) -> dict[str, Any]:
     """Return a push as `PushView` describes it; `opens` is how often it was opened."""
     totals = tally.total(counts)
-    words = _words(totals)
     return {
         **push.content,
         "id": push.object_id,
@@ -123,6 +126,7 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "lane": push.lane.value,
         "on_unknown": push.on_unknown.value,
         "rate_per_minute": push.rate_per_minute,
+        "campaign": campaign,
         "audience": _audience(push.audience),
         "created_at": moment(push.created_at),
         "due_at": moment(push.due_at),
@@ -130,8 +134,7 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "started_at": moment_or_none(push.started_at),
         "finished_at": moment_or_none(push.finished_at),
         "devices": push.devices,
-        # The counts may have been read a moment after the push.
-        "counts": {**words, "open": max(0, push.devices - sum(words.values()))},
+        "counts": live_counts(push, counts),
         "by_device_type": {t: _words(classes) for t, classes in sorted(counts.items())},
         "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n and c in OUTCOME_OF},
         "possible_duplicates": tally.possible_duplicates(totals),
@@ -139,6 +142,13 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "tokens_held": push.tokens_held,
         "error": push.error,
     }
+
+
+def live_counts(push: Push, counts: Counts) -> dict[str, int]:
+    """Return devices by their outcome, with those that have none yet."""
+    words = _words(tally.total(counts))
+    # The counts may have been read a moment after the push.
+    return {**words, "open": max(0, push.devices - sum(words.values()))}
 
 
 def _words(classes: Any) -> dict[str, int]:
