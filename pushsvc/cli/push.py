@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pushsvc.api.v1 import views
-from pushsvc.cli import previewing, reviewing, session, watching
+from pushsvc.cli import previewing, reporting, reviewing, session, watching
 from pushsvc.cli.display import progress, result, table
 from pushsvc.cli.options import AppName, Json, PushId
 from pushsvc.model import Counts, Outcome, Push, PushState
@@ -18,6 +18,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 app.command()(previewing.preview)
 app.command()(reviewing.explain)
 app.command()(reviewing.outcomes)
+app.command()(reporting.report)
 
 
 @app.command(name="list")

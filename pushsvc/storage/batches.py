@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pushsvc.model import BadgeChange, Batch, Json, Lane, Ledger, NewBatch, Recipient
+from pushsvc.model import (
+    BadgeChange,
+    Batch,
+    Json,
+    Lane,
+    Ledger,
+    NewBatch,
+    OutcomeClass,
+    Recipient,
+)
 from pushsvc.storage import token_events
 from pushsvc.storage.engine import driver, encode_json
 from pushsvc.storage.partitions import MissingError
@@ -155,6 +164,8 @@ async def lease_batch(
         badges: dict[int, int] = {}
         seconds_left = row["seconds_left"]
         change = badge is not None and (seconds_left is None or seconds_left > 0)
+        # Nobody who is left out by the plan has a message to count.
+        change = change and (not row["outcomes"] or OutcomeClass.OPEN in row["outcomes"])
         if badge is not None and change and ids:
             if validate_only:
                 badges = await _badges_after(connection, ids, badge)
@@ -313,7 +324,7 @@ _OPEN_OF_EACH: Final = """
             WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now()
             ORDER BY not_before LIMIT $3
         ) AS batches
-        WHERE pushes.state IN ('planning', 'sending') AND due_at <= now() AND lane = $1
+        WHERE pushes.state IN ('planning', 'sending') AND lane = $1
     ) AS open
     ORDER BY turn, not_before LIMIT $2
 """
