@@ -28,6 +28,7 @@ from pushsvc.api.v1 import (
     reviews,
     templates,
     token_history,
+    waves,
 )
 from pushsvc.config import Settings
 from pushsvc.resources import open_resources
@@ -58,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.router.routes.extend(pushes.router.routes)
+    app.router.routes.extend(waves.router.routes)
     app.router.routes.extend(reviews.router.routes)
     app.router.routes.extend(reports.router.routes)
     app.router.routes.extend(previews.router.routes)

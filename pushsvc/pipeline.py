@@ -132,12 +132,21 @@ async def preview_push(resources: Resources, app: App, submission: Submission) -
 
 
 async def plan_push(resources: Resources, push_id: int) -> None:
-    """Write the audience down in batches, and wake deliverers from the first piece on."""
+    """Write the audience down in batches, and wake deliverers from the first piece on.
+
+    A push in local time has many legs, of which more than one may be due.
+    """
+    while await _plan_leg(resources, push_id):
+        pass
+
+
+async def _plan_leg(resources: Resources, push_id: int) -> bool:
+    """Plan what is due; return whether more may be."""
     lease_seconds = resources.settings.lease_seconds
     async with resources.engine.begin() as connection:
         leased = await plans.lease_plan(connection, push_id, lease_seconds=lease_seconds)
     if leased is None:
-        return
+        return False
     push, lease = leased
     at_hand: Sequence[int] = ()
     try:
@@ -160,6 +169,7 @@ async def plan_push(resources: Resources, push_id: int) -> None:
         await deliver_batch(resources, push_id, seq)
     if not at_hand:
         await close_push(resources, push.id)
+    return push.local_time is not None and not resources.stopping.is_set()
 
 
 # ---------------------------------------------------------------- deliver

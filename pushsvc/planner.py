@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pushsvc import waves
 from pushsvc.errors import QueryTimeoutError
 from pushsvc.model import Lane, Late, NewBatch, OutcomeClass, Push
-from pushsvc.planning import batches as cutting, stages
+from pushsvc.planning import batches as cutting, legs
 from pushsvc.resources import Resources
 from pushsvc.storage import batches, partitions, plans, turns, waves as stored_waves
 from pushsvc.storage.batches import BatchRef
@@ -53,7 +53,7 @@ async def write(resources: Resources, push: Push, *, lease: int) -> Sequence[int
         if await _must_wait(resources, push, lease=lease):
             return []
         if push.by_zone:
-            complete = await _plan_stage(resources, push, lease=lease)
+            complete = await _plan_leg(resources, push, lease=lease)
         elif "devices" in push.audience:
             at_hand = await _plan_devices(resources, push, lease=lease)
         else:
@@ -147,28 +147,28 @@ async def _too_late(
     async with connection.begin():
         now = await plans.time_now(connection)
     late_after = timedelta(seconds=resources.settings.late_after_seconds)
-    return stages.left_out_late(push, push.due_at, now=now, late_after=late_after)
+    return legs.left_out_late(push, push.due_at, now=now, late_after=late_after)
 
 
-async def _plan_stage(resources: Resources, push: Push, *, lease: int) -> bool:
-    """Write down the devices of the stage that is due; return whether there is no later one."""
-    next_at = stages.stage_of(push).next_at
+async def _plan_leg(resources: Resources, push: Push, *, lease: int) -> bool:
+    """Write down the devices of the leg that is due; return whether there is no later one."""
+    next_at = legs.leg_of(push).next_at
     async with resources.planning, resources.engine.connect() as connection:
         if "devices" in push.audience:
-            await _write_named_stage(resources, push, connection=connection, lease=lease)
-        elif not await _write_stage(resources, push, connection=connection, lease=lease):
+            await _write_named_leg(resources, push, connection=connection, lease=lease)
+        elif not await _write_leg(resources, push, connection=connection, lease=lease):
             return False
     if next_at is None:
         return True
     async with resources.engine.begin() as connection:
-        await plans.next_stage(connection, push.id, lease=lease, due_at=next_at)
+        await plans.next_leg(connection, push.id, lease=lease, due_at=next_at)
     return False
 
 
-async def _write_stage(
+async def _write_leg(
     resources: Resources, push: Push, *, connection: AsyncConnection, lease: int
 ) -> bool:
-    """Write the members of a stage down; return whether all of them."""
+    """Write the members of a leg down; return whether all of them."""
     wanted = await _criterion(resources, push)
     if await _is_held(resources, push, wanted, connection=connection, lease=lease):
         return False
@@ -188,11 +188,11 @@ async def _write_stage(
     return True
 
 
-async def _write_named_stage(
+async def _write_named_leg(
     resources: Resources, push: Push, *, connection: AsyncConnection, lease: int
 ) -> None:
     if push.planned_through:
-        return  # its devices of the stage are one piece, and it is there
+        return  # its devices of the leg are one piece, and it is there
     devices = push.audience["devices"]
     piece = await waves.named_piece(resources, push, devices, connection=connection)
     refs = await _write_piece(
@@ -216,7 +216,7 @@ async def _is_held(
         f"resume the push with confirm_recipients of {found} or more."
     )
     async with connection.begin():
-        await plans.hold_plan(connection, push, lease=lease, reason=reason)
+        await plans.hold_plan(connection, push, lease=lease, devices=found, reason=reason)
     log.warning("plan.held", push=push.object_id, devices=found, most=most)
     return True
 

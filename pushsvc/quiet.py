@@ -61,10 +61,11 @@ def badge_of(push: Push, head: Head) -> BadgeChange | None:
 def quiet_end(push: Push, head: Head) -> datetime | None:
     """Return when the quiet hours of a batch's devices end; None where they have none now.
 
-    What a worker may have sent is settled at any hour, and so is what has expired.
+    What a worker may have sent is settled at any hour, and so is what has expired or was halted.
     """
     quiet = None if push.rules is None else push.rules.quiet_hours
     zone = head.zone or push.zoneless
-    if quiet is None or zone is None or head.is_begun or head.is_settled or head.is_expired:
+    is_over = head.is_begun or head.is_settled or head.is_expired or push.halt is not None
+    if quiet is None or zone is None or is_over:
         return None
     return quiet_until(quiet, zone, now=head.now)

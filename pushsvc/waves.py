@@ -1,4 +1,4 @@
-"""The next stage of a push that is planned by zone: who is of it, and in what batches.
+"""The next leg of a push that is planned by zone: who is of it, and in what batches.
 
 A piece is larger than that of other plans: its devices are of many zones and variants, and the
 batches of each are to be full, too.
@@ -13,9 +13,9 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import HOLDOUT, Json, NewBatch, OutcomeClass, Push
-from pushsvc.planning import batches as cutting, stages, variants
+from pushsvc.planning import batches as cutting, legs, variants
+from pushsvc.planning.legs import ZONELESS, Leg
 from pushsvc.planning.localtime import known_zones
-from pushsvc.planning.stages import ZONELESS, Stage
 from pushsvc.resources import Resources
 from pushsvc.storage import plans, waves
 from pushsvc.targeting import audience, zoned
@@ -29,19 +29,19 @@ SLACK: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """Some batches of a stage."""
+    """Some batches of a leg."""
 
     batches: list[NewBatch]
-    #: the stage is planned as far as this installation
+    #: the leg is planned as far as this installation
     through: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Terms:
-    """By what a stage is cut."""
+    """By what a leg is cut."""
 
     push: Push
-    stage: Stage
+    leg: Leg
     #: by the database's clock
     now: datetime
     late_after: timedelta
@@ -73,15 +73,15 @@ class _Terms:
         for batch in new:
             yield replace(batch, zone=ZONELESS, expires_at=zone.expires_at)
 
-    def _zone(self, name: str) -> stages.Zone:
-        return stages.zone_of(self.push, name, now=self.now, late_after=self.late_after)
+    def _zone(self, name: str) -> legs.Zone:
+        return legs.zone_of(self.push, name, now=self.now, late_after=self.late_after)
 
 
 @asynccontextmanager
 async def pieces(
     resources: Resources, push: Push, wanted: Criterion, *, connection: AsyncConnection
 ) -> AsyncIterator[AsyncIterator[Piece]]:
-    """Find who is of the push's stage, beyond what is planned of it, and lend it in pieces.
+    """Find who is of the push's leg, beyond what is planned of it, and lend it in pieces.
 
     Raises:
         AudienceTimeoutError: they were not found within `plan_timeout_seconds`.
@@ -106,7 +106,7 @@ async def pieces(
 async def named_piece(
     resources: Resources, push: Push, devices: Sequence[Json], *, connection: AsyncConnection
 ) -> Piece:
-    """Return the batches of the devices that a push names and that are of its stage."""
+    """Return the batches of the devices that a push names and that are of its leg."""
     terms = await _terms(resources, push, connection)
     async with connection.begin():
         named = await audience.named(connection, devices, app_id=push.app_id)
@@ -116,17 +116,17 @@ async def named_piece(
     for number in named.ids:
         name = zones.get(number) or ZONELESS
         name = name if name in known_zones() else ZONELESS
-        if number not in before and _is_of(terms.stage, name):
+        if number not in before and _is_of(terms.leg, name):
             ids.setdefault(name, []).append(number)
     new = list(terms.cut(ids, duplicates=named.duplicates))
-    if terms.stage.has_zoneless:
+    if terms.leg.has_zoneless:
         new += terms.explicit(named)
     return Piece(batches=new, through=max(named.ids, default=1))
 
 
 def moments_of(push: Push, new: Sequence[NewBatch]) -> Mapping[str, datetime]:
     """Return the moment of each zone that batches are of."""
-    return {zone: stages.moment_of(push, zone) for zone in {one.zone or ZONELESS for one in new}}
+    return {zone: legs.moment_of(push, zone) for zone in {one.zone or ZONELESS for one in new}}
 
 
 async def foresee(connection: AsyncConnection, push: Push) -> Sequence[str]:
@@ -135,7 +135,7 @@ async def foresee(connection: AsyncConnection, push: Push) -> Sequence[str]:
     Of a push in local time; those of zones that are planned already stay.
     """
     present = await waves.present_zones(connection, push.app_id)
-    moments = {zone: stages.moment_of(push, zone) for zone in present if zone in known_zones()}
+    moments = {zone: legs.moment_of(push, zone) for zone in present if zone in known_zones()}
     ahead = {zone: at for zone, at in moments.items() if at >= push.due_at}
     await waves.foresee(connection, push.id, ahead)
     return present
@@ -146,38 +146,36 @@ async def _terms(resources: Resources, push: Push, connection: AsyncConnection) 
         now = await plans.time_now(connection)
     return _Terms(
         push=push,
-        stage=stages.stage_of(push),
+        leg=legs.leg_of(push),
         now=now,
         late_after=timedelta(seconds=resources.settings.late_after_seconds),
         size=cutting.size_at(push.rate_per_minute, size=resources.settings.batch_size),
     )
 
 
-def _is_of(stage: Stage, zone: str) -> bool:
+def _is_of(leg: Leg, zone: str) -> bool:
     if zone == ZONELESS:
-        return stage.has_zoneless
-    return stage.moments is None or zone in stage.moments
+        return leg.has_zoneless
+    return leg.moments is None or zone in leg.moments
 
 
 async def _among(connection: AsyncConnection, terms: _Terms) -> zoned.Among:
     """Return whom to look for: an index finds those of some zones, and that there are none."""
-    stage, push = terms.stage, terms.push
-    if stage.moments is None:
+    leg, push = terms.leg, terms.push
+    if leg.moments is None:
         return zoned.Among(zones=None, zoneless=True)
     async with connection.begin():
         present = await foresee(connection, push)
     known = known_zones()
     zones = {
-        zone
-        for zone in present
-        if zone in stage.moments or (stage.has_zoneless and zone not in known)
+        zone for zone in present if zone in leg.moments or (leg.has_zoneless and zone not in known)
     }
-    since = push.started_at - SLACK if push.started_at and stage.is_later else None
-    return zoned.Among(zones=zones, zoneless=stage.has_zoneless, changed_since=since)
+    since = push.started_at - SLACK if push.started_at and leg.is_later else None
+    return zoned.Among(zones=zones, zoneless=leg.has_zoneless, changed_since=since)
 
 
 def _served(terms: _Terms) -> Picked | None:
-    served = stages.served(terms.push, late_after=terms.late_after)
+    served = legs.served(terms.push, late_after=terms.late_after)
     if served is None:
         return None
     if served.others:
@@ -203,7 +201,7 @@ async def _cut(
 
 
 async def _before(connection: AsyncConnection, terms: _Terms, ids: Sequence[int]) -> frozenset[int]:
-    """Return those that are in batches of an earlier stage: a device has one outcome."""
-    if not ids or not terms.stage.is_later:
+    """Return those that are in batches of an earlier leg: a device has one outcome."""
+    if not ids or not terms.leg.is_later:
         return frozenset()
     return await waves.planned(connection, terms.push.id, ids)

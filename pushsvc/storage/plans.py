@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, func, select, text, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import Halt, Push, PushState
@@ -11,9 +12,9 @@ from pushsvc.storage import waves
 from pushsvc.storage.pushes import get_push
 from pushsvc.storage.tables import campaigns, pushes
 
-#: A push that is planned by zone has a plan for each stage, and each has so many numbers for its
-#: leases: what is counted is how often one stage was begun, and no number comes twice.
-LEASES_PER_STAGE: Final = 256
+#: A push that is planned by zone has a plan for each leg, and each has so many numbers for its
+#: leases: what is counted is how often one leg was begun, and no number comes twice.
+LEASES_PER_LEG: Final = 256
 
 _LEASE_PLAN = text("""
     UPDATE pushes SET state = 'planning', leases = leases + 1,
@@ -46,8 +47,8 @@ async def lease_plan(
 
 
 def times_begun(lease: int) -> int:
-    """Return how often the stage that this lease is of was begun."""
-    return lease % LEASES_PER_STAGE
+    """Return how often the leg that this lease is of was begun."""
+    return lease % LEASES_PER_LEG
 
 
 async def time_now(connection: AsyncConnection) -> datetime:
@@ -111,17 +112,17 @@ async def finish_plan(connection: AsyncConnection, push_id: int, *, lease: int) 
         await waves.forget_empty(connection, push_id, before=None)
 
 
-async def next_stage(
+async def next_leg(
     connection: AsyncConnection, push_id: int, *, lease: int, due_at: datetime
 ) -> None:
-    """Note that every device of a stage is in a batch, and when the next stage is due."""
+    """Note that every device of a leg is in a batch, and when the next leg is due."""
     statement = (
         update(pushes)
         .where(_planned_by(push_id, lease))
         .values(
             due_at=due_at,
             planned_through=0,
-            leases=(lease // LEASES_PER_STAGE + 1) * LEASES_PER_STAGE,
+            leases=(lease // LEASES_PER_LEG + 1) * LEASES_PER_LEG,
             lease_until=None,
         )
     )
@@ -129,8 +130,13 @@ async def next_stage(
         await waves.forget_empty(connection, push_id, before=due_at)
 
 
-async def hold_plan(connection: AsyncConnection, push: Push, *, lease: int, reason: str) -> None:
-    """Give a plan back that has written nothing, and pause the push, and the campaign it is of."""
+async def hold_plan(
+    connection: AsyncConnection, push: Push, *, lease: int, devices: int, reason: str
+) -> None:
+    """Give a plan back that has written nothing, and pause the run, and the campaign it is of.
+
+    `devices` is the audience that somebody must say yes to.
+    """
     statement = (
         update(pushes)
         .where(_planned_by(push.id, lease), pushes.c.batches_planned == 0)
@@ -142,6 +148,7 @@ async def hold_plan(connection: AsyncConnection, push: Push, *, lease: int, reas
             halt=Halt.PAUSE,
             halt_reason=reason,
             halted_at=func.now(),
+            rules=pushes.c.rules.op("||")(literal({"unconfirmed": devices}, JSONB)),
         )
     )
     held = (await connection.execute(statement)).rowcount == 1
@@ -149,7 +156,9 @@ async def hold_plan(connection: AsyncConnection, push: Push, *, lease: int, reas
         pause = update(campaigns).where(
             campaigns.c.id == push.campaign_id, campaigns.c.state == "active"
         )
-        await connection.execute(pause.values(state="paused", state_reason=reason))
+        await connection.execute(
+            pause.values(state="paused", state_reason=reason, updated_at=func.now())
+        )
 
 
 async def postpone_plan(

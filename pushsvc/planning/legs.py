@@ -1,8 +1,8 @@
-"""A push that is planned by zone: its stages, one after another, and what each zone gets. Pure.
+"""A push that is planned by zone: its legs, one after another, and what each zone gets. Pure.
 
-A stage is the devices of some zones, planned at one go. A push in local time has one for each
+A leg is the devices of some zones, planned at one go. A push in local time has one for each
 moment at which its wall time is shown somewhere; what was past when its plan was begun is one
-together. Any other push has one stage, of all zones.
+together. Any other push has one leg, of all zones.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,16 @@ ZONELESS: Final = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Leg:
     """What is planned at one go."""
 
-    #: zone -> its moment; None where the stage has all zones
+    #: zone -> its moment; None where the leg has all zones
     moments: Mapping[str, datetime] | None
     #: whether devices without a zone are of it
     has_zoneless: bool
     #: whether devices may be in an earlier one
     is_later: bool
-    #: when the next stage is due; None after the last
+    #: when the next leg is due; None after the last
     next_at: datetime | None
 
 
@@ -52,17 +52,17 @@ class Served:
     others: bool
 
 
-def stage_of(push: Push) -> Stage:
-    """Return the stage that a push whose plan is leased is at."""
+def leg_of(push: Push) -> Leg:
+    """Return the leg that a push whose plan is leased is at."""
     if push.local_time is None:
-        return Stage(moments=None, has_zoneless=True, is_later=False, next_at=None)
+        return Leg(moments=None, has_zoneless=True, is_later=False, next_at=None)
     is_later = push.started_at is not None and push.due_at > push.started_at
     until = push.due_at if push.started_at is None or is_later else push.started_at
     ahead = [one for one in localtime.moments(push.local_time) if one.at >= push.due_at]
     moments = {zone: one.at for one in ahead if one.at <= until for zone in one.zones}
     # Who has no zone, and is left out for it, is told so at the first chance.
     has_zoneless = push.zoneless in moments or (push.zoneless is None and not is_later)
-    return Stage(
+    return Leg(
         moments=moments,
         has_zoneless=has_zoneless,
         is_later=is_later,
