@@ -14,6 +14,7 @@ from pushsvc.cli import (
     campaign_halting,
     campaign_looks,
     campaign_previewing,
+    campaign_reporting,
     session,
 )
 from pushsvc.cli.campaign_files import Document, File, by_line, document_in
@@ -143,6 +144,7 @@ def resume(
 
 
 app.command()(campaign_halting.cancel)
+app.command()(campaign_reporting.report)
 
 
 # ---------------------------------------------------------------- what they share

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from rich.console import Console, RenderableType
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.api.v1 import views
 from pushsvc.api.v1.campaign_views import run_shown
+from pushsvc.api.v1.waves import shown as wave_shown
 from pushsvc.cli import campaign_documents as documents, session, watching
 from pushsvc.cli.campaign_watching import Drawn, Lines, Screen, Seen, Silent, follow, run_to_watch
 from pushsvc.cli.campaign_words import runs_table, waves_table
@@ -17,6 +19,7 @@ from pushsvc.cli.options import AppName, CampaignName, Json
 from pushsvc.model import Campaign, PushState
 from pushsvc.resources import Resources
 from pushsvc.storage import campaigns
+from pushsvc.storage.waves import Wave, list_waves
 
 #: Of the newest runs, one that ended before it was looked for is hardly further back.
 _NEWEST: Final = 10
@@ -76,13 +79,27 @@ class Looks:
         async with self.resources.engine.connect() as connection:
             push, counts, opens = await watching.find(connection, push_id)
             row = await campaigns.run_of_push(connection, push.id)
+            waves = await _waves(connection, push.id)
         shown = views.shown(push, counts, opens=opens, campaign=campaign["id"])
         halt = {"halt": push.halt and push.halt.value, "halt_reason": push.halt_reason}
         return Seen(
             campaign=campaign,
             run=None if row is None else run_shown(row, counts),
             push={**shown, **halt},
+            waves=waves,
         )
+
+
+async def _waves(connection: AsyncConnection, push_id: int) -> list[dict[str, Any]]:
+    """Return all zones of a run, in the order of their times."""
+    found: list[Wave] = []
+    after: tuple[datetime, str] | None = None
+    while True:
+        page = await list_waves(connection, push_id, after=after, limit=documents.PAGE)
+        found += page
+        if len(page) < documents.PAGE:
+            return [wave_shown(one) for one in found]
+        after = page[-1].due_at, page[-1].zone
 
 
 def _screen(stack: ExitStack, *, as_json: bool) -> Screen:
