@@ -21,7 +21,7 @@ from pushsvc.cli.display import result
 from pushsvc.cli.failures import FAILURE, MISTAKE, CommandError
 from pushsvc.cli.lines import opened
 from pushsvc.cli.options import Json
-from pushsvc.errors import CallerError, Fault, InvalidRequestError
+from pushsvc.errors import CallerError, ConfirmationRequiredError, Fault, InvalidRequestError
 
 File = Annotated[
     Path, typer.Argument(help="A file with the campaign, in YAML or JSON; - is stdin.")
@@ -119,6 +119,9 @@ def by_line(document: Document) -> Iterator[None]:
     """
     try:
         yield
+    except ConfirmationRequiredError:
+        # It is a question to people, and nothing that the file could say better.
+        raise
     except InvalidRequestError as error:
         raise _refused(document.name, document.source.faults(error)) from error
     except CallerError as error:
