@@ -9,6 +9,7 @@ import yaml
 from cronsim import CronSim
 from rich.console import RenderableType
 
+from pushsvc.campaigns.prepare import as_read
 from pushsvc.cli.display import cell, table
 
 #: Lines of a table of zones at a terminal: an eye takes in no more, and JSON has all.
@@ -107,8 +108,9 @@ def campaign_shown(
 
 
 def yaml_text(definition: Mapping[str, Any]) -> str:
-    """Return a definition as the file one would write."""
-    text: str = yaml.safe_dump(dict(definition), allow_unicode=True, sort_keys=False)
+    """Return a definition as the file one would write, its keys in the order of the guide."""
+    ordered = dict(as_read(definition).as_stored())
+    text: str = yaml.safe_dump(ordered, allow_unicode=True, sort_keys=False)
     return text
 
 
