@@ -1,7 +1,7 @@
 """A campaign's file, YAML or JSON, with its faults by line, column and field. Pure.
 
 Of YAML what JSON has: texts, numbers, true and false, null, lists and mappings. A bare `22:00`,
-`2026-12-01` or `on` is the text that it is, which YAML 1.1 takes for a number, a date and a boolean.
+`2026-12-01` or `on` is the text that it is; YAML 1.1 has a number, a date and a boolean there.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import Reader, ReaderError
 
 from pushsvc.bodies import pointer_to
 from pushsvc.campaigns.definition import Definition, parse_definition
@@ -20,7 +21,7 @@ from pushsvc.errors import Fault, InvalidRequestError
 #: Content and a query may have 128 KB each.
 FILE_BYTES: Final = 524_288
 #: What aliases multiply is bounded by the values there are in the end.
-VALUES_MOST: Final = 200_000
+VALUES_MOST: Final = 100_000
 DEPTH_MOST: Final = 100
 #: As many faults as an answer of the API has.
 FAULTS_MOST: Final = 20
@@ -29,8 +30,6 @@ _INTEGERS: Final = range(-(2**63), 2**64)
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _TEXT: Final = "tag:yaml.org,2002:str"
-
-Place = tuple[int | str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +97,26 @@ def read(text: str) -> Source:
     if len(text.encode("utf-8", "replace")) > FILE_BYTES:
         raise FileError([_fault(Mark(1, 1), f"The file is larger than {FILE_BYTES} bytes.")])
     body = _json(text)
-    # Tabs are spaces to JSON, and there they stand nowhere else; YAML has none between values.
-    node = _composed(text if body is None else text.replace("\t", " "))
+    if body is not None:
+        return _of_json(text, body)
+    node = _composed(text)
     if not isinstance(node, MappingNode):
         message = "A campaign is a mapping of keys: name, audience, content, schedule."
         raise FileError([_fault(_mark(node), message)])
-    reading = _Reading(may_pair=body is not None)
-    value = reading.value(node, place=())
-    return Source(body=value if body is None else body, marks=reading.marks)
+    reading = _Reading()
+    return Source(body=reading.value(node), marks=reading.marks)
+
+
+def _of_json(text: str, body: dict[str, Any]) -> Source:
+    """Return what a file in JSON says; YAML, which nearly all JSON is, tells where it says it."""
+    # Tabs between values, and some characters in texts, JSON has and YAML has not.
+    plain = Reader.NON_PRINTABLE.sub("?", text.replace("\t", " "))
+    reading = _Reading(is_json=True)
+    try:
+        reading.value(_composed(plain))
+    except _NotComposedError:
+        return Source(body=body, marks={"": Mark(1, 1)})
+    return Source(body=body, marks=reading.marks)
 
 
 def definition_of(text: str) -> Definition:
@@ -131,6 +142,10 @@ def _json(text: str) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None
+
+
+class _NotComposedError(FileError):
+    """It is no YAML."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -162,13 +177,13 @@ def _composed(text: str) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = (error.problem or "it is no YAML").removesuffix(".")
-        raise FileError([_fault(_marked(mark), f"It is no YAML here: {said}.")]) from None
-    except yaml.reader.ReaderError as error:
+        raise _NotComposedError([_fault(_marked(mark), f"It is no YAML here: {said}.")]) from None
+    except ReaderError as error:
         found = Mark(text.count("\n", 0, error.position) + 1, 1)
         message = "It holds a character that YAML cannot have; write it as \\u0000 in quotes."
-        raise FileError([_fault(found, message)]) from None
+        raise _NotComposedError([_fault(found, message)]) from None
     except RecursionError:
-        raise FileError([_fault(Mark(1, 1), "It is nested too deeply.")]) from None
+        raise _NotComposedError([_fault(Mark(1, 1), "It is nested too deeply.")]) from None
     finally:
         loader.dispose()
 
@@ -176,42 +191,42 @@ def _composed(text: str) -> Node | None:
 class _Reading:
     """One walk over the nodes: values, and where they stand."""
 
-    def __init__(self, *, may_pair: bool) -> None:
+    def __init__(self, *, is_json: bool = False) -> None:
         self.marks: dict[str, Mark] = {}
         self._values = 0
-        #: In JSON a character may be a pair of surrogates, which are two to YAML.
-        self._may_pair = may_pair
+        #: There a character may be a pair of surrogates, which are two to YAML.
+        self._may_pair = is_json
 
-    def value(self, node: Node, *, place: Place, key: Node | None = None) -> Any:
+    def value(self, node: Node | None, pointer: str = "", *, key: Node | None = None) -> Any:
         """Return what a node says; `key` is what leads to it in a mapping."""
         self._values += 1
-        pointer = pointer_to(place)
         self.marks[pointer] = _mark(key if key and not isinstance(node, ScalarNode) else node)
-        if self._values > VALUES_MOST or len(place) > DEPTH_MOST:
+        if self._values > VALUES_MOST or pointer.count("/") > DEPTH_MOST:
             message = "It has too many values, or is nested too deeply; aliases count in full."
             raise FileError([_fault(_mark(node), message, pointer=pointer)])
         if isinstance(node, MappingNode):
-            return dict(self._items(node, place))
+            return dict(self._items(node, pointer))
         if isinstance(node, SequenceNode):
-            return [self.value(one, place=(*place, n)) for n, one in enumerate(node.value)]
+            return [self.value(one, f"{pointer}/{n}") for n, one in enumerate(node.value)]
+        assert isinstance(node, ScalarNode)
         if node.tag == _TEXT:
             self._check_text(node, pointer)
         return _scalar(node, pointer)
 
-    def _items(self, node: MappingNode, place: Place) -> Iterator[tuple[str, Any]]:
+    def _items(self, node: MappingNode, pointer: str) -> Iterator[tuple[str, Any]]:
         seen = set[str]()
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 message = "A key must be a text."
-                raise FileError([_fault(_mark(key), message, pointer=pointer_to(place))])
-            name = str(key.value)
-            self._check_text(key, pointer_to(place))
-            if name in seen:
-                pointer = pointer_to((*place, name))
-                message = f'The key "{name[:100]}" comes twice.'
                 raise FileError([_fault(_mark(key), message, pointer=pointer)])
+            name = str(key.value)
+            self._check_text(key, pointer)
+            below = pointer + pointer_to((name,))
+            if name in seen:
+                message = f'The key "{name[:100]}" comes twice.'
+                raise FileError([_fault(_mark(key), message, pointer=below)])
             seen.add(name)
-            yield name, self.value(value, place=(*place, name), key=key)
+            yield name, self.value(value, below, key=key)
 
     def _check_text(self, node: Node, pointer: str) -> None:
         text = str(node.value)
@@ -224,7 +239,7 @@ class _Reading:
             raise FileError([_fault(_mark(node), flaw, pointer=pointer)])
 
 
-def _scalar(node: Node, pointer: str) -> Any:
+def _scalar(node: ScalarNode, pointer: str) -> Any:
     kind, text = str(node.tag).removeprefix("tag:yaml.org,2002:"), str(node.value)
     if kind == "null":
         return None

@@ -278,7 +278,7 @@ async def test_counts_are_told_by_outcome_type_and_class(api: Api, database: Asy
 
     body = (await api.v1("GET", f"{PATH}/{made.body['id']}")).body
 
-    words = ("failed", "unknown", "expired", "deduplicated", "cancelled", "validated")
+    words = ("failed", "unknown", "expired", "deduplicated", "cancelled", "validated", "excluded")
     nothing = dict.fromkeys(words, 0)
     assert {
         "android": nothing | {"sent": 2, "unknown": 1, "deduplicated": 1},
