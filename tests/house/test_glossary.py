@@ -10,6 +10,7 @@ from pushsvc import model
 from pushsvc.model import (
     BatchState,
     Deferral,
+    Dimension,
     GatewayName,
     Halt,
     Lane,
@@ -45,6 +46,7 @@ ENUMS: tuple[type[Enum], ...] = (
     OutcomeClass,
     Deferral,
     Outcome,
+    Dimension,
     KeyKind,
     Scope,
     TokenEventKind,
