@@ -118,7 +118,7 @@ def final_reasons(outcomes: bytes, exceptions: Mapping[str, Sequence[int]]) -> R
     for outcome in FAILED:
         told = sum(n for (_, of), n in found.items() if of is outcome)
         if untold := outcomes.count(outcome) - told:
-            found["", outcome] = untold
+            found["", outcome] += untold
     return found
 
 

@@ -289,5 +289,5 @@ async def test_a_push_that_is_deleted_while_it_is_counted_spoils_no_other(
 
 WAITS_FOR_A_ROW = text(
     "SELECT count(*) FROM pg_stat_activity"
-    " WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO opens%'"
+    " WHERE wait_event_type = 'Lock' AND query LIKE '%AS told (app_id%'"
 )
