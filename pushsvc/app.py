@@ -24,6 +24,7 @@ from pushsvc.api.v1 import (
     openapi,
     previews,
     pushes,
+    reports,
     reviews,
     steps,
     templates,
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(waves.router.routes)
     app.router.routes.extend(steps.router.routes)
     app.router.routes.extend(reviews.router.routes)
+    app.router.routes.extend(reports.router.routes)
     app.router.routes.extend(previews.router.routes)
     app.router.routes.extend(templates.router.routes)
     app.router.routes.extend(campaigns.router.routes)

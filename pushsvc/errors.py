@@ -267,6 +267,13 @@ class ConfirmationRequiredError(CallerError):
     status = 409
     parse_code = None
 
+    def __init__(
+        self, detail: str, *, field: str | None = None, recipients: int | None = None
+    ) -> None:
+        super().__init__(detail, field=field)
+        #: what there is to say yes to
+        self.recipients = recipients
+
 
 class TooManyCampaignsError(CallerError):
     """The app has as many campaigns as it can have."""

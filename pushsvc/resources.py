@@ -26,8 +26,8 @@ from pushsvc.delivery.gateways import Gateways
 from pushsvc.delivery.halts import Halts
 from pushsvc.delivery.journal import Journal, keeping_journal
 from pushsvc.delivery.pacing import Pacing
-from pushsvc.model import Credential, Lane
-from pushsvc.planning import queue
+from pushsvc.model import Credential, Lane, Rules
+from pushsvc.planning import localtime, queue, variants
 from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
 from pushsvc.storage.backlog import Backlog
@@ -148,10 +148,16 @@ async def open_resources(
                 batches_limit=settings.open_batches_limit,
             ),
             saver=saver,
-            opens=await stack.enter_async_context(counting_opens(engine)),
+            opens=await stack.enter_async_context(counting_opens(engine, placing)),
             planning=asyncio.Semaphore(settings.database_connections // 2),
             finding=asyncio.Semaphore(settings.database_connections // 2),
         )
+
+
+def placing(rules: Rules, installation: int, zone: str | None) -> tuple[str | None, str]:
+    """Return what a run's plan takes an installation for: its variant, and its zone."""
+    (variant,) = variants.split(rules, [installation])
+    return variant, zone if zone in localtime.known_zones() else ""
 
 
 def _gateways(

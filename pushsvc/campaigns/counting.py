@@ -67,7 +67,7 @@ async def check_confirmed(
             f"The audience has {count:,} devices, and max_recipients is {most:,}. Send "
             f'"confirm_recipients": {count} to go ahead.'
         )
-        raise ConfirmationRequiredError(message, field="/max_recipients")
+        raise ConfirmationRequiredError(message, field="/max_recipients", recipients=count)
 
 
 async def _members(resources: Resources, app: App, audience: Json) -> Criterion:

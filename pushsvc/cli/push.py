@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pushsvc.api.v1 import views
-from pushsvc.cli import halting, previewing, reviewing, session, watching
+from pushsvc.cli import halting, previewing, reporting, reviewing, session, watching
 from pushsvc.cli.display import progress, result, table
 from pushsvc.cli.options import AppName, Json, PushId
 from pushsvc.model import Counts, Outcome, Push, PushState
@@ -22,6 +22,7 @@ app.command()(halting.cancel)
 app.command()(halting.pause)
 app.command()(halting.resume)
 app.command()(halting.reschedule)
+app.command()(reporting.report)
 
 
 @app.command(name="list")

@@ -53,6 +53,7 @@ from pushsvc.model.push import (
     Source,
     Submission,
 )
+from pushsvc.model.report import Dimension, FailedBatch, OpenTally, Tally, Value
 from pushsvc.model.rules import (
     HOLDOUT,
     FrequencyCap,
@@ -98,7 +99,9 @@ __all__ = [
     "Credential",
     "Deferral",
     "Device",
+    "Dimension",
     "Evidence",
+    "FailedBatch",
     "FcmShape",
     "FrequencyCap",
     "GatewayName",
@@ -110,6 +113,7 @@ __all__ = [
     "Match",
     "NewBatch",
     "OnUnknown",
+    "OpenTally",
     "Outcome",
     "OutcomeClass",
     "Overlap",
@@ -129,8 +133,10 @@ __all__ = [
     "Source",
     "Standing",
     "Submission",
+    "Tally",
     "TokenEventKind",
     "TokenState",
+    "Value",
     "Variant",
     "Weight",
     "Weights",

@@ -130,9 +130,13 @@ def why_not(
         return early
     if "devices" in push.audience:
         named = is_named(push.audience["devices"], standing)
-        return Why.CREATED_AFTER_PLAN if named else Why.NOT_NAMED
+        return _unplanned(push, wave) if named else Why.NOT_NAMED
     if push.local_time is not None:
         return _in_no_wave(push, standing, match=match, wave=wave)
+    return _in_no_batch(push, standing, match)
+
+
+def _in_no_batch(push: Push, standing: Standing, match: Match | None) -> Why:
     if _is_later(standing.created_at, push):
         return Why.CREATED_AFTER_PLAN
     if push.error is not None and _is_beyond(push, standing):
@@ -156,12 +160,20 @@ def _not_reached(
 
 def _in_no_wave(push: Push, standing: Standing, *, match: Match | None, wave: Wave | None) -> Why:
     """Return why a device is in no batch of a push in local time that its zone has had."""
-    if push.error is not None and push.state is PushState.SENDING:
+    # There the plan stood when it was given up.
+    if push.error is not None and wave is not None and wave.due_at >= push.due_at:
         return Why.PLAN_GIVEN_UP
     if match is None:
         return Why.UNDECIDED
     if not match.is_member:
         return _unmatched(push, standing, match)
+    return _unplanned(push, wave)
+
+
+def _unplanned(push: Push, wave: Wave | None) -> Why:
+    """Return why a device that is of the audience now was not when it was planned."""
+    if push.local_time is None:
+        return Why.CREATED_AFTER_PLAN
     return Why.NO_TIME_ZONE if wave is None else Why.MISSED_WAVE
 
 

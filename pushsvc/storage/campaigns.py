@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.errors import TooManyCampaignsError
 from pushsvc.model import (
+    BatchState,
     Campaign,
     CampaignState,
     Json,
@@ -21,7 +22,7 @@ from pushsvc.model import (
     SkipReason,
 )
 from pushsvc.storage.pushes import COLUMNS as PUSH_COLUMNS, as_push
-from pushsvc.storage.tables import apps, campaign_runs, campaigns, pushes
+from pushsvc.storage.tables import apps, batches, campaign_runs, campaigns, pushes
 
 #: Of one app: each costs the clock a look when its time comes.
 CAMPAIGNS_LIMIT: Final = 10_000
@@ -323,6 +324,14 @@ async def runs_under_way(connection: AsyncConnection, campaign_id: int) -> list[
         .order_by(pushes.c.id)
     )
     return [as_push(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def is_leased(connection: AsyncConnection, push_id: int) -> bool:
+    """Tell whether a worker has a batch of the push."""
+    leased = select(batches.c.seq).where(
+        batches.c.push_id == push_id, batches.c.state == BatchState.LEASED
+    )
+    return bool((await connection.execute(select(leased.exists()))).scalar_one())
 
 
 def _next(following: Next) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pushsvc.api.v1 import (
     campaigns,
     previews,
     pushes,
+    reports,
     reviews,
     steps,
     templates,
@@ -72,7 +73,17 @@ def test_what_belongs_to_parse_server_is_told() -> None:
 
 def test_every_v1_endpoint_is_told() -> None:
     """By method and path."""
-    for door in (pushes, waves, steps, reviews, previews, templates, token_history, campaigns):
+    for door in (
+        pushes,
+        waves,
+        steps,
+        reviews,
+        reports,
+        previews,
+        templates,
+        token_history,
+        campaigns,
+    ):
         for route in door.router.routes:
             path = route.path_format.replace("{push_id}", "{id}")
             path = path.replace("{campaign}", "{id}")

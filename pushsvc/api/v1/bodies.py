@@ -1,6 +1,7 @@
 """What `/v1` takes: the schemas, and their faults as JSON pointers."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -175,6 +176,29 @@ class NoBody(Strict):
 CONTENT_KEYS: Final = ("template", "data", *BesideData.model_fields, "validate_only")
 
 
+def _moment(value: Any) -> Any:
+    """Read a time; in UTC where it has no zone, as the SDKs' events have it."""
+    if value is None:
+        return None
+    message = "must be a time in ISO 8601"
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(message) from None
+
+
+class NewOpen(Strict):
+    """That a device opened a push."""
+
+    installation_id: Annotated[Text | None, BeforeValidator(_lowered)] = Field(
+        None, description="The id that the device gave itself."
+    )
+    at: Annotated[datetime | None, BeforeValidator(_moment)] = Field(
+        None, description="When; left out: now."
+    )
+
+
 def content_of(asked: NewPush | NewTemplate) -> dict[str, Any]:
     """Return the content as asked for; null is as good as left out."""
     given = {name: getattr(asked, name, None) for name in CONTENT_KEYS}
@@ -202,6 +226,15 @@ def parse_new_times(body: dict[str, Any]) -> dict[str, Any]:
         text = f"There is nothing to change. Send one of {', '.join(NewTimes.model_fields)}."
         raise InvalidRequestError([Fault("", "missing_key", text)])
     return body
+
+
+def parse_new_open(body: dict[str, Any]) -> NewOpen:
+    """Return the open that is told.
+
+    Raises:
+        InvalidRequestError: with a pointer to each field at fault.
+    """
+    return read(NewOpen, body)
 
 
 def parse_resumption(body: dict[str, Any]) -> Resumption:

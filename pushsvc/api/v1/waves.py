@@ -37,10 +37,11 @@ async def find_waves(
         push = await push_of(connection, app, push_id)
         found = await list_waves(connection, push.id, after=after, limit=limit + 1)
     page, more = cursors.page(found, limit, lambda one: cursors.write_name(_mark(one)))
-    return json_response({"waves": [_shown(one) for one in page], "next_cursor": more})
+    return json_response({"waves": [shown(one) for one in page], "next_cursor": more})
 
 
-def _shown(wave: Wave) -> dict[str, object]:
+def shown(wave: Wave) -> dict[str, object]:
+    """Return the devices of a zone as `WaveView` describes it."""
     words = {word.value: n for word, n in tally.by_outcome(wave.counts).items()}
     open_devices = max(0, wave.devices - sum(words.values()))
     return {
