@@ -38,7 +38,7 @@ from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import audiences, batches, partitions, plans, pushes, turns
+from pushsvc.storage import audiences, batches, caps, partitions, plans, pushes, turns
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
@@ -221,6 +221,7 @@ async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
         expires_at=push.expires_at,
         badge=body.badge_change(push.content),
         validate_only=push.validate_only,
+        cap=caps.cap_of(push),
     )
 
 

@@ -12,8 +12,18 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pushsvc.model import BadgeChange, Batch, Json, Lane, Ledger, NewBatch, Recipient
-from pushsvc.storage import token_events
+from pushsvc.model import (
+    OUTCOME_OF,
+    BadgeChange,
+    Batch,
+    Json,
+    Lane,
+    Ledger,
+    NewBatch,
+    Outcome,
+    Recipient,
+)
+from pushsvc.storage import caps, token_events
 from pushsvc.storage.engine import driver, encode_json
 from pushsvc.storage.partitions import MissingError
 
@@ -109,7 +119,7 @@ _CLAIM: Final = f"""
 
 _LEASE: Final = """
     UPDATE batches SET state = 1, leases = leases + 1, badges_applied = $4,
-        lease_until = now() + make_interval(secs => $3)
+        outcomes = coalesce($5, outcomes), lease_until = now() + make_interval(secs => $3)
     WHERE push_id = $1 AND seq = $2
 """
 
@@ -131,6 +141,9 @@ _WOULD_ADD: Final = """
 _READ: Final = "SELECT installation_id, badge FROM badges WHERE installation_id = ANY($1)"
 
 
+_EXCLUDED: Final = frozenset(c for c, said in OUTCOME_OF.items() if said is Outcome.EXCLUDED)
+
+
 async def lease_batch(
     engine: AsyncEngine,
     push_id: int,
@@ -140,29 +153,34 @@ async def lease_batch(
     expires_at: datetime | None,
     badge: BadgeChange | None,
     validate_only: bool = False,
+    cap: caps.Cap | None = None,
 ) -> Batch | None:
     """Take an open batch that is due, and apply the push's badge change to its devices.
 
     Badges are changed at the first lease only, and never once the push has expired: a batch
     that is tried again, or taken over, reads them. With `validate_only` they are never changed,
-    and are what they would be. None where the batch is not to be had.
+    and are what they would be. With a cap, who had enough is settled first, for good. Badges of
+    devices that are left out do not change. None where the batch is not to be had.
     """
     async with driver(engine) as connection, connection.transaction():
         row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at)
         if row is None:
             return None
-        ids, size = row["installation_ids"], _size(row)
+        ids, seconds_left = row["installation_ids"], row["seconds_left"]
+        in_time = seconds_left is None or seconds_left > 0
+        settled = await _capped(connection, push_id, row, cap=cap if in_time else None)
+        outcomes = settled or row["outcomes"] or bytes(_size(row))
         badges: dict[int, int] = {}
-        seconds_left = row["seconds_left"]
-        change = badge is not None and (seconds_left is None or seconds_left > 0)
-        if badge is not None and change and ids:
+        change = badge is not None and in_time
+        ids_in = _not_left_out(ids, outcomes)
+        if badge is not None and change and ids_in:
             if validate_only:
-                badges = await _badges_after(connection, ids, badge)
+                badges = await _badges_after(connection, ids_in, badge)
             else:
                 left = None if row["badges_applied"] else badge
-                badges = await _badges(connection, ids, badge=left)
+                badges = await _badges(connection, ids_in, badge=left)
         await connection.execute(
-            _LEASE, push_id, seq, lease_seconds, change or row["badges_applied"]
+            _LEASE, push_id, seq, lease_seconds, change or row["badges_applied"], settled
         )
         return Batch(
             push_id=push_id,
@@ -175,12 +193,33 @@ async def lease_batch(
             leases=row["leases"] + 1,
             leased_at=row["now"],
             seconds_left=seconds_left,
-            outcomes=row["outcomes"] or bytes(size),
+            outcomes=outcomes,
             zone=row["zone"],
             variant=row["variant"],
             expires_at=row["expires_at"],
             badges=badges,
         )
+
+
+async def _capped(
+    connection: "Driver", push_id: int, row: "asyncpg.Record", *, cap: caps.Cap | None
+) -> bytes | None:
+    """Return the outcomes once the cap is asked; None where there is nothing new.
+
+    It is asked before a device is tried: of follow-ups and of what is taken over never again.
+    """
+    ids = row["installation_ids"]
+    if cap is None or not ids or row["leases"] or row["badges_applied"]:
+        return None
+    outcomes = row["outcomes"] or bytes(len(ids))
+    asked = caps.Asked(push_id=push_id, zone=row["zone"] or "", ids=ids, outcomes=outcomes)
+    return await caps.capped(connection, cap, asked)
+
+
+def _not_left_out(ids: Sequence[int], outcomes: bytes) -> Sequence[int]:
+    if not ids or not outcomes.strip(b"\0"):
+        return ids
+    return [number for number, byte in zip(ids, outcomes, strict=True) if byte not in _EXCLUDED]
 
 
 async def _badges(
