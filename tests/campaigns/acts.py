@@ -51,9 +51,9 @@ class Act:
 
     @property
     def contents(self) -> Mapping[str | None, str]:
-        """The collapse id of each content; its text has it, too."""
+        """The collapse id of each content, of letters as WNS wants it; its text has it, too."""
         sent = [one for one in self.weights if one != HOLDOUT]
-        return {one: f"{self.name}-{one}" if one else self.name for one in sent}
+        return {one: f"{self.name}{one}" if one else self.name for one in sent}
 
     def definition(self, at: datetime) -> dict[str, Any]:
         """Return the campaign as `/v1/campaigns` takes it, to run once."""

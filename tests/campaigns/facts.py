@@ -21,7 +21,7 @@ _RETIRED: Final = f"""
     SELECT {_TOKEN} FROM installations WHERE token_retired_at IS NOT NULL
 """
 _BADGES: Final = f"""
-    SELECT {_TOKEN} AS token, badge FROM installations JOIN badges ON installation_id = id
+    SELECT {_TOKEN} AS token, badge FROM installations JOIN badges ON badges.installation_id = id
 """
 _BATCHES: Final = """
     SELECT installation_ids, outcomes, exceptions, variant, zone FROM batches

@@ -89,8 +89,8 @@ REPORT: dict[str, Any] = {
 }
 AFTER = After(
     ledger={token: [end] for token, end in ENDS.items()},
-    receipts={(GOT.token, "sale-a"): Receipt(1, NOW.timestamp())},
-    texts={GOT.token: [text_of("sale-a")]},
+    receipts={(GOT.token, "salea"): Receipt(1, NOW.timestamp())},
+    texts={GOT.token: [text_of("salea")]},
     report=REPORT,
     begun=NOW,
     closed=NOW + timedelta(minutes=3),
@@ -126,10 +126,10 @@ def test_nothing_differs_where_all_is_as_it_should_be() -> None:
         {"ledger": {**AFTER.ledger, HELD.token: [replace(ENDS[HELD.token], variant="a")]}},
         {"ledger": {**AFTER.ledger, "stranger": [ENDS[GOT.token]]}},
         {"receipts": {}},
-        {"receipts": {(GOT.token, "sale-a"): Receipt(2, 1.0)}},
-        {"receipts": {**AFTER.receipts, (HELD.token, "sale-a"): Receipt(1, 1.0)}},
+        {"receipts": {(GOT.token, "salea"): Receipt(2, 1.0)}},
+        {"receipts": {**AFTER.receipts, (HELD.token, "salea"): Receipt(1, 1.0)}},
         {"texts": {}},
-        {"texts": {GOT.token: [text_of("sale-b")]}},
+        {"texts": {GOT.token: [text_of("saleb")]}},
         {"report": reported("total", sent=2)},
         {"report": reported("by_variant", failed=2)},
         {"report": reported("by_platform", audience=5)},
@@ -166,7 +166,7 @@ def test_what_comes_before_quiet_hours_end_is_found() -> None:
     end = Ended(OutcomeClass.OK, "", "a", acts.DEFERRED_ZONE)
 
     def examples(at: datetime) -> list[str]:
-        receipts = {(one.token, "sale-a"): Receipt(1, at.timestamp())}
+        receipts = {(one.token, "salea"): Receipt(1, at.timestamp())}
         after = replace(AFTER, ledger={one.token: [end]}, receipts=receipts)
         return [
             found for found in judge(act, [one], BEFORE, after).examples if "quiet hours" in found
