@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import asyncpg
@@ -38,14 +39,18 @@ async def read_ledger(dsn: str, push: str) -> Mapping[str, list[Ended]]:
     finally:
         await connection.close()
     found: dict[str, list[Ended]] = defaultdict(list)
+    resent = Counter[str]()
     for row in rows:
         reasons = reasons_of(orjson.loads(row["exceptions"] or "{}"))
         outcomes = row["outcomes"] or bytes(len(row["installation_ids"]))
         for place, (number, byte) in enumerate(zip(row["installation_ids"], outcomes, strict=True)):
+            resent[tokens[number]] += byte == OutcomeClass.RESENT
             if byte not in GONE_ON:
                 end = Ended(OutcomeClass(byte), reasons.get(place, ""), row["variant"], row["zone"])
                 found[tokens[number]].append(end)
-    return dict(found)
+    return {
+        token: [replace(end, resent=resent[token]) for end in ends] for token, ends in found.items()
+    }
 
 
 async def read_retired(dsn: str) -> frozenset[str]:

@@ -28,6 +28,8 @@ class Ended:
     variant: str | None
     #: empty for none
     zone: str
+    #: how often its message went out again although it may have arrived
+    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +142,12 @@ def _judge_device(
     marker = act.contents.get(ended.variant, "")
     for one in act.contents.values():
         receipt = after.receipts.get((device.token, one), NOTHING)
-        times = int(one == marker and wanted is OutcomeClass.OK)
-        verdict.compare(f"{name} came with {one}", receipt.delivered, times)
-    shown = [text_of(marker)] if wanted is OutcomeClass.OK else []
-    verdict.compare(f"{name} has the text", list(after.texts.get(device.token, ())), shown)
+        least = int(one == marker and wanted is OutcomeClass.OK)
+        most = least + (ended.resent if one == marker else 0)
+        if not least <= receipt.delivered <= most:
+            verdict.blame(f"{name} came with {one} {receipt.delivered} times, and not {most}")
+    shown = {text_of(marker)} if wanted is OutcomeClass.OK else set()
+    verdict.compare(f"{name} has the texts", set(after.texts.get(device.token, ())), shown)
     if act.deferred_until is not None and device.zone == DEFERRED_ZONE and shown:
         receipt = after.receipts.get((device.token, marker), NOTHING)
         verdict.deferred += 1
@@ -206,7 +210,7 @@ def _judge_line(
     verdict: Verdict,
 ) -> None:
     verdict.lines += 1
-    came = sum(len(after.texts.get(device.token, ())) for device in devices)
+    came = sum(device.token in after.texts for device in devices)
     verdict.compare(f"{name}: sent", line["sent"], came)
     for key, wanted in _figures(devices, ends):
         verdict.compare(f"{name}: {key}", line[key], wanted)
@@ -223,6 +227,7 @@ def _figures(devices: Sequence[Device], ends: Mapping[str, Ended]) -> Iterator[t
     for outcome, count in classes.items():
         words[OUTCOME_OF[outcome]] += count
     yield "audience", len(devices)
+    yield "possible_duplicates", sum(ends[device.token].resent for device in devices)
     yield "open", 0
     for word in Outcome:
         yield word.value, words[word]

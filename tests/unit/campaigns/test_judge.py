@@ -65,6 +65,7 @@ def line(tokens: list[str], value: str | None = None) -> dict[str, Any]:
         "value": value,
         "audience": len(ends),
         "open": 0,
+        "possible_duplicates": 0,
         **{word.value: words[word] for word in Outcome},
         "excluded_by": classes(Outcome.EXCLUDED),
         "failed_by_class": classes(Outcome.FAILED),
@@ -131,6 +132,7 @@ def test_nothing_differs_where_all_is_as_it_should_be() -> None:
         {"texts": {}},
         {"texts": {GOT.token: [text_of("saleb")]}},
         {"report": reported("total", sent=2)},
+        {"report": reported("total", possible_duplicates=1)},
         {"report": reported("by_variant", failed=2)},
         {"report": reported("by_platform", audience=5)},
         {"report": reported("by_zone", excluded=1)},
@@ -146,6 +148,18 @@ def test_nothing_differs_where_all_is_as_it_should_be() -> None:
 def test_each_thing_that_differs_is_found(changes: dict[str, Any]) -> None:
     """In the ledger, at the gateways, in a line of the report, or by the clock."""
     assert judged(**changes).differences
+
+
+def test_what_was_sent_again_in_doubt_may_come_twice() -> None:
+    """The ledger says so, and the report."""
+    doubtful = replace(ENDS[GOT.token], resent=1)
+    found = judged(
+        ledger={**AFTER.ledger, GOT.token: [doubtful]},
+        receipts={(GOT.token, "salea"): Receipt(2, 1.0)},
+    )
+
+    assert all("possible_duplicates" in example for example in found.examples)
+    assert found.differences
 
 
 def test_a_variant_of_another_size_than_its_weight_says_is_found() -> None:
