@@ -22,7 +22,7 @@ from itertools import islice
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import admission, ending, hygiene, planner
+from pushsvc import admission, ending, hygiene, planner, quiet, waves
 from pushsvc.delivery import dispatch
 from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
@@ -75,6 +75,8 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
             lane=schedule.lane_of(submission, limit=resources.settings.urgent_audience_limit),
             push_hash=body.push_hash(submission.content),
         )
+        if stored.push.local_time is not None and not stored.replayed:
+            await waves.foresee(connection, stored.push)
         if submission.audience_id is not None and not stored.replayed:
             await _use_audience(connection, stored.push, submission.audience_id)
     push = _matching(stored).push
@@ -129,12 +131,21 @@ async def preview_push(resources: Resources, app: App, submission: Submission) -
 
 
 async def plan_push(resources: Resources, push_id: int) -> None:
-    """Write the audience down in batches, and wake deliverers from the first piece on."""
+    """Write the audience down in batches, and wake deliverers from the first piece on.
+
+    A push in local time has many legs, of which more than one may be due.
+    """
+    while await _plan_leg(resources, push_id):
+        pass
+
+
+async def _plan_leg(resources: Resources, push_id: int) -> bool:
+    """Plan what is due; return whether more may be."""
     lease_seconds = resources.settings.lease_seconds
     async with resources.engine.begin() as connection:
         leased = await plans.lease_plan(connection, push_id, lease_seconds=lease_seconds)
     if leased is None:
-        return
+        return False
     push, lease = leased
     at_hand: Sequence[int] = ()
     try:
@@ -145,7 +156,7 @@ async def plan_push(resources: Resources, push_id: int) -> None:
         ):
             at_hand = await planner.write(resources, push, lease=lease)
     except Exception as error:
-        if lease < LEASE_LIMIT:
+        if plans.times_begun(lease) < LEASE_LIMIT:
             raise
         log.exception("plan.given_up", push=push.object_id)
         async with resources.engine.begin() as connection:
@@ -157,6 +168,7 @@ async def plan_push(resources: Resources, push_id: int) -> None:
         await deliver_batch(resources, push_id, seq)
     if not at_hand:
         await close_push(resources, push.id)
+    return push.local_time is not None and not resources.stopping.is_set()
 
 
 # ---------------------------------------------------------------- deliver
@@ -173,6 +185,7 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     batch = await _leased(resources, push, seq)
     if batch is None:
         return
+    push = push.seen_by(variant=batch.variant, expires_at=batch.expires_at)
     now = ending.time_of(batch, resources.clock)
     lease_seconds = resources.settings.lease_seconds
     sheet, devices = dispatch.Sheet(batch.outcomes), list[Device]()
@@ -208,6 +221,9 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
 
 async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
     """Lease a batch; None where another worker has it, its turn comes later, or we are to stop."""
+    way = await quiet.way_of(resources, push, seq)
+    if way is None:
+        return None
     rate = push.rate_per_minute
     if rate and not await turns.take(resources.engine, push.id, seq, rate_per_minute=rate):
         return None
@@ -219,8 +235,9 @@ async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
         seq,
         lease_seconds=resources.settings.lease_seconds,
         expires_at=push.expires_at,
-        badge=body.badge_change(push.content),
+        badge=way.badge,
         validate_only=push.validate_only,
+        left_out=way.left_out,
         cap=caps.cap_of(push),
     )
 

@@ -1,15 +1,19 @@
 """The plan of a push: its audience becomes batches, piece by piece, each with a checkpoint."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import Lane, NewBatch, Push
-from pushsvc.planning import batches as cutting
+from pushsvc import waves
+from pushsvc.errors import QueryTimeoutError
+from pushsvc.model import Lane, Late, NewBatch, OutcomeClass, Push
+from pushsvc.planning import batches as cutting, legs
 from pushsvc.resources import Resources
-from pushsvc.storage import batches, partitions, plans, turns
+from pushsvc.storage import batches, partitions, plans, turns, waves as stored_waves
 from pushsvc.storage.batches import BatchRef
+from pushsvc.storage.engine import taking_at_most
 from pushsvc.targeting import audience
 from pushsvc.targeting.criterion import Criterion
 from pushsvc.targeting.reading import AudienceTimeoutError, pages
@@ -48,14 +52,12 @@ async def write(resources: Resources, push: Push, *, lease: int) -> Sequence[int
     try:
         if await _must_wait(resources, push, lease=lease):
             return []
-        if "devices" in push.audience:
+        if push.by_zone:
+            complete = await _plan_leg(resources, push, lease=lease)
+        elif "devices" in push.audience:
             at_hand = await _plan_devices(resources, push, lease=lease)
         else:
-            # Not as remembered: whoever is not in a relation that we do not know is everybody.
-            schema = await resources.schemas.now(push.app_id)
-            reader = Reader(app_id=push.app_id, schema=schema)
-            wanted = audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
-            complete = await _plan_audience(resources, push, wanted, lease=lease)
+            complete = await _plan_audience(resources, push, lease=lease)
     except plans.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)
         return []
@@ -97,10 +99,16 @@ async def _give_up(resources: Resources, push: Push, *, lease: int) -> None:
         await plans.give_up_plan(connection, push.id, lease=lease, error=message)
 
 
-async def _plan_audience(
-    resources: Resources, push: Push, wanted: Criterion, *, lease: int
-) -> bool:
+async def _criterion(resources: Resources, push: Push) -> Criterion:
+    # Not as remembered: whoever is not in a relation that we do not know is everybody.
+    schema = await resources.schemas.now(push.app_id)
+    reader = Reader(app_id=push.app_id, schema=schema)
+    return audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
+
+
+async def _plan_audience(resources: Resources, push: Push, *, lease: int) -> bool:
     """Write the audience down; return whether all of it."""
+    wanted = await _criterion(resources, push)
     piece = resources.settings.batch_size * BATCHES_PER_PIECE
     batch = cutting.size_at(push.rate_per_minute, size=resources.settings.batch_size)
     after = push.planned_through
@@ -115,16 +123,111 @@ async def _plan_audience(
             timeout_seconds=resources.settings.plan_timeout_seconds,
         ) as members,
     ):
+        too_late = await _too_late(resources, push, connection=connection)
         async for page in members:
             if resources.stopping.is_set():
                 return False
             new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=batch))
+            if too_late is not None:
+                new = list(cutting.left_out(new, too_late))
             through = page.ids[-1]
             refs = await _write_piece(
                 resources, push, new, connection=connection, lease=lease, through=through
             )
             await resources.queue.wake_batches(refs)
     return True
+
+
+async def _too_late(
+    resources: Resources, push: Push, *, connection: AsyncConnection
+) -> OutcomeClass | None:
+    """Return why nobody gets a push that is planned long after it was due, if it wants it so."""
+    if push.late is not Late.SKIP:
+        return None
+    async with connection.begin():
+        now = await plans.time_now(connection)
+    late_after = timedelta(seconds=resources.settings.late_after_seconds)
+    return legs.left_out_late(push, push.due_at, now=now, late_after=late_after)
+
+
+async def _plan_leg(resources: Resources, push: Push, *, lease: int) -> bool:
+    """Write down the devices of the leg that is due; return whether there is no later one."""
+    next_at = legs.leg_of(push).next_at
+    async with resources.planning, resources.engine.connect() as connection:
+        if "devices" in push.audience:
+            await _write_named_leg(resources, push, connection=connection, lease=lease)
+        elif not await _write_leg(resources, push, connection=connection, lease=lease):
+            return False
+    if next_at is None:
+        return True
+    async with resources.engine.begin() as connection:
+        await plans.next_leg(connection, push.id, lease=lease, due_at=next_at)
+    return False
+
+
+async def _write_leg(
+    resources: Resources, push: Push, *, connection: AsyncConnection, lease: int
+) -> bool:
+    """Write the members of a leg down; return whether all of them."""
+    wanted = await _criterion(resources, push)
+    if await _is_held(resources, push, wanted, connection=connection, lease=lease):
+        return False
+    async with waves.pieces(resources, push, wanted, connection=connection) as pieces:
+        async for piece in pieces:
+            if resources.stopping.is_set():
+                return False
+            refs = await _write_piece(
+                resources,
+                push,
+                piece.batches,
+                connection=connection,
+                lease=lease,
+                through=piece.through,
+            )
+            await resources.queue.wake_batches(refs)
+    return True
+
+
+async def _write_named_leg(
+    resources: Resources, push: Push, *, connection: AsyncConnection, lease: int
+) -> None:
+    if push.planned_through:
+        return  # its devices of the leg are one piece, and it is there
+    devices = push.audience["devices"]
+    piece = await waves.named_piece(resources, push, devices, connection=connection)
+    refs = await _write_piece(
+        resources, push, piece.batches, connection=connection, lease=lease, through=piece.through
+    )
+    await resources.queue.wake_batches(refs)
+
+
+async def _is_held(
+    resources: Resources, push: Push, wanted: Criterion, *, connection: AsyncConnection, lease: int
+) -> bool:
+    """Pause a run before its first batch whose audience is larger than it may be unasked."""
+    most = None if push.rules is None else push.rules.max_recipients
+    if most is None or push.batches:
+        return False
+    found = await _counted(resources, wanted, connection=connection)
+    if found <= most:
+        return False
+    reason = (
+        f"The audience has {found} devices, and max_recipients is {most}. To send to all of them, "
+        f"resume the push with confirm_recipients of {found} or more."
+    )
+    async with connection.begin():
+        await plans.hold_plan(connection, push, lease=lease, devices=found, reason=reason)
+    log.warning("plan.held", push=push.object_id, devices=found, most=most)
+    return True
+
+
+async def _counted(resources: Resources, wanted: Criterion, *, connection: AsyncConnection) -> int:
+    seconds = resources.settings.plan_timeout_seconds
+    try:
+        async with connection.begin(), taking_at_most(connection, seconds):
+            return await audience.count(connection, wanted)
+    except QueryTimeoutError as error:
+        raise AudienceTimeoutError from error
 
 
 async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> list[int]:
@@ -138,6 +241,9 @@ async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> list
             *cutting.cut(named.ids, duplicates=named.duplicates, size=size),
             *cutting.cut_recipients(named.recipients, taken=named.tokens, size=size),
         ]
+        too_late = await _too_late(resources, push, connection=connection)
+        if too_late is not None:
+            new = list(cutting.left_out(new, too_late))
         # A job for it would cost as much again as the plan did.
         at_hand = push.lane is Lane.URGENT and len(new) == 1
         refs = await _write_piece(
@@ -173,6 +279,13 @@ async def _write_piece(
         await batches.write_batches(
             connection, timed, push_id=push.id, lane=push.lane, first_seq=first
         )
+        if push.by_zone:
+            await stored_waves.add(
+                connection,
+                push.id,
+                cutting.devices_by_zone(new),
+                moments=waves.moments_of(push, new),
+            )
     return [
         BatchRef(push.id, first + place, push.lane, push.app_id, batch.size)
         for place, batch in enumerate(timed)

@@ -31,6 +31,7 @@ from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
 from pushsvc.storage.backlog import Backlog
 from pushsvc.storage.credentials import credentials_of
+from pushsvc.storage.database_time import keeping_time
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.provider_tokens import claim_moment
 from pushsvc.storage.saving.saver import Saver
@@ -103,8 +104,13 @@ def located(settings: Settings) -> Iterator[Settings]:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """Open what a process of the service needs; `settings` come from `located`."""
+async def open_resources(
+    settings: Settings, *, host: Clock | None = None
+) -> AsyncIterator[Resources]:
+    """Open what a process of the service needs; `settings` come from `located`.
+
+    The wall time of it all is the database's; `host` has the clocks of this machine.
+    """
     assert settings.database_url
     assert settings.redis_url
     assert settings.secret_key
@@ -113,7 +119,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(engine.dispose)
         waker = Queue(queue.connect(settings.redis_url))
         stack.push_async_callback(waker.close)
-        seal, clock = Seal(settings.secret_key.get_secret_value()), SystemClock()
+        clock = await stack.enter_async_context(keeping_time(engine, host or SystemClock()))
+        seal = Seal(settings.secret_key.get_secret_value())
         pacing = Pacing(waker.redis, clock=clock)
         stack.push_async_callback(pacing.close)
         gateways = _gateways(settings, engine, waker.redis, seal=seal, pacing=pacing, clock=clock)

@@ -94,4 +94,9 @@ def _end(found: Mapping[str, Any]) -> str:
     pace = f"{estimate['messages_per_second']:,.0f} messages/s"
     left = found["variants_left_out"]
     more = f" {left:,} variants are not shown." if left else ""
+    if waves := found["waves"]:
+        more += (
+            f" In local time, {waves['local_time']}: at {waves['moments']} moments from "
+            f"{waves['first']} to {waves['last']}."
+        )
     return f"It would take about {estimate['seconds']:,.1f} s at {pace}, {source}.{more}"

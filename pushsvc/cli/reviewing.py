@@ -111,6 +111,8 @@ def _told(found: Mapping[str, Any]) -> list[RenderableType]:
         ("possible duplicate", "yes" if found["possible_duplicate"] else None),
         ("duplicate of", found["duplicate_of"]),
         ("apns-id", found["apns_id"]),
+        ("zone", _last(found, "zone")),
+        ("variant", _last(found, "variant")),
         ("installation", device["installation"]),
         ("installation id", device["installation_id"]),
         ("platform", device["device_type"]),
@@ -128,6 +130,11 @@ def _told(found: Mapping[str, Any]) -> list[RenderableType]:
         attempts = [[_cell(name, one[name]) for name in _ATTEMPTS] for one in found["attempts"]]
         shown.append(table([name.removesuffix("_at") for name in _ATTEMPTS], attempts))
     return shown
+
+
+def _last(found: Mapping[str, Any], name: str) -> str | None:
+    """Return what its last batch is of; None where that is nothing."""
+    return (found["attempts"][-1][name] or None) if found["attempts"] else None
 
 
 def _cell(name: str, value: Any) -> object:

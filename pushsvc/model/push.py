@@ -1,6 +1,6 @@
 """A push, the app it belongs to, and what its gateways want to see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -207,3 +207,14 @@ class Push:
     def validate_only(self) -> bool:
         """Whether it is only looked at: nothing is delivered, and no badge changes."""
         return bool(self.content.get("validate_only"))
+
+    def seen_by(self, *, variant: str | None, expires_at: datetime | None) -> "Push":
+        """Return the push as a batch has it: with its variant's content, and its own expiry."""
+        if variant is None and expires_at is None:
+            return self
+        contents = {} if self.rules is None else {v.name: v.content for v in self.rules.variants}
+        return replace(
+            self,
+            content=self.content if variant is None else contents.get(variant, self.content),
+            expires_at=expires_at or self.expires_at,
+        )

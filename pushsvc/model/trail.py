@@ -26,6 +26,10 @@ class Attempt:
     outcome: OutcomeClass
     #: the gateway's word, or ours; empty where there is nothing to say
     reason: str
+    #: of the batch, where the push is planned by zone; empty: its devices have none
+    zone: str | None = None
+    #: that its devices get
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class Standing:
     installation_id: str | None = None
     device_type: str
     push_type: str | None = None
+    time_zone: str | None = None
     #: APNs or FCM token, or WNS channel URI; empty where there is none
     token: str
     token_set_at: datetime | None = None

@@ -1,6 +1,7 @@
 """An audience cut into batches. Pure."""
 
-from collections.abc import Iterator, Sequence, Set as AbstractSet
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
@@ -44,6 +45,12 @@ def cut_recipients(
         yield NewBatch(recipients=recipients[part], outcomes=outcomes if any(outcomes) else None)
 
 
+def left_out(new: Iterable[NewBatch], outcome: OutcomeClass) -> Iterator[NewBatch]:
+    """Settle all devices of batches: a rule of the push leaves them out."""
+    for batch in new:
+        yield replace(batch, outcomes=bytes([outcome]) * batch.size)
+
+
 def size_at(rate_per_minute: int | None, *, size: int) -> int:
     """Return the size of the batches of a push: at most a second's worth of its own rate.
 
@@ -67,6 +74,14 @@ def in_turn(
 def devices_of(new: Sequence[NewBatch]) -> int:
     """Return how many devices there are in batches."""
     return sum(batch.size for batch in new)
+
+
+def devices_by_zone(new: Sequence[NewBatch]) -> Mapping[str, int]:
+    """Return how many devices of each zone there are in batches."""
+    found: Counter[str] = Counter()
+    for batch in new:
+        found[batch.zone or ""] += batch.size
+    return found
 
 
 def _settled(duplicate: bool) -> int:  # noqa: FBT001 - maps a fact to its byte

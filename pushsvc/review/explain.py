@@ -6,6 +6,7 @@ from typing import Final
 
 from pushsvc.errors import NotFoundError, QueryTimeoutError
 from pushsvc.model import Attempt, GatewayName, Match, OutcomeClass, Push, Standing
+from pushsvc.planning.localtime import known_zones, moment_of
 from pushsvc.resources import Resources
 from pushsvc.review.message_ids import gateway, message_id
 from pushsvc.stats import story
@@ -76,9 +77,18 @@ async def explain(resources: Resources, push: Push, device: str) -> Explanation:
             for one in attempts
         ],
         match=match,
-        story=story.told(push, standing, attempts, match=match),
+        story=story.told(push, standing, attempts, match=match, wave=wave_of(push, standing)),
         duplicate_of=await _instead(resources, push, standing, attempts=attempts),
     )
+
+
+def wave_of(push: Push, standing: Standing) -> story.Wave | None:
+    """Return the wave that a device would be of as it is now; None where it has no zone."""
+    known = standing.time_zone in known_zones()
+    zone = standing.time_zone if known else push.zoneless
+    if push.local_time is None or zone is None:
+        return None
+    return story.Wave(zone=zone, due_at=moment_of(push.local_time, zone))
 
 
 async def _found(

@@ -38,6 +38,10 @@ class Why(StrEnum):
     NO_MATCH = "no_match"
     #: of the audience now, and not when the push was planned
     MATCHED_LATER = "matched_later"
+    #: it came to its zone, or to the audience, when the zone's time had passed
+    MISSED_WAVE = "missed_wave"
+    #: the push goes by devices' clocks, and it has no zone
+    NO_TIME_ZONE = "no_time_zone"
     #: whether it is of the audience takes too long to find out
     UNDECIDED = "undecided"
 
@@ -63,8 +67,22 @@ class Story:
         return None if self.last is None else OUTCOME_OF[self.last.outcome]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """The wave of a push in local time that a device would be of."""
+
+    #: IANA name
+    zone: str
+    due_at: datetime
+
+
 def told(
-    push: Push, standing: Standing, attempts: Sequence[Attempt], *, match: Match | None
+    push: Push,
+    standing: Standing,
+    attempts: Sequence[Attempt],
+    *,
+    match: Match | None,
+    wave: Wave | None = None,
 ) -> Story:
     """Tell what came of a device.
 
@@ -73,13 +91,14 @@ def told(
         standing: how the device stands now.
         attempts: what it has been through, in order; none where it is in no batch.
         match: whether it is of the push's audience now; None where nobody knows.
+        wave: of a push in local time, that of the zone that the device has now.
     """
     if not attempts:
-        why = why_not(push, standing, match=match)
+        why = why_not(push, standing, match=match, wave=wave)
         return Story(
             targeted=None if why is Why.NOT_PLANNED_YET else False,
             why=why,
-            detail=_because(why, push, standing),
+            detail=_because(why, push, standing, wave=wave),
             last=None,
             possible_duplicate=False,
         )
@@ -101,12 +120,16 @@ def is_asked(push: Push) -> bool:
     return "devices" not in push.audience and push.state not in _ENDED_EARLY
 
 
-def why_not(push: Push, standing: Standing, *, match: Match | None) -> Why:
+def why_not(
+    push: Push, standing: Standing, *, match: Match | None, wave: Wave | None = None
+) -> Why:
     """Return why a device is in no batch of the push."""
     if push.state in _ENDED_EARLY:
         return _ENDED_EARLY[push.state]
-    if _is_ahead(push, standing):
+    if _is_ahead(push, standing, wave):
         return Why.NOT_PLANNED_YET
+    if push.local_time is not None and "devices" not in push.audience:
+        return _in_no_wave(push, standing, match=match, wave=wave)
     if "devices" in push.audience:
         named = is_named(push.audience["devices"], standing)
         return Why.CREATED_AFTER_PLAN if named else Why.NOT_NAMED
@@ -123,6 +146,17 @@ _ENDED_EARLY: Final = {
 }
 
 
+def _in_no_wave(push: Push, standing: Standing, *, match: Match | None, wave: Wave | None) -> Why:
+    """Return why a device is in no batch of a push in local time that its zone has had."""
+    if push.error is not None and push.state is PushState.SENDING:
+        return Why.PLAN_GIVEN_UP
+    if match is None:
+        return Why.UNDECIDED
+    if not match.is_member:
+        return _unmatched(push, standing, match)
+    return Why.NO_TIME_ZONE if wave is None else Why.MISSED_WAVE
+
+
 def _unmatched(push: Push, standing: Standing, match: Match) -> Why:
     if not match.but_for_token:
         return Why.NO_MATCH
@@ -137,10 +171,16 @@ def is_named(devices: Sequence[Json], standing: Standing) -> bool:
     return any(named in names for device in devices for named in device.items())
 
 
-def _is_ahead(push: Push, standing: Standing) -> bool:
+def _is_ahead(push: Push, standing: Standing, wave: Wave | None) -> bool:
     """Tell whether the plan has still to come to this device."""
-    planning = push.state is PushState.PLANNING and _is_beyond(push, standing)
-    return push.state is PushState.WAITING or planning
+    if push.state is not PushState.PLANNING:
+        return push.state is PushState.WAITING
+    if push.local_time is None:
+        return _is_beyond(push, standing)
+    # `due_at` is that of the wave which is planned next, or now.
+    if wave is None or wave.due_at < push.due_at:
+        return False
+    return wave.due_at > push.due_at or _is_beyond(push, standing)
 
 
 def _is_beyond(push: Push, standing: Standing) -> bool:
@@ -169,15 +209,26 @@ _WHY: Final[Mapping[Why, str]] = {
         "The installation matches the audience as it is now, last changed at {updated_at}, "
         "and did not when the audience was found, at {started_at}."
     ),
+    Why.MISSED_WAVE: (
+        "The push went to {zone} at {wave_at}. The installation is of that zone and of the "
+        "audience now, last changed at {updated_at}, and was not then."
+    ),
+    Why.NO_TIME_ZONE: "The push goes by devices' clocks, and the installation has no time zone.",
     Why.UNDECIDED: (
         "The installation was not of the audience; why takes longer to find out than a query may."
     ),
 }
 
 
-def _because(why: Why, push: Push, standing: Standing) -> str:
+def _because(why: Why, push: Push, standing: Standing, *, wave: Wave | None) -> str:
+    if why is Why.NOT_PLANNED_YET and wave is not None:
+        return (
+            f"The push is due in {wave.zone} at {_second(wave.due_at)}; who gets it is found then."
+        )
     return _WHY[why].format(
         due_at=_second(push.due_at),
+        zone=wave.zone if wave else "",
+        wave_at=_second(wave.due_at if wave else None),
         started_at=_second(push.started_at),
         error=push.error,
         created_at=_second(standing.created_at),

@@ -21,6 +21,7 @@ from pushsvc.model import (
     Ledger,
     NewBatch,
     Outcome,
+    OutcomeClass,
     Recipient,
 )
 from pushsvc.storage import caps, token_events
@@ -153,14 +154,15 @@ async def lease_batch(
     expires_at: datetime | None,
     badge: BadgeChange | None,
     validate_only: bool = False,
+    left_out: OutcomeClass | None = None,
     cap: caps.Cap | None = None,
 ) -> Batch | None:
     """Take an open batch that is due, and apply the push's badge change to its devices.
 
     Badges are changed at the first lease only, and never once the push has expired: a batch
     that is tried again, or taken over, reads them. With `validate_only` they are never changed,
-    and are what they would be. With a cap, who had enough is settled first, for good. Badges of
-    devices that are left out do not change. None where the batch is not to be had.
+    and are what they would be. Who is left out, all devices or by the cap those that had enough, is
+    settled here for good, and keeps its badge. None where the batch is not to be had.
     """
     async with driver(engine) as connection, connection.transaction():
         row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at)
@@ -168,7 +170,9 @@ async def lease_batch(
             return None
         ids, seconds_left = row["installation_ids"], row["seconds_left"]
         in_time = seconds_left is None or seconds_left > 0
-        settled = await _capped(connection, push_id, row, cap=cap if in_time else None)
+        settled = None
+        if in_time and not row["leases"]:
+            settled = await _left_out(connection, push_id, row, outcome=left_out, cap=cap)
         outcomes = settled or row["outcomes"] or bytes(_size(row))
         badges: dict[int, int] = {}
         change = badge is not None and in_time
@@ -201,17 +205,23 @@ async def lease_batch(
         )
 
 
-async def _capped(
-    connection: "Driver", push_id: int, row: "asyncpg.Record", *, cap: caps.Cap | None
+async def _left_out(
+    connection: "Driver",
+    push_id: int,
+    row: "asyncpg.Record",
+    *,
+    outcome: OutcomeClass | None,
+    cap: caps.Cap | None,
 ) -> bytes | None:
-    """Return the outcomes once the cap is asked; None where there is nothing new.
+    """Return the outcomes with that of devices that are left out; None where nobody is.
 
-    It is asked before a device is tried: of follow-ups and of what is taken over never again.
+    The cap is asked before a device is tried: of follow-ups never again.
     """
-    ids = row["installation_ids"]
-    if cap is None or not ids or row["leases"] or row["badges_applied"]:
+    ids, outcomes = row["installation_ids"], row["outcomes"] or bytes(_size(row))
+    if outcome is not None:
+        return outcomes.replace(bytes([OutcomeClass.OPEN]), bytes([outcome]))
+    if cap is None or not ids or row["badges_applied"]:
         return None
-    outcomes = row["outcomes"] or bytes(len(ids))
     asked = caps.Asked(push_id=push_id, zone=row["zone"] or "", ids=ids, outcomes=outcomes)
     return await caps.capped(connection, cap, asked)
 
@@ -352,7 +362,7 @@ _OPEN_OF_EACH: Final = """
             WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now()
             ORDER BY not_before LIMIT $3
         ) AS batches
-        WHERE pushes.state IN ('planning', 'sending') AND due_at <= now() AND lane = $1
+        WHERE pushes.state IN ('planning', 'sending') AND lane = $1
     ) AS open
     ORDER BY turn, not_before LIMIT $2
 """

@@ -1,11 +1,20 @@
 """The plan of a push: leased, so that one worker does it and another takes over should it die."""
 
-from sqlalchemy import ColumnElement, and_, case, func, text, update
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, case, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import Push, PushState
+from pushsvc.model import Halt, Push, PushState
+from pushsvc.storage import waves
 from pushsvc.storage.pushes import get_push
-from pushsvc.storage.tables import pushes
+from pushsvc.storage.tables import campaigns, pushes
+
+#: A push that is planned by zone has a plan for each leg, and each has so many numbers for its
+#: leases: what is counted is how often one leg was begun, and no number comes twice.
+LEASES_PER_LEG: Final = 256
 
 _LEASE_PLAN = text("""
     UPDATE pushes SET state = 'planning', leases = leases + 1,
@@ -14,7 +23,7 @@ _LEASE_PLAN = text("""
     WHERE id = (
         SELECT id FROM pushes
         WHERE id = :push_id AND state IN ('waiting', 'planning') AND due_at <= now()
-            AND (lease_until IS NULL OR lease_until < now())
+            AND halt IS NULL AND (lease_until IS NULL OR lease_until < now())
         FOR UPDATE SKIP LOCKED
     )
     RETURNING leases
@@ -35,6 +44,17 @@ async def lease_plan(
     parameters = {"push_id": push_id, "seconds": lease_seconds}
     lease = (await connection.execute(_LEASE_PLAN, parameters)).scalar_one_or_none()
     return None if lease is None else (await get_push(connection, push_id), lease)
+
+
+def times_begun(lease: int) -> int:
+    """Return how often the leg that this lease is of was begun."""
+    return lease % LEASES_PER_LEG
+
+
+async def time_now(connection: AsyncConnection) -> datetime:
+    """Return the database's time, by which things are late."""
+    now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
 
 
 def _planned_by(push_id: int, lease: int) -> ColumnElement[bool]:
@@ -86,8 +106,59 @@ async def finish_plan(connection: AsyncConnection, push_id: int, *, lease: int) 
         update(pushes)
         .where(_planned_by(push_id, lease))
         .values(state=PushState.SENDING, lease_until=None)
+        .returning(pushes.c.local_time)
     )
-    await connection.execute(statement)
+    if (await connection.execute(statement)).scalar() is not None:
+        await waves.forget_empty(connection, push_id, before=None)
+
+
+async def next_leg(
+    connection: AsyncConnection, push_id: int, *, lease: int, due_at: datetime
+) -> None:
+    """Note that every device of a leg is in a batch, and when the next leg is due."""
+    statement = (
+        update(pushes)
+        .where(_planned_by(push_id, lease))
+        .values(
+            due_at=due_at,
+            planned_through=0,
+            leases=(lease // LEASES_PER_LEG + 1) * LEASES_PER_LEG,
+            lease_until=None,
+        )
+    )
+    if (await connection.execute(statement)).rowcount:
+        await waves.forget_empty(connection, push_id, before=due_at)
+
+
+async def hold_plan(
+    connection: AsyncConnection, push: Push, *, lease: int, devices: int, reason: str
+) -> None:
+    """Give a plan back that has written nothing, and pause the run, and the campaign it is of.
+
+    `devices` is the audience that somebody must say yes to.
+    """
+    statement = (
+        update(pushes)
+        .where(_planned_by(push.id, lease), pushes.c.batches_planned == 0)
+        .values(
+            state=PushState.WAITING,
+            started_at=None,
+            leases=lease - 1,
+            lease_until=None,
+            halt=Halt.PAUSE,
+            halt_reason=reason,
+            halted_at=func.now(),
+            rules=pushes.c.rules.op("||")(literal({"unconfirmed": devices}, JSONB)),
+        )
+    )
+    held = (await connection.execute(statement)).rowcount == 1
+    if held and push.campaign_id is not None:
+        pause = update(campaigns).where(
+            campaigns.c.id == push.campaign_id, campaigns.c.state == "active"
+        )
+        await connection.execute(
+            pause.values(state="paused", state_reason=reason, updated_at=func.now())
+        )
 
 
 async def postpone_plan(

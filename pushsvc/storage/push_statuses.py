@@ -1,6 +1,6 @@
 """Pushes as `_PushStatus` finds them, and their end before anything was sent."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,12 +15,13 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import BIGINT
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import BatchState, Json, Push, PushState
+from pushsvc.model import BatchState, Json, OutcomeClass, Push, PushState
 from pushsvc.storage import plain_where
 from pushsvc.storage.ordering import Order
 from pushsvc.storage.pushes import COLUMNS, as_push, of_days
@@ -126,6 +127,30 @@ async def count_statuses(
     statement = select(func.count()).select_from(pushes).where(_wanted(app_id, days, where))
     count: int = (await connection.execute(statement)).scalar_one()
     return count
+
+
+_BY_ZONE: Final = text("""
+    SELECT batches.push_id, batches.zone, class.key AS class,
+        sum(class.value::text::bigint)::bigint AS n
+    FROM batches, jsonb_each(batches.counts) AS type, jsonb_each(type.value) AS class
+    WHERE batches.push_id = ANY(:push_ids) AND batches.zone IS NOT NULL
+    GROUP BY 1, 2, 3
+""")
+#: what came of the devices of each zone
+ZoneCounts = Mapping[str, Mapping[OutcomeClass, int]]
+
+
+async def counts_by_zone(
+    connection: AsyncConnection, some: Sequence[Push]
+) -> Mapping[int, ZoneCounts]:
+    """Return what came of pushes in local time so far by zone; of others nothing."""
+    found: dict[int, dict[str, dict[OutcomeClass, int]]] = {push.id: {} for push in some}
+    asked = [push.id for push in some if push.local_time is not None]
+    if asked:
+        for row in await connection.execute(_BY_ZONE, {"push_ids": asked}):
+            classes = found[row.push_id].setdefault(row.zone, {})
+            classes[OutcomeClass(int(row[2]))] = row.n
+    return found
 
 
 async def cancel_push(

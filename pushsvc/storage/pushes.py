@@ -311,7 +311,7 @@ _DUE = text("""
 
 _COMPLETE = text("""
     SELECT id FROM pushes
-    WHERE state = 'sending' AND due_at <= now()
+    WHERE state = 'sending'
         AND NOT EXISTS (
             SELECT 1 FROM batches WHERE batches.push_id = pushes.id AND batches.state <> 2
         )

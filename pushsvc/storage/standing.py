@@ -24,7 +24,7 @@ async def installations_named(
     statement = (
         select(
             *(i.c.id, i.c.app_id, i.c.object_id, i.c.installation_id, i.c.device_type),
-            *(i.c.push_type, i.c.device_token, i.c.channel_uris, i.c.token_set_at),
+            *(i.c.push_type, i.c.time_zone, i.c.device_token, i.c.channel_uris, i.c.token_set_at),
             *(i.c.token_retired_at, i.c.token_quarantined_until, i.c.created_at, i.c.updated_at),
         )
         .where(i.c.app_id.in_(app_ids), or_(by_object_id, i.c.installation_id == name.lower()))

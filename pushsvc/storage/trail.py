@@ -18,7 +18,8 @@ _HAS: Final = """
 _FOUND: Final = """
     SELECT attempt, seq, place, state, not_before, finished_at,
         CASE WHEN outcomes IS NULL THEN 0 ELSE get_byte(outcomes, place) END,
-        (SELECT key FROM jsonb_each(exceptions) WHERE value @> to_jsonb(place) LIMIT 1)
+        (SELECT key FROM jsonb_each(exceptions) WHERE value @> to_jsonb(place) LIMIT 1),
+        zone, variant
 """
 
 _OF_INSTALLATION: Final = f"""
@@ -74,7 +75,7 @@ async def explicit_device(
         return None
     found = [_attempt(row) for row in rows]
     tried = [one for one in found if one.outcome is not OutcomeClass.DEDUPLICATED]
-    return Standing(device_type=rows[0][8], token=token), tried or found[:1]
+    return Standing(device_type=rows[0][10], token=token), tried or found[:1]
 
 
 async def first_with_token(
@@ -89,7 +90,7 @@ async def first_with_token(
 
 
 def _attempt(row: Any) -> Attempt:
-    number, seq, place, state, due_at, finished_at, byte, reason = row[:8]
+    number, seq, place, state, due_at, finished_at, byte, reason, zone, variant = row[:10]
     return Attempt(
         number=number,
         seq=seq,
@@ -99,4 +100,6 @@ def _attempt(row: Any) -> Attempt:
         finished_at=finished_at,
         outcome=OutcomeClass(byte),
         reason=reason or "",
+        zone=zone,
+        variant=variant,
     )

@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Column,
     ColumnElement,
     Text,
@@ -62,6 +63,13 @@ async def match(connection: AsyncConnection, wanted: Criterion, key: int | None)
     statement = select(wanted.picks(i), wanted.whatever_token().picks(i)).where(i.c.id == key)
     row = (await connection.execute(statement)).first()
     return Match(is_member=bool(row and row[0]), but_for_token=bool(row and row[1]))
+
+
+async def count(connection: AsyncConnection, wanted: Criterion) -> int:
+    """Return how many members there are now."""
+    members = wanted.select(i.c.id).subquery()
+    found = await connection.execute(select(func.count()).select_from(members))
+    return int(found.scalar_one())
 
 
 async def check_patterns(engine: AsyncEngine, condition: Condition) -> None:
@@ -130,6 +138,12 @@ async def named(connection: AsyncConnection, devices: Sequence[Json], *, app_id:
     return Named(
         [row.id for row in rows], frozenset(duplicates), frozenset(tokens), [*explicit, *absent]
     )
+
+
+async def zones_of(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, str | None]:
+    """Return the zone of each of these installations, as its row has it."""
+    statement = select(i.c.id, i.c.time_zone).where(i.c.id == any_(literal(ids, ARRAY(BigInteger))))
+    return {row.id: row.time_zone for row in await connection.execute(statement)}
 
 
 def _any_of(column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:

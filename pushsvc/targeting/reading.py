@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Row,
     any_,
     func,
     literal,
@@ -21,7 +22,7 @@ from sqlalchemy.sql import ClauseElement, Executable, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from pushsvc.storage.tables import installations as i
-from pushsvc.targeting.criterion import Criterion, array_of
+from pushsvc.targeting.criterion import Criterion, Picked, array_of
 
 #: Arrays in one answer. What is read ahead is at most so many ids: 64 x 4,096.
 _ARRAYS: Final = 64
@@ -93,9 +94,22 @@ async def pages(
     Raises:
         AudienceTimeoutError: they were not found within `timeout_seconds`.
     """
+    statement = members(wanted, after=after)
+    async with held(connection, statement, timeout_seconds=timeout_seconds) as rows:
+        yield _paged(connection, wanted, rows, size=size)
+
+
+@asynccontextmanager
+async def held(
+    connection: AsyncConnection,
+    statement: Select[*tuple[Any, ...]],
+    *,
+    timeout_seconds: float,
+) -> AsyncIterator[AsyncIterator[Sequence[Row[*tuple[Any, ...]]]]]:
+    """Find all rows of a statement at once, and lend them some at a time, as `pages` does."""
     try:
-        await _find(connection, wanted, after=after, timeout_seconds=timeout_seconds)
-        yield _paged(connection, wanted, size=size)
+        await _find(connection, statement, timeout_seconds=timeout_seconds)
+        yield _fetched(connection)
         async with connection.begin():
             await connection.execute(_CLOSE)
     except BaseException:
@@ -105,7 +119,7 @@ async def pages(
 
 
 async def _find(
-    connection: AsyncConnection, wanted: Criterion, *, after: int, timeout_seconds: float
+    connection: AsyncConnection, statement: Select[*tuple[Any, ...]], *, timeout_seconds: float
 ) -> None:
     # It is the commit that has Postgres look for them, and `statement_timeout` is not for commits;
     # the driver has Postgres cancel what is not waited for any more.
@@ -113,42 +127,59 @@ async def _find(
     try:
         async with limit, connection.begin():
             await connection.execute(SETTINGS)
-            await connection.execute(Held(members(wanted, after=after)))
+            await connection.execute(Held(statement))
     except TimeoutError as error:
         if not limit.expired():
             raise
         raise AudienceTimeoutError from error
 
 
+async def _fetched(connection: AsyncConnection) -> AsyncIterator[Sequence[Row[*tuple[Any, ...]]]]:
+    rows: Sequence[Row[*tuple[Any, ...]]] = ()
+    read_all = False
+    while not read_all:
+        async with connection.begin():
+            rows = (await connection.execute(_FETCH)).all()
+        read_all = len(rows) < _ARRAYS
+        yield rows
+
+
 async def _paged(
-    connection: AsyncConnection, wanted: Criterion, *, size: int
+    connection: AsyncConnection,
+    wanted: Criterion,
+    fetched: AsyncIterator[Sequence[Row[*tuple[Any, ...]]]],
+    *,
+    size: int,
 ) -> AsyncIterator[Page]:
     ids: list[int] = []
     shared: set[int] = set()
     read_all = False
     while ids or not read_all:
         while len(ids) < size and not read_all:
-            async with connection.begin():
-                rows = (await connection.execute(_FETCH)).all()
-            for some, some_shared in rows:
+            rows = await anext(fetched, None)
+            read_all = rows is None
+            for some, some_shared in rows or ():
                 ids += some
                 shared.update(some_shared or ())
-            read_all = len(rows) < _ARRAYS
         page, ids = ids[:size], ids[size:]
         if page:
             doubtful = shared.intersection(page) if shared else shared
             shared -= doubtful
-            yield Page(page, await _doubles(connection, wanted, doubtful))
+            yield Page(page, await doubles(connection, wanted, doubtful))
 
 
-async def _doubles(
-    connection: AsyncConnection, wanted: Criterion, doubtful: set[int]
+async def doubles(
+    connection: AsyncConnection,
+    wanted: Criterion,
+    doubtful: set[int],
+    *,
+    served: Picked | None = None,
 ) -> frozenset[int]:
-    """Return those that an earlier member has the token of."""
+    """Return those that an earlier member has the token of; with `served`, one that it picks."""
     if not doubtful:
         return frozenset()
     statement = select(i.c.id).where(
-        i.c.id == any_(literal(sorted(doubtful), ARRAY(BigInteger))), wanted.has_earlier()
+        i.c.id == any_(literal(sorted(doubtful), ARRAY(BigInteger))), wanted.has_earlier(served)
     )
     async with connection.begin():
         return frozenset((await connection.execute(statement)).scalars())

@@ -203,6 +203,23 @@ async def test_a_capped_device_is_on_the_ledger_and_keeps_its_badge(campaigns: C
         assert badge.scalar_one() == before
 
 
+async def test_who_is_left_out_in_quiet_hours_is_so_for_good_before_a_worker_can_die(
+    campaigns: Campaigns,
+) -> None:
+    """Whoever takes the batch over finds it settled, and no badge has changed."""
+    push = await campaigns.run()
+    lost = await campaigns.lease(push, lease_seconds=0, left_out=OutcomeClass.QUIET_HOURS)
+    await batches.expire_leases(campaigns.engine, limit=1_000)
+
+    again = await campaigns.lease(push)
+
+    assert lost is not None
+    assert again is not None
+    assert lost.outcomes == again.outcomes == bytes([OutcomeClass.QUIET_HOURS] * 6)
+    assert not lost.badges
+    assert await campaigns.outcomes(await campaigns.run()) == [OPEN] * 6
+
+
 async def test_two_runs_at_once_do_not_pass_the_cap(campaigns: Campaigns) -> None:
     """The second lease waits for the first to commit, and sees it."""
     one, other = await campaigns.run(), await campaigns.run()

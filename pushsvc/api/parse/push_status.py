@@ -1,7 +1,9 @@
 """`_PushStatus`: pushes as Parse shows them, to the master key."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -12,10 +14,11 @@ from pushsvc.api.parse.find import parse_find, parse_get
 from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.api.replies import moment
 from pushsvc.errors import ForbiddenError, NotFoundError
-from pushsvc.model import Counts, Json, Outcome
+from pushsvc.model import Counts, Json, Outcome, Push
+from pushsvc.planning.localtime import utc_offset, zone_of
 from pushsvc.stats import tally
 from pushsvc.storage import push_statuses, pushes
-from pushsvc.storage.push_statuses import PushStatus
+from pushsvc.storage.push_statuses import PushStatus, ZoneCounts
 
 #: Parse knows sent and failed. A double is not counted: its device got the push.
 FAILED_OUTCOMES: Final = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.EXPIRED, Outcome.CANCELLED)
@@ -34,7 +37,8 @@ async def get(call: Call, object_id: str) -> Reply:
         if found is None:
             raise NotFoundError("Object not found.")
         counts = await pushes.counts_of(connection, found.push)
-    return Reply(body=keys.of(shown(found, counts)))
+        by_zone = await push_statuses.counts_by_zone(connection, [found.push])
+    return Reply(body=keys.of(shown(found, counts, by_zone=by_zone[found.push.id])))
 
 
 async def find(call: Call) -> Reply:
@@ -54,7 +58,11 @@ async def find(call: Call) -> Reply:
             limit=asked.limit,
         ):
             counts = await pushes.counts_of_all(connection, [one.push for one in found])
-            rows += [asked.keys.of(shown(one, counts[one.push.id])) for one in found]
+            zones = await push_statuses.counts_by_zone(connection, [one.push for one in found])
+            rows += [
+                asked.keys.of(shown(one, counts[one.push.id], by_zone=zones[one.push.id]))
+                for one in found
+            ]
         body: dict[str, Any] = {"results": rows}
         if asked.count:
             body["count"] = await push_statuses.count_statuses(
@@ -125,7 +133,7 @@ def _require_master(call: Call, operation: str) -> None:
 # ---------------------------------------------------------------- what is shown
 
 
-def shown(status: PushStatus, counts: Counts) -> Json:
+def shown(status: PushStatus, counts: Counts, *, by_zone: ZoneCounts) -> Json:
     """Return a push in the shape of Parse's `_PushStatus`."""
     push = status.push
     seen = {
@@ -142,6 +150,7 @@ def shown(status: PushStatus, counts: Counts) -> Json:
         "numSent": 0,
         **_counted("Sent", {t: _sum(c, (Outcome.SENT,)) for t, c in counts.items()}),
         **_counted("Failed", {t: _sum(c, FAILED_OUTCOMES) for t, c in counts.items()}),
+        **_per_offset(push, by_zone),
     }
     if status.status == "running" and status.open_batches:
         seen["count"] = status.open_batches
@@ -152,6 +161,19 @@ def shown(status: PushStatus, counts: Counts) -> Json:
     if push.error is not None:
         seen["errorMessage"] = {"message": push.error}
     return seen
+
+
+def _per_offset(push: Push, by_zone: ZoneCounts) -> dict[str, Any]:
+    """Return Parse's counts by the offset that each zone had at its wave, in hours."""
+    told: dict[str, Counter[str]] = {"sentPerUTCOffset": Counter(), "failedPerUTCOffset": Counter()}
+    for name, classes in by_zone.items():
+        zone = zone_of(name) or push.zoneless
+        if push.local_time is None or zone is None:
+            continue
+        hours = f"{utc_offset(push.local_time, zone) / timedelta(hours=1):g}"
+        told["sentPerUTCOffset"][hours] += _sum(classes, (Outcome.SENT,))
+        told["failedPerUTCOffset"][hours] += _sum(classes, FAILED_OUTCOMES)
+    return {key: dict(+counts) for key, counts in told.items() if +counts}
 
 
 def _text(value: Json) -> str:

@@ -153,9 +153,16 @@ class NewPush(BesideData):
         "`template` or a block for one gateway.",
     )
     push_time: Time = Field(
-        None, description="When: ISO 8601 with a zone, or epoch seconds; now if left out."
+        None,
+        description="When: ISO 8601 or epoch seconds; now if left out. Without a zone it is the "
+        "time of each device's own clock.",
     )
-    expiration_time: Time = Field(None, description="Until when it may be sent, in the same form.")
+    late: Literal["send", "skip"] = Field(
+        "send", description="What to do with what is late: zones whose time is past, say."
+    )
+    expiration_time: Time = Field(
+        None, description="Until when it may be sent: ISO 8601 with a zone, or epoch seconds."
+    )
     expiration_interval: Time = Field(None, description="The same, in seconds from `push_time`.")
     priority: Literal["urgent", "normal"] | None = Field(
         None, description="The lane; left out, few explicit devices are urgent."

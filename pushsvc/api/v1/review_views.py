@@ -62,6 +62,7 @@ class StandingView(BaseModel):
     installation_id: str | None
     device_type: str
     gateway: GatewayName | None
+    time_zone: str | None
     token_state: TokenState
     token_end: str | None
     token_set_at: str | None
@@ -98,6 +99,9 @@ class AttemptView(BaseModel):
     outcome_class: str = Field(alias="class")
     reason: str | None
     apns_id: str | None
+    #: of a push that is planned by zone; empty where the device has none
+    zone: str | None
+    variant: str | None
 
 
 class ExplanationView(BaseModel):
@@ -193,6 +197,7 @@ def _standing(standing: Standing, gateway: GatewayName | None) -> dict[str, Any]
         "installation_id": standing.installation_id,
         "device_type": standing.device_type,
         "gateway": gateway and gateway.value,
+        "time_zone": standing.time_zone,
         "token_state": standing.token_state.value,
         "token_end": token_end(standing.token),
         "token_set_at": moment_or_none(standing.token_set_at),
@@ -213,4 +218,6 @@ def _attempt(attempt: Attempt, apns_id: str | None) -> dict[str, Any]:
         "class": attempt.outcome.name.lower(),
         "reason": attempt.reason or None,
         "apns_id": apns_id,
+        "zone": attempt.zone,
+        "variant": attempt.variant,
     }

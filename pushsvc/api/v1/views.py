@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pushsvc.api.replies import moment, moment_or_none
 from pushsvc.model import OUTCOME_OF, Counts, Json, Push, PushState
+from pushsvc.planning.schedule import iso_local
 from pushsvc.stats import tally
 
 
@@ -20,6 +21,8 @@ class CountsView(BaseModel):
     expired: int
     deduplicated: int
     cancelled: int
+    #: of the audience, and left out by a rule of the push; `classes` says by which
+    excluded: int
     #: only looked at: nothing was delivered
     validated: int
 
@@ -45,6 +48,8 @@ class PushView(BaseModel):
     data: dict[str, Any]
     created_at: str
     due_at: str
+    local_time: str | None
+    late: str
     expires_at: str | None
     started_at: str | None
     finished_at: str | None
@@ -126,6 +131,8 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "audience": _audience(push.audience),
         "created_at": moment(push.created_at),
         "due_at": moment(push.due_at),
+        "local_time": None if push.local_time is None else iso_local(push.local_time),
+        "late": push.late.value,
         "expires_at": moment_or_none(push.expires_at),
         "started_at": moment_or_none(push.started_at),
         "finished_at": moment_or_none(push.finished_at),

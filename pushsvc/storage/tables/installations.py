@@ -91,6 +91,13 @@ installations = Table(
         postgresql_include=("token_shared",),
         postgresql_where=text(_REACHABLE),
     ),
+    # Whom a wave may go to, and which zones there are; small, as equal entries are stored once.
+    Index(
+        "installations_reachable_zones",
+        "app_id",
+        "time_zone",
+        postgresql_where=text(_REACHABLE),
+    ),
     Index(
         "installations_reachable_places",
         "app_id",

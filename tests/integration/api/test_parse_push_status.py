@@ -6,13 +6,13 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc import pipeline
-from pushsvc.model import OutcomeClass, PushState
+from pushsvc.model import BatchState, Lane, OutcomeClass, PushState
 from pushsvc.resources import Resources
-from pushsvc.storage import push_statuses
+from pushsvc.storage import partitions, push_statuses
 from pushsvc.storage.tables import batches, pushes
 from tests.integration.api.conftest import Answer, Api
 
@@ -92,6 +92,61 @@ async def test_a_push_for_later_is_scheduled(api: Api) -> None:
 
     assert (body["status"], body["expiration_interval"]) == ("scheduled", 60)
     assert 60_000 + int(later.timestamp() * 1000) == body["expiry"]
+
+
+async def test_a_push_in_local_time_is_scheduled_without_a_zone(api: Api) -> None:
+    """Its time is shown as it was sent, and its expiry is that of the last zone."""
+    local = (datetime.now(UTC) + timedelta(days=2)).replace(tzinfo=None, microsecond=0)
+    object_id = await send(api, channels=["a"], push_time=local.isoformat(), expiration_interval=60)
+
+    body = (await api.master("GET", f"{CLASS}/{object_id}")).body
+
+    assert (body["status"], body["pushTime"]) == ("scheduled", f"{local.isoformat()}.000")
+    last = local.replace(tzinfo=UTC) + timedelta(hours=12, seconds=60)
+    assert body["expiry"] == int(last.timestamp()) * 1000
+    assert not {"sentPerUTCOffset", "failedPerUTCOffset"} & body.keys()
+
+
+async def test_a_push_in_local_time_is_told_by_offset(api: Api, database: AsyncEngine) -> None:
+    """In hours, as each zone had it at its wave; zones that had the same are one."""
+    local = (datetime.now(UTC) + timedelta(days=2)).replace(tzinfo=None)
+    object_id = await send(api, where={}, push_time=local.isoformat())
+    sent, failed = int(OutcomeClass.OK), int(OutcomeClass.TOKEN_DEAD)
+    zones = {
+        "Asia/Kolkata": {"ios": {sent: 2}},
+        "Asia/Colombo": {"ios": {sent: 1}, "android": {sent: 4}},
+        "Etc/GMT+9": {"android": {sent: 1, failed: 3}},
+        "": {"ios": {int(OutcomeClass.NO_TIME_ZONE): 7}},
+    }
+    await add_batches(database, object_id, zones)
+
+    body = (await api.master("GET", f"{CLASS}/{object_id}")).body
+    listed = (await api.master("GET", CLASS)).body["results"]
+
+    assert body["sentPerUTCOffset"] == {"5.5": 7, "-9": 1}
+    assert body["failedPerUTCOffset"] == {"-9": 3}
+    assert listed == [body]
+
+
+async def add_batches(
+    database: AsyncEngine, object_id: str, zones: dict[str, dict[str, dict[int, int]]]
+) -> None:
+    """Store batches that are done, one for each zone."""
+    key = await key_of(database, object_id)
+    await partitions.make_ahead(database, push_id=key)
+    rows = [
+        {
+            "push_id": key,
+            "seq": seq,
+            "lane": Lane.BULK,
+            "state": BatchState.DONE,
+            "zone": zone,
+            "counts": {t: {str(c): n for c, n in by.items()} for t, by in counts.items()},
+        }
+        for seq, (zone, counts) in enumerate(zones.items())
+    ]
+    async with database.begin() as connection:
+        await connection.execute(insert(batches), rows)
 
 
 async def test_the_end_is_told_by_type(api: Api, database: AsyncEngine) -> None:

@@ -19,7 +19,7 @@ from pushsvc.model import (
     Source,
     Standing,
 )
-from pushsvc.stats.story import Why, told
+from pushsvc.stats.story import Wave, Why, told
 
 PLANNED = datetime(2026, 11, 22, 10, tzinfo=UTC)
 BEFORE, AFTER = PLANNED - timedelta(days=1), PLANNED + timedelta(days=1)
@@ -90,6 +90,43 @@ def test_a_device_in_no_batch_is_told_why(
     assert story.outcome is None
     assert story.detail.endswith((".", ": x"))
     assert "{" not in story.detail
+
+
+LOCAL = {"local_time": datetime.fromisoformat("2026-11-22T11:00"), "state": PushState.PLANNING}
+
+
+@pytest.mark.parametrize(
+    ("push", "wave", "match", "why"),
+    [
+        ({"state": PushState.WAITING}, AFTER, MEMBER, Why.NOT_PLANNED_YET),
+        ({}, AFTER, STRANGER, Why.NOT_PLANNED_YET),
+        ({"planned_through": 0}, PLANNED, MEMBER, Why.NOT_PLANNED_YET),
+        ({}, PLANNED, MEMBER, Why.MISSED_WAVE),
+        ({}, BEFORE, MEMBER, Why.MISSED_WAVE),
+        ({"planned_through": 0}, BEFORE, STRANGER, Why.NO_MATCH),
+        ({}, BEFORE, None, Why.UNDECIDED),
+        ({}, None, MEMBER, Why.NO_TIME_ZONE),
+        ({}, None, TOKEN_ONLY, Why.NO_TOKEN),
+        ({"state": PushState.SENDING, "error": "x"}, AFTER, MEMBER, Why.PLAN_GIVEN_UP),
+        ({"state": PushState.DONE}, AFTER, MEMBER, Why.MISSED_WAVE),
+    ],
+)
+def test_a_device_in_no_wave_is_told_why(
+    push: dict[str, Any], wave: datetime | None, match: Match | None, why: Why
+) -> None:
+    """By the moment of its own zone; `due_at` of the push is that of the next wave."""
+    story = told(
+        replace(PUSH, **{**LOCAL, **push}),
+        replace(DEVICE, token="", updated_at=AFTER),
+        (),
+        match=match,
+        wave=None if wave is None else Wave(zone="Europe/Berlin", due_at=wave),
+    )
+
+    assert story.why is why
+    assert "unknown time" not in story.detail
+    named = why in {Why.NOT_PLANNED_YET, Why.MISSED_WAVE}
+    assert ("Europe/Berlin" in story.detail) == named
 
 
 def attempt(number: int, outcome: C, **fields: Any) -> Attempt:
