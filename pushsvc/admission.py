@@ -90,6 +90,16 @@ def when_due(resources: Resources, app: App, submission: Submission) -> Schedule
         )
 
 
+async def scheduled(resources: Resources, submission: Submission) -> Schedule:
+    """Return when a submission is due whose times alone are new.
+
+    Raises:
+        CallerError: what is wrong with them, and in which field.
+    """
+    with _told():
+        return schedule.resolve(submission, now=resources.clock.now())
+
+
 async def with_template(resources: Resources, app: App, submission: Submission) -> Submission:
     """Return the submission with the content of the template that it names, if it names one.
 

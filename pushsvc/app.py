@@ -19,7 +19,16 @@ from pushsvc.api.failures import FailuresMiddleware
 from pushsvc.api.mounts import is_under, parse_mounts
 from pushsvc.api.parse.door import ParseDoor
 from pushsvc.api.request_id import RequestIdMiddleware
-from pushsvc.api.v1 import openapi, previews, pushes, reviews, templates, token_history, waves
+from pushsvc.api.v1 import (
+    openapi,
+    previews,
+    pushes,
+    reviews,
+    steps,
+    templates,
+    token_history,
+    waves,
+)
 from pushsvc.config import Settings
 from pushsvc.resources import open_resources
 
@@ -50,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.router.routes.extend(pushes.router.routes)
     app.router.routes.extend(waves.router.routes)
+    app.router.routes.extend(steps.router.routes)
     app.router.routes.extend(reviews.router.routes)
     app.router.routes.extend(previews.router.routes)
     app.router.routes.extend(templates.router.routes)

@@ -163,6 +163,14 @@ class InvalidPushError(CallerError):
     parse_code = 115
 
 
+class WrongStateError(CallerError):
+    """The push is past the point at which this can be done to it."""
+
+    code = "wrong_state"
+    status = 409
+    parse_code = 119
+
+
 class InvalidPushTimeError(CallerError):
     """`push_time` lies in the past or too far ahead."""
 
@@ -232,6 +240,14 @@ class TooManyTemplatesError(CallerError):
     """The app has as many templates as it can have."""
 
     code = "too_many_templates"
+    status = 409
+    parse_code = None
+
+
+class ConfirmationRequiredError(CallerError):
+    """The audience is larger than `max_recipients`, and nobody has said yes to that."""
+
+    code = "confirmation_required"
     status = 409
     parse_code = None
 

@@ -23,6 +23,7 @@ from pushsvc.config import Settings, SettingsError
 from pushsvc.delivery.apns import provider_token
 from pushsvc.delivery.fleet_tokens import FleetTokenStore
 from pushsvc.delivery.gateways import Gateways
+from pushsvc.delivery.halts import Halts
 from pushsvc.delivery.journal import Journal, keeping_journal
 from pushsvc.delivery.pacing import Pacing
 from pushsvc.model import Credential, Lane
@@ -57,6 +58,8 @@ class Resources:
     clock: Clock
     gateways: Gateways
     journal: Journal
+    #: of the pushes under way here
+    halts: Halts
     schemas: Schemas
     backlog: Backlog
     saver: Saver
@@ -134,6 +137,7 @@ async def open_resources(
             seal=seal,
             clock=clock,
             gateways=gateways,
+            halts=Halts(),
             journal=await stack.enter_async_context(keeping_journal(waker.redis)),
             schemas=Schemas(engine, clock),
             backlog=Backlog(

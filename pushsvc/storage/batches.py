@@ -13,19 +13,19 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import (
-    OUTCOME_OF,
     BadgeChange,
     Batch,
+    Halt,
     Json,
     Lane,
     Ledger,
     NewBatch,
-    Outcome,
     OutcomeClass,
     Recipient,
 )
-from pushsvc.storage import caps, token_events
+from pushsvc.storage import caps, leaving, token_events
 from pushsvc.storage.engine import driver, encode_json
+from pushsvc.storage.halted import MAY_LEASE, may_lease
 from pushsvc.storage.partitions import MissingError
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ _CLAIM: Final = f"""
         extract(epoch FROM coalesce(expires_at, $3::timestamptz) - now())::float8 AS seconds_left
     FROM batches
     WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
+        AND {may_lease(halt="$4::text", expires_at="$3::timestamptz")}
     FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - no value of a caller's
 
@@ -142,9 +143,6 @@ _WOULD_ADD: Final = """
 _READ: Final = "SELECT installation_id, badge FROM badges WHERE installation_id = ANY($1)"
 
 
-_EXCLUDED: Final = frozenset(c for c, said in OUTCOME_OF.items() if said is Outcome.EXCLUDED)
-
-
 async def lease_batch(
     engine: AsyncEngine,
     push_id: int,
@@ -152,6 +150,7 @@ async def lease_batch(
     *,
     lease_seconds: float,
     expires_at: datetime | None,
+    halt: Halt | None = None,
     badge: BadgeChange | None,
     validate_only: bool = False,
     left_out: OutcomeClass | None = None,
@@ -159,24 +158,26 @@ async def lease_batch(
 ) -> Batch | None:
     """Take an open batch that is due, and apply the push's badge change to its devices.
 
+    Of a push that is halted only what is not sent any more: what has expired, or is taken over.
+
     Badges are changed at the first lease only, and never once the push has expired: a batch
     that is tried again, or taken over, reads them. With `validate_only` they are never changed,
     and are what they would be. Who is left out, all devices or by the cap those that had enough, is
     settled here for good, and keeps its badge. None where the batch is not to be had.
     """
     async with driver(engine) as connection, connection.transaction():
-        row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at)
+        row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at, halt)
         if row is None:
             return None
         ids, seconds_left = row["installation_ids"], row["seconds_left"]
         in_time = seconds_left is None or seconds_left > 0
         settled = None
         if in_time and not row["leases"]:
-            settled = await _left_out(connection, push_id, row, outcome=left_out, cap=cap)
+            settled = await leaving.settled(connection, push_id, row, outcome=left_out, cap=cap)
         outcomes = settled or row["outcomes"] or bytes(_size(row))
         badges: dict[int, int] = {}
         change = badge is not None and in_time
-        ids_in = _not_left_out(ids, outcomes)
+        ids_in = leaving.not_left_out(ids, outcomes)
         if badge is not None and change and ids_in:
             if validate_only:
                 badges = await _badges_after(connection, ids_in, badge)
@@ -203,33 +204,6 @@ async def lease_batch(
             expires_at=row["expires_at"],
             badges=badges,
         )
-
-
-async def _left_out(
-    connection: "Driver",
-    push_id: int,
-    row: "asyncpg.Record",
-    *,
-    outcome: OutcomeClass | None,
-    cap: caps.Cap | None,
-) -> bytes | None:
-    """Return the outcomes with that of devices that are left out; None where nobody is.
-
-    The cap is asked before a device is tried: of follow-ups never again.
-    """
-    ids, outcomes = row["installation_ids"], row["outcomes"] or bytes(_size(row))
-    if outcome is not None:
-        return outcomes.replace(bytes([OutcomeClass.OPEN]), bytes([outcome]))
-    if cap is None or not ids or row["badges_applied"]:
-        return None
-    asked = caps.Asked(push_id=push_id, zone=row["zone"] or "", ids=ids, outcomes=outcomes)
-    return await caps.capped(connection, cap, asked)
-
-
-def _not_left_out(ids: Sequence[int], outcomes: bytes) -> Sequence[int]:
-    if not ids or not outcomes.strip(b"\0"):
-        return ids
-    return [number for number, byte in zip(ids, outcomes, strict=True) if byte not in _EXCLUDED]
 
 
 async def _badges(
@@ -344,28 +318,28 @@ _EXPIRE: Final = """
 """
 
 # The size is about that of the push's batches: to count the ids of each, they would all be read.
-_OPEN: Final = """
+_OPEN: Final = f"""
     SELECT push_id, seq, app_id, devices_planned / greatest(batches_planned, 1)
     FROM batches JOIN pushes ON pushes.id = push_id
-    WHERE batches.state = 0 AND batches.lane = $1 AND not_before <= now()
+    WHERE batches.state = 0 AND batches.lane = $1 AND not_before <= now() AND {MAY_LEASE}
     ORDER BY not_before LIMIT $2
-"""
+"""  # noqa: S608 - of constants
 
 # Where more are due than one looks at, a few of each push, and apps take turns: nobody's thousands,
 # of batches or of pushes, hide another's.
-_OPEN_OF_EACH: Final = """
+_OPEN_OF_EACH: Final = f"""
     SELECT id, seq, app_id, size FROM (
         SELECT id, seq, app_id, devices_planned / greatest(batches_planned, 1) AS size, not_before,
             row_number() OVER (PARTITION BY app_id ORDER BY not_before) AS turn
         FROM pushes CROSS JOIN LATERAL (
             SELECT seq, not_before FROM batches
-            WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now()
+            WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now() AND {MAY_LEASE}
             ORDER BY not_before LIMIT $3
         ) AS batches
         WHERE pushes.state IN ('planning', 'sending') AND lane = $1
     ) AS open
     ORDER BY turn, not_before LIMIT $2
-"""
+"""  # noqa: S608 - of constants
 
 #: Batches that one looks at; where there are more, of each push, and of all.
 LOOK: Final = 1_000

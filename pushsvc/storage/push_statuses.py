@@ -14,14 +14,14 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    or_,
     select,
     text,
-    update,
 )
 from sqlalchemy.dialects.postgresql import BIGINT
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import BatchState, Json, OutcomeClass, Push, PushState
+from pushsvc.model import BatchState, Halt, Json, OutcomeClass, Push, PushState
 from pushsvc.storage import plain_where
 from pushsvc.storage.ordering import Order
 from pushsvc.storage.pushes import COLUMNS, as_push, of_days
@@ -34,16 +34,24 @@ SLICE: Final = 100
 #: Our states in Parse's words, and one of ours; what waits for its time is `scheduled`.
 _STATUS: Final[ColumnElement[str]] = case(
     (
+        or_(
+            pushes.c.state == PushState.CANCELLED.value,
+            and_(pushes.c.halt == Halt.CANCEL.value, pushes.c.finished_at.is_(None)),
+        ),
+        "cancelled",
+    ),
+    (
         and_(pushes.c.state == PushState.WAITING.value, pushes.c.due_at > func.now()),
         "scheduled",
     ),
     (pushes.c.state == PushState.WAITING.value, "pending"),
     (pushes.c.state == PushState.DONE.value, "succeeded"),
     (pushes.c.state == PushState.FAILED.value, "failed"),
-    (pushes.c.state == PushState.CANCELLED.value, "cancelled"),
     else_="running",
 )
-_UPDATED_AT: Final = func.coalesce(pushes.c.finished_at, pushes.c.started_at, pushes.c.created_at)
+_UPDATED_AT: Final = func.coalesce(
+    pushes.c.finished_at, pushes.c.halted_at, pushes.c.started_at, pushes.c.created_at
+)
 #: Batches that are still to do, as Parse counts them while a push runs.
 _OPEN_BATCHES: Final = (
     select(func.count())
@@ -153,38 +161,15 @@ async def counts_by_zone(
     return found
 
 
-async def cancel_push(
-    connection: AsyncConnection, *, app_id: int, object_id: str
-) -> datetime | None:
-    """Call a push off, unless its plan has begun; return when that was.
-
-    A push that was called off before stays so. Whoever comes first, this or a planner, holds the
-    row's lock; the other one finds the state changed.
-    """
-    statement = (
-        update(pushes)
-        .where(_unsent(app_id, object_id))
-        .values(
-            state=PushState.CANCELLED, finished_at=func.coalesce(pushes.c.finished_at, func.now())
-        )
-        .returning(pushes.c.finished_at)
-    )
-    cancelled: datetime | None = (await connection.execute(statement)).scalar_one_or_none()
-    return cancelled
-
-
 async def delete_push(connection: AsyncConnection, *, app_id: int, object_id: str) -> bool:
-    """Delete a push, unless its plan has begun; return whether it was deleted."""
-    statement = delete(pushes).where(_unsent(app_id, object_id))
-    return (await connection.execute(statement)).rowcount == 1
-
-
-def _unsent(app_id: int, object_id: str) -> ColumnElement[bool]:
-    return and_(
+    """Delete a push of which nothing is planned, nor ever was; return whether it was deleted."""
+    statement = delete(pushes).where(
         pushes.c.app_id == app_id,
         pushes.c.object_id == object_id,
         pushes.c.state.in_([PushState.WAITING.value, PushState.CANCELLED.value]),
+        pushes.c.batches_planned == 0,
     )
+    return (await connection.execute(statement)).rowcount == 1
 
 
 def _wanted(app_id: int, days: int, where: Json) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from pushsvc.api.parse.routes import (
     ROUTES_OF_ONE,
     ROUTES_OF_TESTS,
 )
-from pushsvc.api.v1 import previews, pushes, reviews, templates, token_history, waves
+from pushsvc.api.v1 import previews, pushes, reviews, steps, templates, token_history, waves
 from pushsvc.stats.story import Why
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -63,7 +63,7 @@ def test_what_belongs_to_parse_server_is_told() -> None:
 
 def test_every_v1_endpoint_is_told() -> None:
     """By method and path."""
-    for door in (pushes, waves, reviews, previews, templates, token_history):
+    for door in (pushes, waves, steps, reviews, previews, templates, token_history):
         for route in door.router.routes:
             path = route.path_format.replace("{push_id}", "{id}")
             if door is token_history:

@@ -106,7 +106,7 @@ AUDIENCES = [
         id="in query by a field",
     ),
     pytest.param(
-        {"where": {"user": {"$inQuery": USERS_NEAR}, "timeZone": "x"}},
+        {"where": {"user": {"$inQuery": USERS_NEAR}, "appVersion": "x"}},
         ["installation_pointers_key", BY_ID],
         id="in query and another field",
     ),

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any, Final, NoReturn
 
 import orjson
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pushsvc import halting
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.find import parse_find, parse_get
 from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.api.replies import moment
-from pushsvc.errors import ForbiddenError, NotFoundError
+from pushsvc.errors import ForbiddenError, NotFoundError, WrongStateError
+from pushsvc.halting import Named
 from pushsvc.model import Counts, Json, Outcome, Push
 from pushsvc.planning.localtime import utc_offset, zone_of
 from pushsvc.stats import tally
@@ -79,50 +80,50 @@ async def create(call: Call) -> NoReturn:
 
 
 async def update(call: Call, object_id: str) -> Reply:
-    """Call a push off that waits for its time; nothing else of it can be changed.
+    """Cancel a push; nothing else of it can be changed.
 
     Raises:
-        ForbiddenError: another change, or the push has begun.
+        ForbiddenError: another change, or the push is over.
         NotFoundError: there is no such push.
     """
     _require_master(call, "update")
     if call.body != CANCELLED:
         message = (
             "A _PushStatus follows from what happens to the push. It takes one change, "
-            '{"status": "cancelled"}, while nothing was sent.'
+            '{"status": "cancelled"}, before all is sent.'
         )
         raise ForbiddenError(message)
-    app_id = call.caller.app.id
-    async with call.resources.engine.begin() as connection:
-        cancelled = await push_statuses.cancel_push(connection, app_id=app_id, object_id=object_id)
-        if cancelled is None:
-            await _refuse_begun(connection, app_id=app_id, object_id=object_id, what="cancelled")
-    assert cancelled is not None
-    return Reply(body={"updatedAt": moment(cancelled)})
+    cancelled = await _cancel(call, object_id)
+    changed_at = cancelled.finished_at or cancelled.halted_at
+    assert changed_at is not None
+    return Reply(body={"updatedAt": moment(changed_at)})
 
 
 async def delete(call: Call, object_id: str) -> Reply:
-    """Delete a push that waits for its time; it never goes out.
+    """Delete a push that waits for its time; cancel one that is on its way.
 
     Raises:
-        ForbiddenError: the push has begun.
+        ForbiddenError: the push is over.
         NotFoundError: there is no such push.
     """
     _require_master(call, "delete")
     app_id = call.caller.app.id
     async with call.resources.engine.begin() as connection:
-        if not await push_statuses.delete_push(connection, app_id=app_id, object_id=object_id):
-            await _refuse_begun(connection, app_id=app_id, object_id=object_id, what="deleted")
+        deleted = await push_statuses.delete_push(connection, app_id=app_id, object_id=object_id)
+    if not deleted:
+        # What got out of it stays on record.
+        await _cancel(call, object_id)
     return Reply(body={})
 
 
-async def _refuse_begun(
-    connection: AsyncConnection, *, app_id: int, object_id: str, what: str
-) -> NoReturn:
-    if await pushes.find_push(connection, app_id=app_id, object_id=object_id) is None:
-        raise NotFoundError("Object not found.")
-    message = f"The push can no longer be {what}: its sending has begun, or is over."
-    raise ForbiddenError(message)
+async def _cancel(call: Call, object_id: str) -> Push:
+    named = Named(object_id=object_id, app_id=call.caller.app.id, how="through the Parse API")
+    try:
+        return await halting.cancel(call.resources, named)
+    except NotFoundError:
+        raise NotFoundError("Object not found.") from None
+    except WrongStateError as error:
+        raise ForbiddenError(error.detail) from error
 
 
 def _require_master(call: Call, operation: str) -> None:

@@ -26,6 +26,8 @@ TOKEN_CHARACTERS: Final = 4_096
 ID_CHARACTERS: Final = 255
 #: Far more than any gateway takes; a larger number is a mistake.
 MOST_PER_MINUTE: Final = 10_000_000
+#: More than there are devices.
+MOST_RECIPIENTS: Final = 10**12
 
 Text = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
 #: Checked by the pipeline, whose texts name the unit.
@@ -184,6 +186,28 @@ class NewPlainPush(NewPush):
     data: dict[str, Any]
 
 
+class NewTimes(Strict):
+    """Other times of a push that waits; what is left out stays."""
+
+    push_time: Time = Field(None, description="When; null is now.")
+    expiration_time: Time = Field(
+        None, description="Until when it may be sent; null takes the expiry away."
+    )
+    expiration_interval: Time = Field(None, description="The same, in seconds from `push_time`.")
+
+
+class Resumption(Strict):
+    """What is said to a push that is paused."""
+
+    confirm_recipients: Annotated[int, Field(ge=0, le=MOST_RECIPIENTS)] | None = Field(
+        None, description="So many devices are right, where a campaign's run waits for that."
+    )
+
+
+class NoBody(Strict):
+    """Nothing."""
+
+
 #: What of a push, and of a template, is its content.
 CONTENT_KEYS: Final = ("template", "data", *BesideData.model_fields, "validate_only")
 
@@ -202,6 +226,37 @@ def parse_new_template(body: dict[str, Any]) -> NewTemplate:
         InvalidRequestError: with a pointer to each field at fault.
     """
     return _read(NewTemplate, body)
+
+
+def parse_new_times(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the times that are to change, by their names.
+
+    Raises:
+        InvalidRequestError: with a pointer to each field at fault; or there is none.
+    """
+    _read(NewTimes, body)
+    if not body:
+        text = f"There is nothing to change. Send one of {', '.join(NewTimes.model_fields)}."
+        raise InvalidRequestError([Fault("", "missing_key", text)])
+    return body
+
+
+def parse_resumption(body: dict[str, Any]) -> Resumption:
+    """Return what a push is resumed with.
+
+    Raises:
+        InvalidRequestError: with a pointer to each field at fault.
+    """
+    return _read(Resumption, body)
+
+
+def parse_no_body(body: dict[str, Any]) -> None:
+    """Take a body that says nothing.
+
+    Raises:
+        InvalidRequestError: it says something.
+    """
+    _read(NoBody, body)
 
 
 def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:

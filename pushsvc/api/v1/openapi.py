@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import pushsvc
 from pushsvc.api.replies import JSON, NDJSON, PROBLEM
-from pushsvc.api.v1.bodies import NewPush, NewTemplate
+from pushsvc.api.v1.bodies import NewPush, NewTemplate, NewTimes, Resumption
 from pushsvc.api.v1.preview_views import PreviewView
 from pushsvc.api.v1.review_views import ExplanationView, OutcomesPage
 from pushsvc.api.v1.template_views import TemplatePage, TemplateView
@@ -27,6 +27,8 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (ExplanationView, "serialization"),
     (OutcomesPage, "serialization"),
     (PreviewView, "serialization"),
+    (NewTimes, "validation"),
+    (Resumption, "validation"),
     (NewTemplate, "validation"),
     (TemplateView, "serialization"),
     (TemplatePage, "serialization"),

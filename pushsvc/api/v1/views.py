@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pushsvc.api.replies import moment, moment_or_none
-from pushsvc.model import OUTCOME_OF, Counts, Json, Push, PushState
+from pushsvc.model import OUTCOME_OF, Counts, Halt, Json, Push, PushState
 from pushsvc.planning.schedule import iso_local
 from pushsvc.stats import tally
 
@@ -62,6 +62,8 @@ class PushView(BaseModel):
     opens: int
     tokens_held: int
     error: str | None
+    halt: Halt | None
+    halt_reason: str | None
 
 
 class PushPage(BaseModel):
@@ -145,6 +147,8 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "opens": opens,
         "tokens_held": push.tokens_held,
         "error": push.error,
+        "halt": push.halt and push.halt.value,
+        "halt_reason": push.halt_reason,
     }
 
 

@@ -472,30 +472,53 @@ async def test_a_status_is_not_created(api: Api) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_a_push_that_has_begun_cannot_be_called_off(
+async def test_a_push_that_is_over_cannot_be_called_off(
     api: Api, database: AsyncEngine, resources: Resources, *, method: str
 ) -> None:
     """Nothing is changed then; and what is not there is not found."""
     object_id = await send(api, channels=[])
     await pipeline.plan_push(resources, await key_of(database, object_id))
 
-    begun = await api.master(method, f"{CLASS}/{object_id}", json={"status": "cancelled"})
+    over = await api.master(method, f"{CLASS}/{object_id}", json={"status": "cancelled"})
     unknown = await api.master(method, f"{CLASS}/abcdefghij", json={"status": "cancelled"})
 
-    assert (begun.status, begun.body["code"]) == (400, 119)
-    assert "can no longer be" in begun.body["error"]
+    assert (over.status, over.body["code"]) == (400, 119)
+    assert "can no longer be" in over.body["error"]
     assert (unknown.status, unknown.body["code"]) == (404, 101)
     assert (await api.master("GET", f"{CLASS}/{object_id}")).body["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_push_on_its_way_is_cancelled_and_stays(
+    api: Api, database: AsyncEngine, resources: Resources, *, method: str
+) -> None:
+    """It is `cancelled` from then on, and tells what got out; a repeat is taken, too."""
+    device = {"deviceType": "ios", "deviceToken": "c" * 64, "channels": ["begun"]}
+    await api.client("POST", "/installations", json=device)
+    object_id = await send(api, channels=["begun"])
+    key = await key_of(database, object_id)
+    await pipeline.plan_push(resources, key)
+
+    seen = []
+    for _ in range(2):
+        off = await api.master(method, f"{CLASS}/{object_id}", json={"status": "cancelled"})
+        seen.append((off.status, (await api.master("GET", f"{CLASS}/{object_id}")).body))
+        await pipeline.deliver_batch(resources, key, 0)
+
+    assert [(status, body["status"]) for status, body in seen] == [(200, "cancelled")] * 2
+    assert "numFailed" not in seen[0][1]
+    assert (seen[1][1]["numSent"], seen[1][1]["numFailed"]) == (0, 1)
+    shown = (await api.v1("GET", f"/v1/pushes/{object_id}")).body
+    assert (shown["state"], shown["counts"]["cancelled"]) == ("cancelled", 1)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_planner_and_caller_agree_on_who_was_first(
     api: Api, database: AsyncEngine, resources: Resources, *, method: str
 ) -> None:
-    """A push is either called off and never planned, or planned and not called off."""
+    """A push is either called off and never planned, or planned and cancelled on its way."""
     device = {"deviceType": "ios", "deviceToken": "b" * 64, "channels": ["race"]}
     await api.client("POST", "/installations", json=device)
-    seen = set()
     for _ in range(10):
         object_id = await send(api, channels=["race"])
         key = await key_of(database, object_id)
@@ -509,6 +532,10 @@ async def test_planner_and_caller_agree_on_who_was_first(
             planned = (
                 await connection.execute(select(batches.c.seq).where(batches.c.push_id == key))
             ).all()
-        assert bool(planned) == (off.status != 200)
-        seen.add(off.status)
-    assert seen <= {200, 400}
+        await pipeline.deliver_batch(resources, key, 0)
+        after = await api.master("GET", f"{CLASS}/{object_id}")
+        assert off.status == 200
+        if after.status == 404:
+            assert (method, planned) == ("DELETE", [])
+        else:
+            assert after.body["status"] == "cancelled"
