@@ -20,6 +20,7 @@ from pushsvc.api.mounts import is_under, parse_mounts
 from pushsvc.api.parse.door import ParseDoor
 from pushsvc.api.request_id import RequestIdMiddleware
 from pushsvc.api.v1 import (
+    campaigns,
     openapi,
     previews,
     pushes,
@@ -63,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(reviews.router.routes)
     app.router.routes.extend(previews.router.routes)
     app.router.routes.extend(templates.router.routes)
+    app.router.routes.extend(campaigns.router.routes)
     app.router.routes.extend(token_history.router.routes)
     app.router.routes.extend(health.ROUTES)
     app.openapi = openapi.document(app)  # type: ignore[method-assign] # FastAPI's own way

@@ -244,10 +244,34 @@ class TooManyTemplatesError(CallerError):
     parse_code = None
 
 
+class CampaignExistsError(CallerError):
+    """The app has a campaign of this name."""
+
+    code = "campaign_exists"
+    status = 409
+    parse_code = None
+
+
+class CampaignStateError(CallerError):
+    """The campaign is in a state in which this cannot be."""
+
+    code = "campaign_state"
+    status = 409
+    parse_code = None
+
+
 class ConfirmationRequiredError(CallerError):
     """The audience is larger than `max_recipients`, and nobody has said yes to that."""
 
     code = "confirmation_required"
+    status = 409
+    parse_code = None
+
+
+class TooManyCampaignsError(CallerError):
+    """The app has as many campaigns as it can have."""
+
+    code = "too_many_campaigns"
     status = 409
     parse_code = None
 

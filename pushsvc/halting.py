@@ -97,7 +97,7 @@ async def resume(resources: Resources, named: Named, *, confirm_recipients: int 
         if push.halt is None:
             return push
         confirmed = None if push.rules is None else confirm_recipients
-        _require_confirmed(push, confirmed)
+        require_confirmed(push, confirmed)
         log.info("push.resumed", push=push.object_id)
         return await halts.resume(connection, push, confirmed=confirmed)
 
@@ -142,7 +142,8 @@ def _refuse_over(push: Push, step: str) -> None:
         raise WrongStateError(message)
 
 
-def _require_confirmed(push: Push, confirmed: int | None) -> None:
+def require_confirmed(push: Push, confirmed: int | None) -> None:
+    """Raise ConfirmationRequiredError where a run waits for a larger number than this."""
     wanted = None if push.rules is None else push.rules.unconfirmed
     if wanted is not None and (confirmed is None or confirmed < wanted):
         message = (

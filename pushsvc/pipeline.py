@@ -24,6 +24,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc import admission, ending, halting, hygiene, planner, quiet, waves
+from pushsvc.campaigns import launching
 from pushsvc.delivery import dispatch
 from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
@@ -287,6 +288,7 @@ async def close_push(
 
 async def tick(resources: Resources) -> None:
     """Find what is due by the database's time, and what Redis or a dead worker forgot."""
+    await launching.fire_due(resources)
     async with resources.engine.connect() as connection:
         due = await pushes.due_pushes(connection, limit=CLOCK_LIMIT)
         complete = await pushes.complete_pushes(connection, limit=CLOCK_LIMIT)

@@ -8,6 +8,14 @@ from pushsvc.model.batch import (
     NewBatch,
     Recipient,
 )
+from pushsvc.model.campaign import (
+    Campaign,
+    CampaignState,
+    Overlap,
+    Run,
+    RunState,
+    SkipReason,
+)
 from pushsvc.model.message import (
     WINDOWS_DEVICE_TYPES,
     ApnsHead,
@@ -84,6 +92,8 @@ __all__ = [
     "BadgeChange",
     "Batch",
     "BatchState",
+    "Campaign",
+    "CampaignState",
     "Counts",
     "Credential",
     "Deferral",
@@ -102,6 +112,7 @@ __all__ = [
     "OnUnknown",
     "Outcome",
     "OutcomeClass",
+    "Overlap",
     "PauseWhen",
     "Push",
     "PushState",
@@ -110,8 +121,11 @@ __all__ = [
     "Recipient",
     "Refused",
     "Rules",
+    "Run",
+    "RunState",
     "Schedule",
     "Shape",
+    "SkipReason",
     "Source",
     "Standing",
     "Submission",

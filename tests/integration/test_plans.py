@@ -73,7 +73,7 @@ async def explained(connection: AsyncConnection, statement: Any) -> str:
 
 
 #: The first is better once VACUUM has seen the table, which it does not see in a transaction.
-BY_ID = "(installations_reachable|installations_pkey)"
+BY_ID = "(installations_reachable|installations_reachable_zones|installations_pkey)"
 AUDIENCES = [
     pytest.param({"channels": ["c7"]}, ["installations_channels"], id="channel"),
     pytest.param({"where": {"plan": 7}}, ["installations_custom"], id="custom field"),

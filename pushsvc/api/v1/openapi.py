@@ -11,11 +11,14 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import pushsvc
 from pushsvc.api.replies import JSON, NDJSON, PROBLEM
 from pushsvc.api.v1.bodies import NewPush, NewTemplate, NewTimes, Resumption
+from pushsvc.api.v1.campaign_bodies import NewCampaign
+from pushsvc.api.v1.campaign_preview_views import CampaignPreviewView
+from pushsvc.api.v1.campaign_views import CampaignPage, CampaignView, RunPage, RunView
 from pushsvc.api.v1.preview_views import PreviewView
 from pushsvc.api.v1.review_views import ExplanationView, OutcomesPage
 from pushsvc.api.v1.template_views import TemplatePage, TemplateView
 from pushsvc.api.v1.token_views import TokenHistoryView
-from pushsvc.api.v1.views import OpensPage, Problem, PushPage, PushView
+from pushsvc.api.v1.views import OpensPage, Problem, PushPage, PushView, WavesPage
 
 PATH: Final = "/v1/openapi.json"
 _REF: Final = "#/components/schemas/{model}"
@@ -24,6 +27,7 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (PushView, "serialization"),
     (PushPage, "serialization"),
     (OpensPage, "serialization"),
+    (WavesPage, "serialization"),
     (ExplanationView, "serialization"),
     (OutcomesPage, "serialization"),
     (PreviewView, "serialization"),
@@ -33,6 +37,12 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (TemplateView, "serialization"),
     (TemplatePage, "serialization"),
     (TokenHistoryView, "serialization"),
+    (NewCampaign, "validation"),
+    (CampaignView, "serialization"),
+    (CampaignPage, "serialization"),
+    (CampaignPreviewView, "serialization"),
+    (RunView, "serialization"),
+    (RunPage, "serialization"),
     (Problem, "serialization"),
 )
 

@@ -20,7 +20,7 @@ from pushsvc.api.v1.submissions import submission_of
 from pushsvc.api.v1.views import OpensPage, PushPage, PushView, shown
 from pushsvc.errors import Fault, InvalidRequestError
 from pushsvc.model import Push
-from pushsvc.storage import pushes
+from pushsvc.storage import campaigns, pushes
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.opens import hours_of, opens_of
 
@@ -41,7 +41,7 @@ router = APIRouter(prefix="/v1/pushes", tags=["pushes"])
 async def create(request: Request) -> Response:
     """Store a push for delivery. 202: it is durable, and its way can be followed at `Location`."""
     resources, app = await enter(request, Scope.SEND)
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     body = await read_object(request)
     asked = parse_new_push(body, devices_limit=resources.settings.explicit_devices_limit)
     submission = submission_of(asked, key=key, request_hash=fingerprint(body))
@@ -125,10 +125,24 @@ async def rows(connection: AsyncConnection, some: Sequence[Push]) -> list[dict[s
     """Return pushes as they are shown, with live counts."""
     counts = await pushes.counts_of_all(connection, some)
     opened = await opens_of(connection, [push.id for push in some])
-    return [shown(push, counts[push.id], opens=opened[push.id]) for push in some]
+    named = await campaigns.object_ids_of(connection, [push.campaign_id for push in some])
+    return [
+        shown(
+            push,
+            counts[push.id],
+            opens=opened[push.id],
+            campaign=named.get(push.campaign_id or 0),
+        )
+        for push in some
+    ]
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
+    """Return what tells a repeat of this request.
+
+    Raises:
+        InvalidRequestError: it is too long, or empty.
+    """
     key = request.headers.get(IDEMPOTENCY_KEY)
     if key is None:
         return None

@@ -44,6 +44,8 @@ class PushView(BaseModel):
     lane: str
     on_unknown: str
     rate_per_minute: int | None
+    #: of a campaign's run: the campaign's id
+    campaign: str | None
     audience: dict[str, Any]
     data: dict[str, Any]
     created_at: str
@@ -93,6 +95,27 @@ class OpensPage(BaseModel):
     next_cursor: str | None
 
 
+class WaveView(BaseModel):
+    """The devices of one zone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    #: IANA name; null for devices that have none
+    zone: str | None
+    due_at: str
+    devices: int
+    counts: dict[str, int]
+
+
+class WavesPage(BaseModel):
+    """Waves in the order of their times."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    waves: list[WaveView]
+    next_cursor: str | None
+
+
 class FaultView(BaseModel):
     """One field at fault."""
 
@@ -118,10 +141,9 @@ class Problem(BaseModel):
     request_id: str
 
 
-def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
+def shown(push: Push, counts: Counts, *, opens: int, campaign: str | None = None) -> dict[str, Any]:
     """Return a push as `PushView` describes it; `opens` is how often it was opened."""
     totals = tally.total(counts)
-    words = _words(totals)
     return {
         **push.content,
         "id": push.object_id,
@@ -130,6 +152,7 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "lane": push.lane.value,
         "on_unknown": push.on_unknown.value,
         "rate_per_minute": push.rate_per_minute,
+        "campaign": campaign,
         "audience": _audience(push.audience),
         "created_at": moment(push.created_at),
         "due_at": moment(push.due_at),
@@ -139,8 +162,7 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "started_at": moment_or_none(push.started_at),
         "finished_at": moment_or_none(push.finished_at),
         "devices": push.devices,
-        # The counts may have been read a moment after the push.
-        "counts": {**words, "open": max(0, push.devices - sum(words.values()))},
+        "counts": live_counts(push, counts),
         "by_device_type": {t: _words(classes) for t, classes in sorted(counts.items())},
         "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n and c in OUTCOME_OF},
         "possible_duplicates": tally.possible_duplicates(totals),
@@ -150,6 +172,13 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "halt": push.halt and push.halt.value,
         "halt_reason": push.halt_reason,
     }
+
+
+def live_counts(push: Push, counts: Counts) -> dict[str, int]:
+    """Return devices by their outcome, with those that have none yet."""
+    words = _words(tally.total(counts))
+    # The counts may have been read a moment after the push.
+    return {**words, "open": max(0, push.devices - sum(words.values()))}
 
 
 def _words(classes: Any) -> dict[str, int]:

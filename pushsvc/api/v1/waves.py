@@ -4,39 +4,18 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from pushsvc.api.replies import json_response, moment
 from pushsvc.api.v1 import cursor as cursors
 from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter, push_of
 from pushsvc.api.v1.openapi import reply_docs
+from pushsvc.api.v1.views import WavesPage
 from pushsvc.stats import tally
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.waves import Wave, list_waves
 
 router = APIRouter(prefix="/v1/pushes", tags=["pushes"])
-
-
-class WaveView(BaseModel):
-    """The devices of one zone."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    #: IANA name; null for devices that have none
-    zone: str | None
-    due_at: str
-    devices: int
-    counts: dict[str, int]
-
-
-class WavesPage(BaseModel):
-    """Waves in the order of their times."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    waves: list[WaveView]
-    next_cursor: str | None
 
 
 @router.get("/{push_id}/waves", summary="See its zones", responses=reply_docs(200, WavesPage))

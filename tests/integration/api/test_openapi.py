@@ -31,6 +31,7 @@ async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
         ("post", "/v1/pushes/{push_id}:pause"),
         ("post", "/v1/pushes/{push_id}:resume"),
         ("get", "/v1/pushes/{push_id}/opens"),
+        ("get", "/v1/pushes/{push_id}/waves"),
         ("get", "/v1/pushes/{push_id}/outcomes"),
         ("get", "/v1/pushes/{push_id}/devices/{installation}"),
         ("put", "/v1/templates/{name}"),
@@ -38,6 +39,16 @@ async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
         ("get", "/v1/templates"),
         ("delete", "/v1/templates/{name}"),
         ("get", "/v1/installations/{installation}/token-history"),
+        ("post", "/v1/campaigns"),
+        ("post", "/v1/campaigns:preview"),
+        ("get", "/v1/campaigns"),
+        ("get", "/v1/campaigns/{campaign}"),
+        ("put", "/v1/campaigns/{campaign}"),
+        ("get", "/v1/campaigns/{campaign}/runs"),
+        ("post", "/v1/campaigns/{campaign}:run"),
+        ("post", "/v1/campaigns/{campaign}:pause"),
+        ("post", "/v1/campaigns/{campaign}:resume"),
+        ("post", "/v1/campaigns/{campaign}:cancel"),
     }
 
 
