@@ -41,7 +41,7 @@ from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import audiences, batches, halts, partitions, plans, pushes, turns
+from pushsvc.storage import audiences, batches, caps, halts, partitions, plans, pushes, turns
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
@@ -241,7 +241,7 @@ async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
         return None
     if resources.stopping.is_set():
         return None
-    batch = await batches.lease_batch(
+    return await batches.lease_batch(
         resources.engine,
         push.id,
         seq,
@@ -250,8 +250,9 @@ async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
         halt=push.halt,
         badge=way.badge,
         validate_only=push.validate_only,
+        left_out=way.left_out,
+        cap=caps.cap_of(push),
     )
-    return batch and way.taken(batch)
 
 
 # ---------------------------------------------------------------- close
