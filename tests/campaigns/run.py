@@ -26,7 +26,8 @@ from tests.integration.pushing import until
 
 IMPORT_ROWS: Final = 5_000
 #: Until the time of a campaign that was just stored.
-SOON: Final = timedelta(seconds=2)
+SOON: Final = timedelta(seconds=1)
+WORKERS: Final = 2
 #: How long a run may take: its devices, and a minute that quiet hours are waited for.
 CLOSE_SECONDS: Final = 300
 #: Requests that the simulators keep in full, for each device: one for each campaign.
@@ -145,7 +146,7 @@ async def run(
 ) -> dict[str, Any]:
     """Run the campaigns; return the figures. With `waits`, quiet hours are waited for."""
     knobs = (f"ledger_entries={ENTRIES_PER_DEVICE * count}",)
-    async with staged(directory, tell, settings=SETTINGS, knobs=knobs) as stage:
+    async with staged(directory, tell, settings=SETTINGS, knobs=knobs, workers=WORKERS) as stage:
         proof = await _prepared(stage, world.devices(count, seed=seed), tell=tell)
         await proof.play(acts.early())
         await proof.play(acts.sale(datetime.now(UTC)))

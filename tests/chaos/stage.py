@@ -132,6 +132,7 @@ async def staged(
     *,
     settings: Mapping[str, str] | None = None,
     knobs: Sequence[str] = (),
+    workers: int = WORKERS,
 ) -> AsyncIterator[Stage]:
     """Start the servers and prepare the rest; end everything at the end.
 
@@ -140,6 +141,7 @@ async def staged(
         tell: told what processes do.
         settings: of the service, beside `SETTINGS`.
         knobs: of the simulators, `NAME=VALUE`.
+        workers: how many there are.
     """
     reading, writing = os.pipe()
     servers: dict[Kind, Running] = {}
@@ -154,6 +156,7 @@ async def staged(
                 tell=tell,
                 lifeline=reading,
                 knobs=knobs,
+                workers=workers,
             )
             stage.environment.update(settings or {})
             try:
@@ -175,6 +178,7 @@ def _stage(
     tell: Callable[[str], None],
     lifeline: int,
     knobs: Sequence[str],
+    workers: int,
 ) -> Stage:
     def making(name: str, *arguments: str) -> Supervised:
         log = directory / f"{name}.log"
@@ -196,7 +200,7 @@ def _stage(
         ),
         api=making("api", "serve"),
         workers=tuple(
-            making(f"worker-{number}", "worker", "--processes=1") for number in range(WORKERS)
+            making(f"worker-{number}", "worker", "--processes=1") for number in range(workers)
         ),
         environment={
             **os.environ,
