@@ -73,10 +73,11 @@ async def explained(connection: AsyncConnection, statement: Any) -> str:
 
 
 #: The first is better once VACUUM has seen the table, which it does not see in a transaction.
-BY_ID = "(installations_reachable|installations_pkey)"
+BY_ID = "(installations_reachable|installations_reachable_zones|installations_pkey)"
 AUDIENCES = [
     pytest.param({"channels": ["c7"]}, ["installations_channels"], id="channel"),
     pytest.param({"where": {"plan": 7}}, ["installations_custom"], id="custom field"),
+    pytest.param({"where": {"timeZone": "x"}}, ["installations_reachable_zones"], id="zone"),
     pytest.param({"where": {"location": NEAR}}, ["installations_reachable_places"], id="near"),
     pytest.param(
         {"where": {"location": {"$within": {"$box": [PLACE, {**PLACE, "latitude": 12}]}}}},
@@ -106,7 +107,7 @@ AUDIENCES = [
         id="in query by a field",
     ),
     pytest.param(
-        {"where": {"user": {"$inQuery": USERS_NEAR}, "timeZone": "x"}},
+        {"where": {"user": {"$inQuery": USERS_NEAR}, "appVersion": "x"}},
         ["installation_pointers_key", BY_ID],
         id="in query and another field",
     ),
