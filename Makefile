@@ -28,7 +28,17 @@ DELIVERY_TESTS := tests/unit/delivery tests/unit/simulators tests/unit/chaos \
 	plans_at_once takeover token_hygiene replaced_credentials fair_queue lanes backlog retention \
 	migrating_live))) $(filter-out %_sdks.py,$(wildcard tests/acceptance/test_*.py))
 
-.PHONY: help demo test test-unit test-parse test-shaping test-delivery test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
+# When pushes are sent: clocks, zones, halts, campaigns and their reports.
+WHEN_TESTS := tests/unit/campaigns tests/unit/planning tests/unit/stats \
+	$(wildcard $(addprefix tests/unit/,test_clock.py cli/test_campaign*.py api/test_report*.py \
+	storage/test_firing.py delivery/test_halts.py)) \
+	$(wildcard $(addsuffix .py,$(addprefix tests/integration/test_,campaign_runs caps database_time \
+	firing halts runs times_by_setting waves))) \
+	$(wildcard $(addsuffix .py,$(addprefix tests/integration/api/test_v1_,campaigns reports steps waves))) \
+	$(wildcard $(addsuffix .py,$(addprefix tests/integration/cli/test_,campaigns halting reports))) \
+	$(wildcard $(addsuffix .py,$(addprefix tests/acceptance/test_,campaigns cancelled schedules)))
+
+.PHONY: help demo test test-unit test-parse test-shaping test-delivery test-when test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -51,6 +61,10 @@ test-shaping: $(READY) ## What every gateway is sent: golden files, strict simul
 
 test-delivery: $(READY) ## Journal, retries, pacing, lanes, tokens, and ten scenarios in full size
 	@F5_FULL=1 $(BIN)/python -m pytest $(DELIVERY_TESTS) $(ARGS)
+
+test-when: $(READY) ## Schedules, local time, halts, campaigns, reports; then 100,000 devices' campaigns
+	@$(BIN)/python -m pytest $(AT_ONCE) $(WHEN_TESTS) $(ARGS)
+	@$(BIN)/python -m tests.campaigns
 
 chaos: $(READY) ## Kill everything while 200,000 devices are sent to (ARGS="--seed 7 --json")
 	@$(BIN)/python -m tests.chaos $(ARGS)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 import orjson
@@ -15,7 +16,7 @@ from pushsvc.errors import (
     InvalidTemplateError,
 )
 from pushsvc.model import App, Json, Schedule, Submission
-from pushsvc.planning import schedule
+from pushsvc.planning import localtime, schedule
 from pushsvc.resources import Resources
 from pushsvc.shaping import body, template
 from pushsvc.storage import audiences, templates
@@ -68,8 +69,35 @@ async def admitted(
         submission = replace(submission, audience={"where": where})
     if "devices" not in submission.audience:
         await check_audience(resources, submission.audience)
+    return submission, when_due(resources, app, submission)
+
+
+def when_due(resources: Resources, app: App, submission: Submission) -> Schedule:
+    """Return when a submission is due, by the settings and the database's time.
+
+    Raises:
+        CallerError: what is wrong with its times, and in which field.
+    """
+    settings = resources.settings
     with _told():
-        return submission, schedule.resolve(submission, now=resources.clock.now())
+        return schedule.resolve(
+            submission,
+            now=resources.clock.now(),
+            window=timedelta(days=settings.push_time_window_days),
+            zoneless=localtime.zone_for_zoneless(
+                settings.zoneless_devices, app_zone=app.settings.time_zone
+            ),
+        )
+
+
+async def scheduled(resources: Resources, submission: Submission) -> Schedule:
+    """Return when a submission is due whose times alone are new.
+
+    Raises:
+        CallerError: what is wrong with them, and in which field.
+    """
+    with _told():
+        return schedule.resolve(submission, now=resources.clock.now())
 
 
 async def with_template(resources: Resources, app: App, submission: Submission) -> Submission:

@@ -19,7 +19,18 @@ from pushsvc.api.failures import FailuresMiddleware
 from pushsvc.api.mounts import is_under, parse_mounts
 from pushsvc.api.parse.door import ParseDoor
 from pushsvc.api.request_id import RequestIdMiddleware
-from pushsvc.api.v1 import openapi, previews, pushes, reviews, templates, token_history, waves
+from pushsvc.api.v1 import (
+    campaigns,
+    openapi,
+    previews,
+    pushes,
+    reports,
+    reviews,
+    steps,
+    templates,
+    token_history,
+    waves,
+)
 from pushsvc.config import Settings
 from pushsvc.resources import open_resources
 
@@ -50,9 +61,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.router.routes.extend(pushes.router.routes)
     app.router.routes.extend(waves.router.routes)
+    app.router.routes.extend(steps.router.routes)
     app.router.routes.extend(reviews.router.routes)
+    app.router.routes.extend(reports.router.routes)
     app.router.routes.extend(previews.router.routes)
     app.router.routes.extend(templates.router.routes)
+    app.router.routes.extend(campaigns.router.routes)
     app.router.routes.extend(token_history.router.routes)
     app.router.routes.extend(health.ROUTES)
     app.openapi = openapi.document(app)  # type: ignore[method-assign] # FastAPI's own way

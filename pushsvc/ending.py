@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 import structlog
@@ -11,11 +11,11 @@ from pushsvc.clock import Clock
 from pushsvc.delivery import dispatch, evidence
 from pushsvc.delivery.conclusion import Rules, conclude
 from pushsvc.delivery.retry import Limits
-from pushsvc.model import Batch, Device, Ledger, Push
+from pushsvc.model import Batch, Device, Halt, Ledger, Push
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import batches
+from pushsvc.storage import batches, halts
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.leases import LEASE_LIMIT
 
@@ -87,12 +87,30 @@ async def finish(
     """Decide what came of each device, and close the batch with it."""
     closed = False
     try:
-        ledger = _ledger(resources, push, batch, devices=devices, sheet=sheet, now=now)
+        doubtful = await _doubtful(resources, push, batch)
+        for place in doubtful:
+            if sheet.answers.get(place) is dispatch.CANCELLED:
+                sheet.settle(place, dispatch.IN_DOUBT)
+        ledger = _ledger(
+            resources, push, batch, devices=devices, sheet=sheet, now=now, in_doubt=doubtful
+        )
         closed = await _write_down(resources, batch, ledger)
     finally:
         resources.journal.leave(batch, closed=closed)
     if not closed:
         log.warning("batch.taken_over", push=push.object_id, seq=batch.seq)
+
+
+async def _doubtful(resources: Resources, push: Push, batch: Batch) -> Collection[int]:
+    """Return the places of a cancelled push's devices that may have their message already."""
+    if push.halt is not Halt.CANCEL or batch.attempt == 1:
+        return ()
+    try:
+        return await halts.in_doubt(resources.engine, batch)
+    except PASSING_ERRORS as error:
+        # Nobody can say, then; what is out must be written down.
+        log.warning("ledger.unreachable", batch=batch.seq, error=type(error).__name__)
+        return range(batch.size)
 
 
 def _ledger(
@@ -103,6 +121,7 @@ def _ledger(
     devices: list[Device],
     sheet: dispatch.Sheet,
     now: datetime,
+    in_doubt: Collection[int],
 ) -> Ledger:
     settings = resources.settings
     limits = Limits(
@@ -116,6 +135,7 @@ def _ledger(
         now=now,
         jitter=random.random(),  # noqa: S311 - spreads retries; guards nothing
         gateway_of=body.gateway_of,
+        in_doubt=in_doubt,
     )
     end = conclude(
         push, batch, devices, outcomes=sheet.outcomes, answers=sheet.answers, rules=rules

@@ -163,6 +163,14 @@ class InvalidPushError(CallerError):
     parse_code = 115
 
 
+class WrongStateError(CallerError):
+    """The push is past the point at which this can be done to it."""
+
+    code = "wrong_state"
+    status = 409
+    parse_code = 119
+
+
 class InvalidPushTimeError(CallerError):
     """`push_time` lies in the past or too far ahead."""
 
@@ -232,6 +240,45 @@ class TooManyTemplatesError(CallerError):
     """The app has as many templates as it can have."""
 
     code = "too_many_templates"
+    status = 409
+    parse_code = None
+
+
+class CampaignExistsError(CallerError):
+    """The app has a campaign of this name."""
+
+    code = "campaign_exists"
+    status = 409
+    parse_code = None
+
+
+class CampaignStateError(CallerError):
+    """The campaign is in a state in which this cannot be."""
+
+    code = "campaign_state"
+    status = 409
+    parse_code = None
+
+
+class ConfirmationRequiredError(CallerError):
+    """The audience is larger than `max_recipients`, and nobody has said yes to that."""
+
+    code = "confirmation_required"
+    status = 409
+    parse_code = None
+
+    def __init__(
+        self, detail: str, *, field: str | None = None, recipients: int | None = None
+    ) -> None:
+        super().__init__(detail, field=field)
+        #: what there is to say yes to
+        self.recipients = recipients
+
+
+class TooManyCampaignsError(CallerError):
+    """The app has as many campaigns as it can have."""
+
+    code = "too_many_campaigns"
     status = 409
     parse_code = None
 

@@ -8,6 +8,7 @@
                      follow-ups, evidence against tokens; where a worker
                      died over it: what its journal settles ► ledger, and the rest is in doubt
     close_push  ──► when no batch is open: dead tokens, final counts
+    halting     ──► cancelled or paused, in one transaction: workers see it, and stop
     tick        ──► the clock: what is due, and whatever Redis or a dead worker forgot
     upkeep      ──► the clock, too: a ledger for each day to come; old days are dropped
 
@@ -22,13 +23,15 @@ from itertools import islice
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import admission, ending, hygiene, planner, quiet, waves
+from pushsvc import admission, ending, halting, hygiene, planner, quiet, waves
+from pushsvc.campaigns import launching
 from pushsvc.delivery import dispatch
 from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
     App,
     Batch,
     Device,
+    Halt,
     Lane,
     Push,
     Submission,
@@ -38,7 +41,7 @@ from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import audiences, batches, partitions, plans, pushes, turns
+from pushsvc.storage import audiences, batches, caps, halts, partitions, plans, pushes, turns
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
@@ -176,11 +179,16 @@ async def _plan_leg(resources: Resources, push_id: int) -> bool:
 
 async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
     """Send to the devices of one batch, and write down what came of each."""
-    try:
-        async with resources.engine.connect() as connection:
-            push = await pushes.get_push(connection, push_id)
-    except pushes.PushGoneError:
-        return
+    async with halting.taken(resources, push_id) as push:
+        if push is None:
+            return
+        if push.halt is Halt.CANCEL:
+            await halting.write_left(resources, push)
+            await close_push(resources, push_id)
+        await _deliver(resources, push, seq)
+
+
+async def _deliver(resources: Resources, push: Push, seq: int) -> None:
     gateways = await resources.gateways.of(push.app_id)
     batch = await _leased(resources, push, seq)
     if batch is None:
@@ -208,15 +216,18 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
                 asking=dispatch.asking_of(push, batch),
-                stopped=lambda: resources.stopping.is_set() or overdue(),
+                stopped=lambda: (
+                    resources.stopping.is_set() or overdue() or resources.halts.stops(push.id)
+                ),
                 validate_only=push.validate_only,
             )
     finally:
-        sheet.settle_rest(dispatch.NOT_SENT)
+        push = resources.halts.on(push)
+        sheet.settle_rest(dispatch.left_of(push))
         # Also when the worker is told to stop: what is out must be in the ledger.
         finish = ending.finish(resources, push, batch, devices=devices, sheet=sheet, now=now())
         await asyncio.shield(finish)
-    await close_push(resources, push_id)
+    await close_push(resources, push.id)
 
 
 async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
@@ -224,21 +235,24 @@ async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
     way = await quiet.way_of(resources, push, seq)
     if way is None:
         return None
-    rate = push.rate_per_minute
+    # What may be leased of a halted push is not sent to, and needs no turn.
+    rate = push.rate_per_minute if push.halt is None else None
     if rate and not await turns.take(resources.engine, push.id, seq, rate_per_minute=rate):
         return None
     if resources.stopping.is_set():
         return None
-    batch = await batches.lease_batch(
+    return await batches.lease_batch(
         resources.engine,
         push.id,
         seq,
         lease_seconds=resources.settings.lease_seconds,
         expires_at=push.expires_at,
+        halt=push.halt,
         badge=way.badge,
         validate_only=push.validate_only,
+        left_out=way.left_out,
+        cap=caps.cap_of(push),
     )
-    return batch and way.taken(batch)
 
 
 # ---------------------------------------------------------------- close
@@ -274,9 +288,11 @@ async def close_push(
 
 async def tick(resources: Resources) -> None:
     """Find what is due by the database's time, and what Redis or a dead worker forgot."""
+    await launching.fire_due(resources)
     async with resources.engine.connect() as connection:
         due = await pushes.due_pushes(connection, limit=CLOCK_LIMIT)
         complete = await pushes.complete_pushes(connection, limit=CLOCK_LIMIT)
+        cancelled = await halts.cancelled(connection, limit=CLOCK_LIMIT)
     await resources.queue.wake_plans(due, anew=True)
     released = await batches.expire_leases(resources.engine, limit=CLOCK_LIMIT)
     if released:
@@ -288,8 +304,10 @@ async def tick(resources: Resources) -> None:
             lambda ref: ref.push_id,
         )
         await resources.queue.wake_batches(list(islice(waiting, CLOCK_LIMIT)), anew=True)
+    await resources.queue.wake_batches(cancelled, anew=True)
     for push_id in complete:
         await close_push(resources, push_id, pieces=hygiene.CLOCK_PIECES)
+    await halting.guard(resources, limit=CLOCK_LIMIT)
     await hygiene.tend(resources)
 
 

@@ -1,11 +1,11 @@
 """A batch before it is leased: what it does to badges, and whether its devices have quiet hours."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
-from pushsvc.model import HOLDOUT, BadgeChange, Batch, OutcomeClass, Push, QuietThen
+from pushsvc.model import HOLDOUT, BadgeChange, OutcomeClass, Push, QuietThen
 from pushsvc.planning.localtime import quiet_until
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
@@ -22,13 +22,6 @@ class Way:
     badge: BadgeChange | None
     #: why nothing of it is sent
     left_out: OutcomeClass | None = None
-
-    def taken(self, batch: Batch) -> Batch:
-        """Return the batch with what is settled before it is looked at."""
-        if self.left_out is None or batch.leases > 1:
-            return batch
-        settled = bytes([self.left_out])
-        return replace(batch, outcomes=batch.outcomes.replace(bytes([OutcomeClass.OPEN]), settled))
 
 
 async def way_of(resources: Resources, push: Push, seq: int) -> Way | None:

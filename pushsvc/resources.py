@@ -23,14 +23,16 @@ from pushsvc.config import Settings, SettingsError
 from pushsvc.delivery.apns import provider_token
 from pushsvc.delivery.fleet_tokens import FleetTokenStore
 from pushsvc.delivery.gateways import Gateways
+from pushsvc.delivery.halts import Halts
 from pushsvc.delivery.journal import Journal, keeping_journal
 from pushsvc.delivery.pacing import Pacing
-from pushsvc.model import Credential, Lane
-from pushsvc.planning import queue
+from pushsvc.model import Credential, Lane, Rules
+from pushsvc.planning import localtime, queue, variants
 from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
 from pushsvc.storage.backlog import Backlog
 from pushsvc.storage.credentials import credentials_of
+from pushsvc.storage.database_time import keeping_time
 from pushsvc.storage.engine import create_engine
 from pushsvc.storage.provider_tokens import claim_moment
 from pushsvc.storage.saving.saver import Saver
@@ -56,6 +58,8 @@ class Resources:
     clock: Clock
     gateways: Gateways
     journal: Journal
+    #: of the pushes under way here
+    halts: Halts
     schemas: Schemas
     backlog: Backlog
     saver: Saver
@@ -103,8 +107,13 @@ def located(settings: Settings) -> Iterator[Settings]:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """Open what a process of the service needs; `settings` come from `located`."""
+async def open_resources(
+    settings: Settings, *, host: Clock | None = None
+) -> AsyncIterator[Resources]:
+    """Open what a process of the service needs; `settings` come from `located`.
+
+    The wall time of it all is the database's; `host` has the clocks of this machine.
+    """
     assert settings.database_url
     assert settings.redis_url
     assert settings.secret_key
@@ -113,7 +122,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(engine.dispose)
         waker = Queue(queue.connect(settings.redis_url))
         stack.push_async_callback(waker.close)
-        seal, clock = Seal(settings.secret_key.get_secret_value()), SystemClock()
+        clock = await stack.enter_async_context(keeping_time(engine, host or SystemClock()))
+        seal = Seal(settings.secret_key.get_secret_value())
         pacing = Pacing(waker.redis, clock=clock)
         stack.push_async_callback(pacing.close)
         gateways = _gateways(settings, engine, waker.redis, seal=seal, pacing=pacing, clock=clock)
@@ -127,6 +137,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             seal=seal,
             clock=clock,
             gateways=gateways,
+            halts=Halts(),
             journal=await stack.enter_async_context(keeping_journal(waker.redis)),
             schemas=Schemas(engine, clock),
             backlog=Backlog(
@@ -137,10 +148,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 batches_limit=settings.open_batches_limit,
             ),
             saver=saver,
-            opens=await stack.enter_async_context(counting_opens(engine)),
+            opens=await stack.enter_async_context(counting_opens(engine, placing)),
             planning=asyncio.Semaphore(settings.database_connections // 2),
             finding=asyncio.Semaphore(settings.database_connections // 2),
         )
+
+
+def placing(rules: Rules, installation: int, zone: str | None) -> tuple[str | None, str]:
+    """Return what a run's plan takes an installation for: its variant, and its zone."""
+    (variant,) = variants.split(rules, [installation])
+    return variant, zone if zone in localtime.known_zones() else ""
 
 
 def _gateways(

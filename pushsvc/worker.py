@@ -14,7 +14,7 @@ from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
-from pushsvc import pipeline
+from pushsvc import halting, pipeline
 from pushsvc.config import Settings
 from pushsvc.model import Lane
 from pushsvc.planning import fair, queue
@@ -31,6 +31,8 @@ PAUSE_SECONDS = 1
 #: Days are made long ahead and dropped long after; what could not be done is tried again sooner.
 UPKEEP_SECONDS = 600
 UPKEEP_RETRY_SECONDS = 60
+#: What is halted stops at most this much, and one look, later.
+HALTS_SECONDS = 0.5
 #: arq wants a number; it is leases that say who works, and what is cut off here goes on elsewhere.
 JOB_TIMEOUT_SECONDS = 15 * 60
 #: The jobs of dead workers stay at the queue's head until that timeout, and those of apps that have
@@ -72,6 +74,7 @@ async def run_worker(
             *(group.create_task(_forever(lane), name=f"lane {lane.queue_name}") for lane in lanes),
             group.create_task(_clock(resources[Lane.URGENT]), name="clock"),
             group.create_task(_upkeep(resources[Lane.URGENT]), name="upkeep"),
+            group.create_task(_halts(resources[Lane.URGENT]), name="halts"),
         ]
         if ready is not None:
             ready()
@@ -215,6 +218,17 @@ async def _clock(resources: Resources) -> None:
             pause += PAUSE_SECONDS
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), pause)
+
+
+async def _halts(resources: Resources) -> None:
+    ending = resources.stopping
+    while not ending.is_set():
+        try:
+            await halting.look(resources)
+        except DATABASE_ERRORS as error:
+            log.warning("halts.unknown", error=str(error))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), HALTS_SECONDS)
 
 
 async def _upkeep(resources: Resources) -> None:

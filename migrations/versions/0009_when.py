@@ -18,6 +18,22 @@ depends_on = None
 MOMENT = sa.DateTime(timezone=True)
 NONE = sa.text("0")
 
+# A trigger, so that no writer can forget it; its condition is false for nearly every save.
+_NOTE_MOVE = """
+    CREATE FUNCTION note_move() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO moves (installation_id, zone, left_at)
+        VALUES (OLD.id, coalesce(OLD.time_zone, ''), now())
+        ON CONFLICT (installation_id, zone) DO UPDATE SET left_at = excluded.left_at;
+        RETURN NULL;
+    END $$
+"""
+_ON_MOVE = """
+    CREATE TRIGGER note_move AFTER UPDATE OF time_zone ON installations
+    FOR EACH ROW WHEN (OLD.time_zone IS DISTINCT FROM NEW.time_zone)
+    EXECUTE FUNCTION note_move()
+"""
+
 
 def _push_columns() -> list[sa.Column[Any]]:
     return [
@@ -51,7 +67,7 @@ def upgrade() -> None:
     op.create_index(
         "batches_of_runs",
         "batches",
-        ["push_id", "last_id"],
+        ["push_id", "zone", "last_id"],
         postgresql_where=sa.text("zone IS NOT NULL"),
     )
     op.create_table(
@@ -73,6 +89,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("push_id", "hour", "variant", "device_type", "zone"),
     )
     _create_campaigns()
+    _create_moves()
 
 
 def _of_push() -> sa.Column[int]:
@@ -93,6 +110,12 @@ def _index_pushes() -> None:
         "pushes_campaign_id_id",
         "pushes",
         ["campaign_id", "id"],
+        postgresql_where=sa.text("campaign_id IS NOT NULL"),
+    )
+    op.create_index(
+        "pushes_of_campaigns",
+        "pushes",
+        ["app_id", "finished_at"],
         postgresql_where=sa.text("campaign_id IS NOT NULL"),
     )
     op.create_index(
@@ -148,12 +171,36 @@ def _create_campaigns() -> None:
     op.create_index(None, "campaign_runs", ["push_id"])
 
 
+def _create_moves() -> None:
+    op.create_table(
+        "moves",
+        sa.Column("installation_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("zone", sa.Text(), nullable=False),
+        sa.Column("left_at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["installation_id"], ["installations.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("installation_id", "zone"),
+    )
+    op.execute(_NOTE_MOVE)
+    op.execute(_ON_MOVE)
+
+
+#: of `pushes`
+_INDEXES = (
+    "pushes_variant_hashes",
+    "pushes_campaign_id_id",
+    "pushes_of_campaigns",
+    "pushes_halted",
+)
+
+
 def downgrade() -> None:
     """Go back."""
-    for table in ("campaign_runs", "campaigns", "run_opens", "waves"):
+    op.execute("DROP TRIGGER note_move ON installations")
+    op.execute("DROP FUNCTION note_move()")
+    for table in ("moves", "campaign_runs", "campaigns", "run_opens", "waves"):
         op.drop_table(table)
     op.drop_index("batches_of_runs", table_name="batches")
-    for index in ("pushes_variant_hashes", "pushes_campaign_id_id", "pushes_halted"):
+    for index in _INDEXES:
         op.drop_index(index, table_name="pushes")
     for column in _batch_columns():
         op.drop_column("batches", column.name)

@@ -29,10 +29,9 @@ async def pass_on(_request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> list[str]:
     """Return the methods of all routes that have the path."""
-    methods: set[str] = set()
-    route: Any
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods.update(route.methods or ())
-    return sorted(methods)
+    routes: list[Any] = [
+        route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE
+    ]
+    # `/v1/pushes/{id}:cancel` looks like an id to others, and is none.
+    steps = [route for route in routes if route.path.rpartition("}")[2].startswith(":")]
+    return sorted({method for route in steps or routes for method in route.methods or ()})

@@ -11,6 +11,7 @@ from pushsvc.cli.display import result, table
 from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.cli.options import Json, refuse_unsendable
 from pushsvc.model import App, AppSettings
+from pushsvc.planning.localtime import nearest_zone, zone_of
 from pushsvc.resources import Resources
 from pushsvc.storage import apps
 from pushsvc.storage.apps import Key, KeyKind, Scope
@@ -94,9 +95,16 @@ def set_(
             "between them, or all, or none."
         ),
     ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            help="Of devices that name none, where the setting zoneless_devices is app: a name "
+            "such as Europe/Berlin, or default."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Change what an app lets callers do who have no master key; within seconds it counts."""
+    """Change an app: what callers may without its master key, its zone; in seconds it counts."""
     changes: dict[str, Any] = {}
     if client_push is not None:
         changes["client_push"] = SWITCHES[client_push]
@@ -104,8 +112,10 @@ def set_(
         changes["rest_push"] = SWITCHES[rest_push]
     if client_writes is not None:
         changes["client_writes"] = _classes(client_writes)
+    if time_zone is not None:
+        changes["time_zone"] = _zone(time_zone)
     if not changes:
-        message = "Nothing to set: give --client-push, --rest-push or --client-writes."
+        message = "Nothing to set: give --client-push, --rest-push, --client-writes or --time-zone."
         raise CommandError(message, code="usage", status=MISTAKE)
 
     async def work(resources: Resources) -> AppSettings:
@@ -165,6 +175,23 @@ def _classes(text: str) -> list[str] | None:
     return sorted(set(names))
 
 
+def _zone(text: str) -> str | None:
+    """Read the app's time zone: None for the default.
+
+    Raises:
+        CommandError: there is no such zone.
+    """
+    if text == "default" or zone_of(text):
+        return zone_of(text)
+    near = nearest_zone(text)
+    hint = f" Did you mean {near}?" if near else ""
+    message = (
+        f"--time-zone: {text!r} is no zone of the IANA database.{hint} Give a name such as "
+        "Europe/Berlin, or default."
+    )
+    raise CommandError(message, code="usage", status=MISTAKE, field="--time-zone")
+
+
 def _settings_as_json(settings: AppSettings) -> dict[str, Any]:
     words = {value: word for word, value in SWITCHES.items()}
     classes = settings.client_writes
@@ -172,6 +199,7 @@ def _settings_as_json(settings: AppSettings) -> dict[str, Any]:
         "client_push": words[settings.client_push],
         "rest_push": words[settings.rest_push],
         "client_writes": "all" if classes is None else sorted(classes),
+        "time_zone": settings.time_zone or "default",
     }
 
 
@@ -183,6 +211,7 @@ def _settings_rows(settings: AppSettings) -> list[tuple[str, str]]:
         ("client push", held["client_push"]),
         ("REST push", held["rest_push"]),
         ("client writes", written),
+        ("time zone", held["time_zone"]),
     ]
 
 

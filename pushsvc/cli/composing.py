@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 import typer
 
@@ -21,6 +21,7 @@ ReturnT = TypeVar("ReturnT")
 #: Where the API finds what an option says; `--data` says whatever of it no other option does.
 _OPTIONS: Final[Mapping[str, str]] = {
     "/push_time": "at",
+    "/late": "late",
     "/expiration_interval": "expires_in",
     "/rate_per_minute": "rate_per_minute",
     "/data/alert": "alert",
@@ -65,7 +66,14 @@ Truncate = Annotated[
     bool, typer.Option("--truncate", help="Shorten the alert where a message would be too large.")
 ]
 At = Annotated[
-    str | None, typer.Option(help="When, in ISO 8601 with a zone: 2026-12-24T18:00:00Z.")
+    str | None,
+    typer.Option(
+        help="When, in ISO 8601: 2026-12-24T18:00:00Z; without Z or offset by the devices' clocks."
+    ),
+]
+Late = Annotated[
+    Literal["send", "skip"] | None,
+    typer.Option(help="What to do with what is late, such as zones whose time is past."),
 ]
 ExpiresIn = Annotated[float | None, typer.Option(help="Seconds after which it is no longer sent.")]
 RatePerMinute = Annotated[int | None, typer.Option(help="To at most so many devices a minute.")]
@@ -86,6 +94,7 @@ def body(
     var: Var = None,
     truncate: Truncate = False,
     at: At = None,
+    late: Late = None,
     expires_in: ExpiresIn = None,
     rate_per_minute: RatePerMinute = None,
 ) -> dict[str, Any]:
@@ -106,6 +115,7 @@ def body(
         "template": template,
         "truncate": truncate or None,
         "push_time": at,
+        "late": late,
         "expiration_interval": expires_in,
         "rate_per_minute": rate_per_minute,
     }

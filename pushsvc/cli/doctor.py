@@ -31,8 +31,8 @@ from pushsvc.storage.sealing import Seal, SealingError
 
 LEAST_POSTGRES: Final = 14
 LEAST_REDIS: Final = 6
-#: Due times are the database's; APNs refuses a token that our clock dates an hour off, and less
-#: confuses people who compare logs.
+#: All times are the database's, and APNs refuses a token that is dated an hour off: of two clocks
+#: that differ either may be the wrong one. Less confuses people who compare logs.
 MOST_SKEW_SECONDS: Final = 5.0
 REDIS_TIMEOUT_SECONDS: Final = 5.0
 

@@ -16,6 +16,11 @@ Processes = Annotated[
     int | None, typer.Option(help="Worker processes, instead of PUSHSVC_PROCESSES.")
 ]
 PushId = Annotated[str, typer.Argument(help="The push's id, from `send` or `push list`.")]
+CampaignName = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name or id.")]
+ConfirmRecipients = Annotated[
+    int | None,
+    typer.Option(min=1, help="Go ahead with an audience of up to so many, past max_recipients."),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
 ]

@@ -38,11 +38,17 @@ def preview(
 
 def _told(found: Mapping[str, Any]) -> list[RenderableType]:
     """Return the requests first, so that the sums stand where the eye is at the end."""
-    requests = [_request(one) for one in found["variants"] if one["request"]]
-    return [*requests, _variants(found["variants"]), *_audience(found["audience"]), _end(found)]
+    requests = [request_told(one) for one in found["variants"] if one["request"]]
+    return [
+        *requests,
+        variants_table(found["variants"]),
+        *_audience(found["audience"]),
+        _end(found),
+    ]
 
 
-def _request(variant: Mapping[str, Any]) -> str:
+def request_told(variant: Mapping[str, Any]) -> str:
+    """Return a request in full, as a gateway gets it."""
     request = variant["request"]
     body = request["body"]
     text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
@@ -51,7 +57,8 @@ def _request(variant: Mapping[str, Any]) -> str:
     return "\n".join([title, f"{request['method']} {request['path']}", *headers, "", text, ""])
 
 
-def _variants(variants: Sequence[Mapping[str, Any]]) -> RenderableType:
+def variants_table(variants: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Return the messages with their sizes, those that fit and those that do not."""
     rows = [
         (
             one["platform"],
@@ -85,13 +92,22 @@ def _audience(audience: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _end(found: Mapping[str, Any]) -> str:
-    estimate = found["estimate"]
+    left = found["variants_left_out"]
+    more = f" {left:,} variants are not shown." if left else ""
+    if waves := found["waves"]:
+        more += (
+            f" In local time, {waves['local_time']}: at {waves['moments']} moments from "
+            f"{waves['first']} to {waves['last']}."
+        )
+    return estimate_told(found["estimate"]) + more
+
+
+def estimate_told(estimate: Mapping[str, Any]) -> str:
+    """Return how long it would take, and how one knows."""
     source = {
         "app": f"by {estimate['pushes']} recent push(es) of this app",
         "server": f"by {estimate['pushes']} recent push(es) of this server",
         "default": "a guess: there are no recent pushes to go by",
     }[estimate["based_on"]]
     pace = f"{estimate['messages_per_second']:,.0f} messages/s"
-    left = found["variants_left_out"]
-    more = f" {left:,} variants are not shown." if left else ""
-    return f"It would take about {estimate['seconds']:,.1f} s at {pace}, {source}.{more}"
+    return f"It would take about {estimate['seconds']:,.1f} s at {pace}, {source}."

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pushsvc.api.v1 import views
-from pushsvc.cli import previewing, reviewing, session, watching
+from pushsvc.cli import halting, previewing, reporting, reviewing, session, watching
 from pushsvc.cli.display import progress, result, table
 from pushsvc.cli.options import AppName, Json, PushId
 from pushsvc.model import Counts, Outcome, Push, PushState
@@ -18,6 +18,11 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 app.command()(previewing.preview)
 app.command()(reviewing.explain)
 app.command()(reviewing.outcomes)
+app.command()(halting.cancel)
+app.command()(halting.pause)
+app.command()(halting.resume)
+app.command()(halting.reschedule)
+app.command()(reporting.report)
 
 
 @app.command(name="list")
@@ -97,7 +102,7 @@ def _row(push: Push, counts: Counts) -> tuple[object, ...]:
     alert = push.content["data"].get("alert", "")
     return (
         push.object_id,
-        push.state.value,
+        watching.state_of(push),
         push.due_at,
         push.devices,
         sums[Outcome.SENT],

@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "send": "Send a push.",
     "shape": "Show what a gateway would be sent of a push, without any server.",
     "push": "List pushes and see what came of them.",
+    "campaign": "Pushes that are sent by rules: again and again, in local time, to variants.",
     "demo": "One push to 10,000 devices against strict simulators of the gateways.",
     "simulate": "Run the simulators of the gateways on their own.",
     "doctor": "Check servers, migrations, credentials and clocks, and say what to do.",

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.cli import display
 from pushsvc.cli.failures import MISTAKE, CommandError
-from pushsvc.model import Counts, Outcome, Push, PushState
+from pushsvc.model import Counts, Halt, Outcome, Push, PushState
 from pushsvc.stats import tally
 from pushsvc.storage import ledger, pushes
 from pushsvc.storage.opens import opens_of
@@ -31,6 +31,8 @@ class Look:
     devices: int
     #: that have their outcome
     settled: int
+    #: its state for people, where that is more
+    words: str = ""
 
 
 async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, title: str) -> None:
@@ -41,9 +43,8 @@ async def until_done(look: Callable[[], Awaitable[Look]], bar: Progress, *, titl
             seen = await look()
             # The audience is as large as its batches so far; while it grows there is no share.
             total = seen.devices or None
-            bar.update(
-                task, total=total, completed=seen.settled, description=f"{title} {seen.state}"
-            )
+            words = f"{title} {seen.words or seen.state}"
+            bar.update(task, total=total, completed=seen.settled, description=words)
             if seen.state in ENDS:
                 return
             await asyncio.sleep(LOOK_SECONDS)
@@ -78,7 +79,15 @@ async def find_push(connection: AsyncConnection, object_id: str, *, field: str =
 def look_at(push: Push, counts: Counts) -> Look:
     """Return how far it is."""
     settled = sum(tally.by_outcome(tally.total(counts)).values())
-    return Look(state=push.state, devices=push.devices, settled=settled)
+    return Look(state=push.state, words=state_of(push), devices=push.devices, settled=settled)
+
+
+def state_of(push: Push) -> str:
+    """Return where it is, and whether it is halted there."""
+    if push.halt is None or push.state in ENDS:
+        return push.state.value
+    halted = {Halt.PAUSE: "paused", Halt.CANCEL: "being cancelled"}[push.halt]
+    return f"{push.state.value}, {halted}"
 
 
 def seconds(push: Push) -> float | None:
@@ -93,7 +102,8 @@ def shown(push: Push, counts: Counts, opens: int) -> list[str | Table]:
     """Return the push as `push show` shows it to people."""
     is_open = push.finished_at is None
     facts = [
-        ("state", push.state.value),
+        ("state", state_of(push)),
+        ("halted", push.halt_reason),
         ("due", push.due_at),
         ("expires", push.expires_at),
         ("finished", push.finished_at),

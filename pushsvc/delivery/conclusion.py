@@ -1,7 +1,7 @@
 """What a sheet of answers means: what is final, what is tried again. Pure."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,6 +13,7 @@ from pushsvc.model import (
     Deferral,
     Device,
     GatewayName,
+    Halt,
     NewBatch,
     OnUnknown,
     OutcomeClass,
@@ -35,6 +36,8 @@ class Rules:
     #: drawn evenly from [0, 1); one for the batch, so that its devices go on together
     jitter: float
     gateway_of: Callable[[Device], GatewayName | None]
+    #: places whose message may have arrived in an earlier attempt; told of cancelled pushes alone
+    in_doubt: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,8 @@ def conclude(
     """Decide about every device of the batch.
 
     A device is carried on into a follow-up where waiting can help, time and attempts are left and
-    the push will not have expired. Every device has been settled, one way or another.
+    the push will not have expired; of a cancelled push none is. Every device has been settled, one
+    way or another.
     """
     final = bytearray(outcomes)
     device_of = {device.index: device for device in devices}
@@ -83,13 +87,18 @@ def conclude(
         if wait is None:
             continue
         delay, mark = _rounded_up(wait), _mark(push, answer)
-        if push.expires_at and rules.now + timedelta(seconds=delay) >= push.expires_at:
+        if push.halt is Halt.CANCEL:
+            final[index] = OutcomeClass.CANCELLED
+        elif push.expires_at and rules.now + timedelta(seconds=delay) >= push.expires_at:
             # What may have arrived in time is not called expired.
             doubt = mark is OutcomeClass.RESENT
             final[index] = OutcomeClass.UNKNOWN if doubt else OutcomeClass.EXPIRED
         else:
             final[index] = mark
             carried.setdefault(_way(answer, delay, batch), []).append(index)
+    for index in rules.in_doubt:
+        if final[index] == OutcomeClass.CANCELLED:
+            final[index] = OutcomeClass.UNKNOWN
     return Conclusion(
         outcomes=bytes(final),
         exceptions=exceptions,
@@ -117,7 +126,9 @@ def _way(answer: Answer, delay: float, batch: Batch) -> _Way:
 
 def may_repeat(push: Push) -> bool:
     """Tell whether what may have been sent is sent again; what is only looked at never was."""
-    return push.validate_only or push.on_unknown is OnUnknown.RESEND
+    if push.validate_only:
+        return True
+    return push.on_unknown is OnUnknown.RESEND and push.halt is not Halt.CANCEL
 
 
 def _gateway_at(index: int, device_of: Mapping[int, Device], rules: Rules) -> GatewayName:

@@ -19,7 +19,9 @@ from pushsvc.model import (
     VALIDATED,
     Answer,
     Batch,
+    Deferral,
     Device,
+    Halt,
     Lane,
     OutcomeClass,
     Push,
@@ -37,6 +39,12 @@ STOPPED: Final = Answer(OutcomeClass.UNKNOWN, "Stopped", retry_after=0.0)
 
 #: Never handed to a gateway; a later attempt will.
 NOT_SENT: Final = rounds.NOT_SENT
+#: The same, of a push that was paused meanwhile.
+PAUSED: Final = Answer(OutcomeClass.RETRY_SAFE, "Paused", deferral=Deferral.HELD)
+#: Not handed to a gateway, and none will be.
+CANCELLED: Final = Answer(OutcomeClass.CANCELLED, "Cancelled")
+#: The same, after an earlier attempt that was never answered: the message may have arrived.
+IN_DOUBT: Final = Answer(OutcomeClass.UNKNOWN, "CancelledInDoubt")
 #: Deleted since the plan.
 NO_INSTALLATION: Final = Answer(OutcomeClass.TOKEN_DEAD, "InstallationGone")
 #: A worker died over the batch; the message may have been sent.
@@ -52,7 +60,7 @@ class When(NamedTuple):
 
     #: whether the push has not expired
     in_time: Callable[[], bool]
-    #: whether this process is to stop
+    #: whether this process is to stop, or the push is halted
     stopped: Callable[[], bool]
 
 
@@ -93,6 +101,13 @@ class Sheet:
     def is_open(self, index: int) -> bool:
         """Tell whether nothing came of this device yet."""
         return self.outcomes[index] == OutcomeClass.OPEN
+
+
+def left_of(push: Push) -> Answer:
+    """Return what comes of the devices of a batch that no message was handed over for."""
+    if push.halt is Halt.CANCEL:
+        return CANCELLED
+    return PAUSED if push.halt is Halt.PAUSE else NOT_SENT
 
 
 def keys_of(batch: Batch) -> KeyOf:
@@ -227,16 +242,19 @@ async def _hand(
     """Hand messages to a gateway; whatever stops it, what it was handed has an answer."""
     handed = 0
 
+    def over() -> bool:
+        return when.stopped() or not when.in_time()
+
     def hand() -> Iterator[Message[Shape]]:
         nonlocal handed
         for message in messages:
-            if watch.hangs or when.stopped() or not when.in_time():
+            if watch.hangs or over():
                 return
             handed += 1
             yield message
 
     try:
-        await gateway.send(hand(), settle)
+        await gateway.send(hand(), settle, over)
     finally:
         for index, *_ in messages[:handed]:
             if sheet.is_open(index):

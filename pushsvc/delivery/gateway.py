@@ -18,11 +18,24 @@ Settle = Callable[[int, Answer], None]
 DRAIN_SECONDS: Final = 5.0
 
 
+#: Tells whether nothing more is to be sent, not even what was not processed the first time.
+Over = Callable[[], bool]
+
+
+def never() -> bool:
+    """Say that it is not over."""
+    return False
+
+
 class Gateway(Protocol[ShapeT_contra]):
     """A connection pool and a credential; one for each credential in use."""
 
-    async def send(self, messages: Iterator[Message[ShapeT_contra]], settle: Settle) -> None:
+    async def send(
+        self, messages: Iterator[Message[ShapeT_contra]], settle: Settle, over: Over = never
+    ) -> None:
         """Send all, pulling messages only as fast as the gateway takes them.
+
+        Once it is `over`, no message goes to the gateway that was there before.
 
         `settle(index, answer)` is called exactly once for each message pulled, also when the
         gateway cannot be reached. Returns when all are settled; never raises for the network.

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Final, Generic, TypeVar
 
 from pushsvc.delivery.answers import wire_reason
-from pushsvc.delivery.gateway import Message, Settle
+from pushsvc.delivery.gateway import Message, Over, Settle, never
 from pushsvc.delivery.tokens import Token, TokenError
 from pushsvc.delivery.wire import Answered, Call, Malformed, NotProcessed, Pool, Verdict
 from pushsvc.model import ACCEPTED, Answer, Deferral, OutcomeClass
@@ -52,11 +52,17 @@ class Run(Generic[ShapeT]):
     """The messages of one send(): in flight, to go again, refused for their token, settled."""
 
     def __init__(
-        self, messages: Iterator[Message[ShapeT]], settle: Settle, rules: Rules[ShapeT]
+        self,
+        messages: Iterator[Message[ShapeT]],
+        settle: Settle,
+        rules: Rules[ShapeT],
+        *,
+        over: Over = never,
     ) -> None:
         self._messages = messages
         self._settle = settle
         self._rules = rules
+        self._over = over
         self._in_flight: dict[int, Message[ShapeT]] = {}
         #: each with why it was not processed
         self._again: deque[tuple[Message[ShapeT], str]] = deque()
@@ -74,7 +80,7 @@ class Run(Generic[ShapeT]):
     @property
     def unfinished(self) -> bool:
         """Whether there is something to send."""
-        return bool(self._again) or not self._exhausted
+        return not self._over() and (bool(self._again) or not self._exhausted)
 
     @property
     def wants_token(self) -> bool:
@@ -90,7 +96,7 @@ class Run(Generic[ShapeT]):
         waiting, self._again = self._again, deque()
         self.heard = False
         try:
-            for message in chain(_drained(waiting), self._messages):
+            for message in chain(self._drained(waiting), self._messages):
                 if self._barred and self._refuse_barred(message):
                     continue
                 self._in_flight[message[0]] = message
@@ -100,6 +106,10 @@ class Run(Generic[ShapeT]):
             self._exhausted = True
         finally:
             self._again.extend(waiting)
+
+    def _drained(self, waiting: deque[tuple[Message[ShapeT], str]]) -> Iterator[Message[ShapeT]]:
+        while waiting and not self._over():
+            yield waiting.popleft()[0]
 
     def refuse(self, index: int, answer: Answer) -> None:
         """Settle a pulled message that no wire needs to see."""
@@ -224,10 +234,3 @@ async def send_on(
     failures = pool.stats.connect_failures
     await pool.send_many(calls, run.on_verdict, timeout_seconds=timeout_seconds)
     return run.heard or pool.stats.connect_failures == failures
-
-
-def _drained(
-    waiting: deque[tuple[Message[ShapeT], str]],
-) -> Iterator[Message[ShapeT]]:
-    while waiting:
-        yield waiting.popleft()[0]

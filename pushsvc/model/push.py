@@ -35,7 +35,7 @@ class PushState(StrEnum):
     DONE = "done"
     #: could not be planned at all (`error` says why); no device was sent anything
     FAILED = "failed"
-    #: called off before its time; no device was sent anything
+    #: called off: before its time, or on its way; then the counts tell what got out
     CANCELLED = "cancelled"
 
 
@@ -202,6 +202,11 @@ class Push:
     def by_zone(self) -> bool:
         """Whether each of its batches has devices of one zone only."""
         return self.local_time is not None or self.rules is not None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was called off; on its way some devices may have no outcome yet."""
+        return self.halt is Halt.CANCEL or self.state is PushState.CANCELLED
 
     @property
     def validate_only(self) -> bool:

@@ -77,6 +77,8 @@ class Rules:
     cap: FrequencyCap | None = None
     #: a larger audience is not sent to before somebody says yes
     max_recipients: int | None = None
+    #: its audience, where it was paused because that is larger, and nobody has said yes yet
+    unconfirmed: int | None = None
     pause_when: PauseWhen | None = None
 
 
@@ -103,6 +105,7 @@ def rules_of(stored: Json) -> Rules:
         quiet_hours=None if quiet is None else _quiet_hours(quiet),
         cap=None if cap is None else FrequencyCap(**cap),
         max_recipients=stored["max_recipients"],
+        unconfirmed=stored.get("unconfirmed"),
         pause_when=None if pause is None else PauseWhen(**pause),
     )
 

@@ -5,18 +5,22 @@ A time in the gap of a change to summer time does not exist, and is read with th
 That is what `fold=0` means to zoneinfo (PEP 495), and what RFC 5545 3.3.5 asks of calendars.
 """
 
+import difflib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pushsvc.model import QuietHours
 
 #: Not zones of a place: the database's own file of them has these beside the others.
 _NO_PLACES: Final = frozenset({"localtime", "posixrules", "Factory"})
+#: Of a text that is no zone's name, looked at for what was meant: longer than any name.
+_NAME_CHARACTERS: Final = 64
+_SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +32,59 @@ class Moment:
     zones: Sequence[str]
 
 
+# ---------------------------------------------------------------- zones
+
+
 @cache
 def known_zones() -> frozenset[str]:
     """Return the IANA names of all zones, links to others included."""
     return frozenset(available_timezones()) - _NO_PLACES
 
 
+def zone_of(given: object) -> str | None:
+    """Return the zone that a device names; None where it names none that is known.
+
+    Devices send names of the database, letter by letter, and the door refuses what is none. What
+    a row has all the same (an older database's name, `GMT+0200`) counts as no zone.
+    """
+    return given if isinstance(given, str) and given in known_zones() else None
+
+
+def nearest_zone(text: str) -> str | None:
+    """Return the zone that somebody may have meant: in any case, misspelt, or its place alone."""
+    wanted = text[:_NAME_CHARACTERS].strip().lower().replace(" ", "_")
+    names = _by_spelling()
+    near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.7)
+    return names[near[0]] if near else None
+
+
+@cache
+def _by_spelling() -> Mapping[str, str]:
+    # Etc/GMT+2 is two hours behind, which nobody means who writes it.
+    zones = sorted(zone for zone in known_zones() if "GMT" not in zone)
+    places = {zone.rpartition("/")[2].lower(): zone for zone in zones}
+    return {**places, **{zone.lower(): zone for zone in zones}}
+
+
+def zone_for_zoneless(rule: Literal["skip", "utc", "app"], *, app_zone: str | None) -> str | None:
+    """Return what devices without a zone go by, as the setting `zoneless_devices` has it."""
+    if rule == "skip":
+        return None
+    return (zone_of(app_zone) if rule == "app" else None) or "UTC"
+
+
+@cache
+def _rules(zone: str) -> ZoneInfo:
+    # zoneinfo itself keeps no more than eight, and reads the others from their files anew.
+    return ZoneInfo(zone)
+
+
+# ---------------------------------------------------------------- moments
+
+
 def moment_of(local_time: datetime, zone: str) -> datetime:
     """Return when the clocks of a known zone show this, in UTC; `local_time` is naive."""
-    return local_time.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC)
+    return local_time.replace(tzinfo=_rules(zone), fold=0).astimezone(UTC)
 
 
 @lru_cache(maxsize=64)
@@ -51,14 +99,55 @@ def moments(local_time: datetime) -> Sequence[Moment]:
     return [Moment(at, tuple(zones[at])) for at in sorted(zones)]
 
 
+def utc_offset(local_time: datetime, zone: str) -> timedelta:
+    """Return how far the zone's clocks are ahead of UTC at the moment of this wall time."""
+    offset = moment_of(local_time, zone).astimezone(_rules(zone)).utcoffset()
+    assert offset is not None
+    return offset
+
+
+# ---------------------------------------------------------------- quiet hours
+
+
 def quiet_until(quiet: QuietHours, zone: str, *, now: datetime) -> datetime | None:
-    """Return when the quiet hours of a zone end, in UTC; None where it has none now."""
-    local = now.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-    begun = local.time() >= quiet.start
-    if quiet.start < quiet.end:
-        is_quiet, days = begun and local.time() < quiet.end, 0
-    else:
-        is_quiet, days = begun or local.time() < quiet.end, int(begun)
-    if not is_quiet:
+    """Return when the quiet hours of a zone end, in UTC; None where it has none now.
+
+    That is the first moment from now on at which its clocks show a time outside of them: their
+    end; or, where the clocks are put forward over it, the moment that this is done.
+    """
+    at = now
+    while (end := _end_of(quiet, _local(at, zone))) is not None:
+        at = _next(end, zone, after=at)
+    return None if at is now else at
+
+
+def _local(at: datetime, zone: str) -> datetime:
+    return at.astimezone(_rules(zone)).replace(tzinfo=None)
+
+
+def _end_of(quiet: QuietHours, local: datetime) -> datetime | None:
+    """Return the wall time at which the quiet hours end that a wall time lies in."""
+    time = local.time()
+    if quiet.start <= quiet.end:
+        if not quiet.start <= time < quiet.end:
+            return None
+        return datetime.combine(local.date(), quiet.end)
+    if quiet.end <= time < quiet.start:
         return None
-    return moment_of(datetime.combine(local.date(), quiet.end) + timedelta(days=days), zone)
+    return datetime.combine(local.date(), quiet.end) + timedelta(days=int(time >= quiet.start))
+
+
+def _next(local: datetime, zone: str, *, after: datetime) -> datetime:
+    """Return the first moment after another at which clocks show this, or jump over it."""
+    first, second = (
+        local.replace(tzinfo=_rules(zone), fold=fold).astimezone(UTC) for fold in (0, 1)
+    )
+    if first <= second:
+        # It comes once, or twice.
+        return first if first > after else second
+    # It is in a gap: of the two offsets around it each leads to the other side.
+    before, past = max(second, after), first
+    while past - before > _SECOND:
+        middle = before + (past - before) / 2
+        before, past = (before, middle) if _local(middle, zone) >= local else (middle, past)
+    return past.replace(microsecond=0)

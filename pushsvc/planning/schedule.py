@@ -1,17 +1,20 @@
 """When a push is due and until when it may be sent, from what the caller wrote. Pure."""
 
 import math
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from pushsvc.model import Json, Lane, Schedule, Submission
+from pushsvc.model import Json, Lane, Late, Push, Schedule, Submission
+from pushsvc.planning import written_time
+from pushsvc.planning.localtime import moments
+from pushsvc.planning.written_time import TimeError
 
 #: The keys of a push that say when; a `Submission` has them under the same names.
 TIME_KEYS: Final = ("push_time", "expiration_time", "expiration_interval")
 
-#: Parse's push guide: at most two weeks ahead.
+#: Parse's push guide: at most two weeks ahead, where no setting says otherwise.
 FARTHEST: Final = timedelta(weeks=2)
 #: Parse's guide has a sample whose interval is a moment of 1970's milliseconds: nobody means that.
 LONGEST: Final = timedelta(days=3_653)
@@ -20,10 +23,8 @@ PAST_TOLERANCE: Final = timedelta(seconds=60)
 #: Seconds since 1970 that are more than this (the year 5138) are milliseconds.
 MILLISECONDS_FROM: Final = 10**11
 MILLISECONDS_TO: Final = 10**15
-#: Of a caller's own value in an error's message.
-SHOWN_CHARACTERS: Final = 100
-#: A time with its zone: Z or an offset with a colon (Parse's rule for an absolute time).
-_ZONED: Final = re.compile(r"(Z|[+-]\d{2}:\d{2})$")
+#: No zone is farther from UTC than this.
+_A_DAY: Final = timedelta(days=1)
 
 
 class ScheduleError(Exception):
@@ -42,8 +43,8 @@ class ScheduleError(Exception):
 class Times:
     """The times of a submission, in form; whether they make sense depends on the clock."""
 
-    #: None: now
-    due_at: datetime | None
+    #: a moment; or naive, for the time of each device's own clock; None: now
+    push_time: datetime | None
     #: where the expiry is said: "/" or "/data/"
     place: str
     expires_at: datetime | None
@@ -71,13 +72,14 @@ def given_times(body: Json) -> dict[str, Any]:
 def read_times(submission: Submission) -> Times:
     """Return the times of a submission, checked in Parse Server's order.
 
-    Numbers are epoch seconds (UTC), strings ISO 8601 with a zone.
+    Numbers are epoch seconds (UTC), strings ISO 8601; of them a `push_time` without a zone is that
+    of each device's own clock.
 
     Raises:
         ScheduleError: 115, naming the field that is malformed.
     """
     place, moment, interval = _expiry(submission)
-    expires_at = _given(f"{place}expiration_time", moment)
+    expires_at = _read(f"{place}expiration_time", moment, written_time.moment)
     if interval is not None and not _is_positive(interval):
         message = "expiration_interval must be a number greater than 0"
         raise ScheduleError(f"{place}expiration_interval", message, parse_code=115)
@@ -85,7 +87,7 @@ def read_times(submission: Submission) -> Times:
         message = "Both expiration_time and expiration_interval cannot be set"
         raise ScheduleError(f"{place}expiration_interval", message, parse_code=115)
     return Times(
-        due_at=_given("/push_time", submission.push_time),
+        push_time=_read("/push_time", submission.push_time, written_time.moment_or_wall),
         place=place,
         expires_at=expires_at,
         interval=interval if isinstance(interval, int | float) else None,
@@ -107,32 +109,60 @@ def _expiry(submission: Submission) -> tuple[str, object, object]:
     return "/data/", moment, data.get("expiration_interval")
 
 
-def resolve(submission: Submission, *, now: datetime) -> Schedule:
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """From the first moment at which any device gets the push to the last."""
+
+    first: datetime
+    last: datetime
+    #: the first that is still to come: before it the push may not expire
+    next: datetime
+
+
+def resolve(
+    submission: Submission,
+    *,
+    now: datetime,
+    window: timedelta = FARTHEST,
+    zoneless: str | None = None,
+) -> Schedule:
     """Return the due moment and the expiry.
 
-    An interval counts from the moment the push is due (parse.com push guide).
+    An interval counts from the moment the push is due (parse.com push guide); in local time from
+    each wave's own moment. `zoneless` is what devices without a zone go by.
 
     Raises:
         ScheduleError: naming the field.
     """
     times = read_times(submission)
-    due_at = now
-    if times.due_at is not None:
-        due_at = _in_window(times.due_at, submission.push_time, now=now)
-    expires_at = None
-    if times.interval is not None:
-        expires_at = _after(due_at, times.interval, place=times.place)
-    elif times.expires_at is not None:
-        expires_at = times.expires_at
-        if told := _flaw_of_expiry(expires_at, due_at=due_at, now=now):
-            message = f"expiration_time {_expiry(submission)[1]} {told}"
-            raise ScheduleError(f"{times.place}expiration_time", message, parse_code=138)
+    told = times.push_time
+    local_time = told if told is not None and told.tzinfo is None else None
+    if told is None:
+        span = _Span(now, now, now)
+    elif local_time is None:
+        _check_window(told, told, submission.push_time, now=now, window=window)
+        span = _Span(told, told, told)
+    else:
+        span = _around_the_world(local_time, submission, now=now, window=window)
+    by_zone = local_time is not None or submission.rules is not None
     return Schedule(
-        due_at=due_at,
-        expires_at=expires_at,
-        push_time=iso(due_at),
+        due_at=span.first,
+        expires_at=_expires_at(times, submission, span=span, now=now),
+        push_time=iso(span.first) if local_time is None else iso_local(local_time),
         expiration_interval=None if times.interval is None else math.ceil(times.interval),
+        local_time=local_time,
+        zoneless=zoneless if by_zone else None,
     )
+
+
+def of_wave(push: Push | Schedule, moment: datetime) -> datetime | None:
+    """Return until when the wave of this moment may be sent.
+
+    A moment given as the expiry is the same for all waves, an interval begins anew with each.
+    """
+    if push.local_time is None or push.expiration_interval is None:
+        return push.expires_at
+    return moment + timedelta(seconds=push.expiration_interval)
 
 
 def lane_of(submission: Submission, *, limit: int) -> Lane:
@@ -148,8 +178,16 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _given(field: str, value: object) -> datetime | None:
-    return None if value is None else _moment(field, value)
+def iso_local(wall_time: datetime) -> str:
+    """Return a naive time as Parse writes it: milliseconds, and no zone."""
+    return wall_time.isoformat(timespec="milliseconds")
+
+
+def _read(field: str, value: object, read: Callable[[str, object], datetime]) -> datetime | None:
+    try:
+        return None if value is None else read(field[1:], value)
+    except TimeError as error:
+        raise ScheduleError(field, str(error), parse_code=115) from error
 
 
 def _is_positive(interval: object) -> bool:
@@ -157,20 +195,56 @@ def _is_positive(interval: object) -> bool:
     return isinstance(interval, int | float) and not isinstance(interval, bool) and interval > 0
 
 
-def _in_window(due_at: datetime, value: object, *, now: datetime) -> datetime:
-    if due_at < now - PAST_TOLERANCE:
+def _around_the_world(
+    local_time: datetime, submission: Submission, *, now: datetime, window: timedelta
+) -> _Span:
+    """Return when the clocks of the first and of the last zone show this.
+
+    It is over when the last of them has shown it. Before anything is worked out: a time that is
+    far off may have no moment that a calendar knows.
+    """
+    about = local_time.replace(tzinfo=UTC)
+    if not now - PAST_TOLERANCE - _A_DAY <= about <= now + window + _A_DAY:
+        _check_window(about, about, submission.push_time, now=now, window=window)
+    waves = [wave.at for wave in moments(local_time)]
+    first, last = waves[0], waves[-1]
+    _check_window(first, last, submission.push_time, now=now, window=window)
+    if submission.late is Late.SEND:
+        return _Span(first, last, first)
+    return _Span(first, last, next(at for at in waves if at >= now - PAST_TOLERANCE))
+
+
+def _check_window(
+    first: datetime, last: datetime, value: object, *, now: datetime, window: timedelta
+) -> None:
+    if last < now - PAST_TOLERANCE:
         message = f"push_time {value} lies in the past."
         raise ScheduleError("/push_time", message, parse_code=152)
-    if due_at > now + FARTHEST:
-        message = f"push_time {value} lies more than two weeks ahead."
+    if first > now + window:
+        ahead = "two weeks" if window == FARTHEST else f"{window.days} days"
+        message = f"push_time {value} lies more than {ahead} ahead."
         raise ScheduleError("/push_time", message, parse_code=152)
-    return due_at
+
+
+def _expires_at(
+    times: Times, submission: Submission, *, span: _Span, now: datetime
+) -> datetime | None:
+    if times.interval is not None:
+        return _after(span.last, times.interval, place=times.place)
+    if times.expires_at is None:
+        return None
+    if told := _flaw_of_expiry(times.expires_at, due_at=span.next, now=now):
+        message = f"expiration_time {_expiry(submission)[1]} {told}"
+        raise ScheduleError(f"{times.place}expiration_time", message, parse_code=138)
+    return times.expires_at
 
 
 def _flaw_of_expiry(expires_at: datetime, *, due_at: datetime, now: datetime) -> str | None:
     if expires_at <= now:
         return "lies in the past."
-    return "must lie after the time of the push." if expires_at <= due_at else None
+    if expires_at <= due_at:
+        return f"must lie after the time of the push, {iso(due_at)}."
+    return None
 
 
 def _after(due_at: datetime, interval: float, *, place: str) -> datetime:
@@ -181,46 +255,3 @@ def _after(due_at: datetime, interval: float, *, place: str) -> datetime:
         )
         raise ScheduleError(f"{place}expiration_interval", message, parse_code=138)
     return due_at + timedelta(seconds=interval)
-
-
-def _moment(field: str, value: object) -> datetime:
-    """Parse's texts: malformed times are 115 `<value> is not valid time.`."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and not _is_nan(value):
-        try:
-            return datetime.fromtimestamp(value, UTC)
-        except (OverflowError, ValueError, OSError):
-            message = (
-                f"{_shown(value)} is not valid time. {field[1:]} counts in seconds since 1970."
-            )
-            raise ScheduleError(field, message, parse_code=115) from None
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-            # The pattern alone takes 2026-03-01-02:00 for zoned: any sign may stand before a time.
-            if moment.tzinfo is not None and _ZONED.search(value):
-                return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            # OverflowError: in UTC it lies before the year 1 or after the year 9999.
-            pass
-        else:
-            message = (
-                f"{_shown(value)} is not valid time. {field[1:]} needs a zone: end it in Z or an "
-                "offset such as +02:00."
-            )
-            raise ScheduleError(field, message, parse_code=115)
-    message = f"{_shown(value)} is not valid time."
-    raise ScheduleError(field, message, parse_code=115)
-
-
-def _is_nan(value: float) -> bool:
-    # Not math.isnan, which cannot take integers of hundreds of digits.
-    return value != value  # noqa: PLR0124 - only NaN is so
-
-
-def _shown(value: object) -> str:
-    """Return a value as JavaScript puts it into a text, so that Parse Server's words come out."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "[object Object]"
-    return str(value)[:SHOWN_CHARACTERS]

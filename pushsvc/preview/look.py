@@ -7,6 +7,8 @@ from typing import Final
 
 from pushsvc.delivery.credentials import usable
 from pushsvc.model import App, Schedule, Submission
+from pushsvc.planning.localtime import moments
+from pushsvc.planning.schedule import of_wave
 from pushsvc.preview.counting import count
 from pushsvc.preview.estimate import Estimate, estimated
 from pushsvc.preview.reach import Judge, Reach
@@ -21,11 +23,24 @@ PUSH_ID: Final = "0000000000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waves:
+    """When a push in local time goes out: at so many moments, in the zones of the world."""
+
+    #: naive
+    local_time: datetime
+    moments: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """A push as it would go out."""
 
     due_at: datetime
     expires_at: datetime | None
+    #: of a push in local time
+    waves: Waves | None
     reach: Reach
     variants: Sequence[Variant]
     #: variants that are not shown, since there are too many
@@ -55,6 +70,7 @@ async def look(
     return Preview(
         due_at=when.due_at,
         expires_at=when.expires_at,
+        waves=_waves(when),
         reach=reach,
         variants=shown,
         variants_left_out=left_out,
@@ -63,12 +79,29 @@ async def look(
 
 
 def _envelope(resources: Resources, when: Schedule) -> Envelope:
-    """Return the envelope of a push that is made now, and sent when it is due."""
-    now = resources.clock.now()
+    """Return the envelope of a push that is made now, and sent when it is due.
+
+    In local time that is the next of its moments.
+    """
+    now, due_at = resources.clock.now(), when.due_at
+    if when.local_time is not None:
+        due_at = next((one.at for one in moments(when.local_time) if one.at > now), now)
     return Envelope(
         push_id=0,
         push_object_id=PUSH_ID,
         created_at=now,
-        expires_at=when.expires_at,
-        now=max(now, when.due_at),
+        expires_at=of_wave(when, due_at),
+        now=max(now, due_at),
+    )
+
+
+def _waves(when: Schedule) -> Waves | None:
+    if when.local_time is None:
+        return None
+    found = moments(when.local_time)
+    return Waves(
+        local_time=when.local_time,
+        moments=len(found),
+        first=found[0].at,
+        last=found[-1].at,
     )

@@ -6,7 +6,7 @@ submitted and due by a time that is given. All else is what the service does wit
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from pushsvc.delivery.wns import channel
 from pushsvc.errors import InvalidInstallationError, InvalidPushError
 from pushsvc.model import BadgeChange, Device, GatewayName, Json, Refused, Source, Submission
 from pushsvc.planning import schedule
+from pushsvc.planning.localtime import moment_of, zone_of
 from pushsvc.preview.request import GatewayRequest, request_of
 from pushsvc.shaping.body import (
     ContentError,
@@ -79,14 +80,16 @@ class OfflinePush:
                 badge_change(content)
             check_content(content)
             times = schedule.resolve(submission, now=now)
-            envelope = Envelope(
-                push_id=number,
-                push_object_id=OBJECT_ID_OF_PUSH,
-                created_at=now,
-                expires_at=times.expires_at,
-                now=times.due_at,
-            )
-            self._shaper = Shaper(content, envelope)
+        self._content, self._times = content, times
+        self._envelope = Envelope(
+            push_id=number,
+            push_object_id=OBJECT_ID_OF_PUSH,
+            created_at=now,
+            expires_at=None,
+            now=now,
+        )
+        #: by the moment at which the push is due: in local time there are some forty
+        self._shapers: dict[datetime, Shaper] = {}
         self._badge = badge_change(content)
 
     def request(self, installation: Json, *, number: int = 1) -> GatewayRequest | Unsent:
@@ -103,12 +106,26 @@ class OfflinePush:
         gateway = gateway_of(device)
         if not device.token:
             return _unsent(gateway, _NO_TOKEN)
-        shape = self._shaper.shape(device)
+        shape = self._shaper_at(self._due_at(installation)).shape(device)
         refused = shape if isinstance(shape, Refused) else _unreachable(device, gateway)
         if refused is not None:
             return _unsent(gateway, refused)
         assert not isinstance(shape, Refused)
         return request_of(device, shape, key=number)
+
+    def _due_at(self, installation: Json) -> datetime:
+        """Return when the push is due there; in local time without a zone as in the first one."""
+        zone = zone_of(installation.get("timeZone"))
+        if self._times.local_time is None or zone is None:
+            return self._times.due_at
+        return moment_of(self._times.local_time, zone)
+
+    def _shaper_at(self, moment: datetime) -> Shaper:
+        if moment not in self._shapers:
+            expires_at = schedule.of_wave(self._times, moment)
+            envelope = replace(self._envelope, expires_at=expires_at, now=moment)
+            self._shapers[moment] = Shaper(self._content, envelope)
+        return self._shapers[moment]
 
 
 def _unsent(gateway: GatewayName | None, refused: Refused) -> Unsent:

@@ -12,7 +12,6 @@ _NEVER_SENT: Final = frozenset(
     {
         OutcomeClass.OPEN,
         OutcomeClass.DEDUPLICATED,
-        OutcomeClass.CANCELLED,
         OutcomeClass.VALIDATED,
     }
 )
@@ -24,6 +23,8 @@ _NOT_HANDED: Final = frozenset(
         dispatch.NO_TOKEN,
         dispatch.NO_CREDENTIAL,
         dispatch.NOT_SENT,
+        dispatch.PAUSED,
+        dispatch.CANCELLED,
         dispatch.NO_INSTALLATION,
         dispatch.EXPIRED,
     )

@@ -1,7 +1,7 @@
 """Opens as devices tell them: what comes at about the same time is counted by one statement."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -9,7 +9,15 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pushsvc.storage.opens import Opened, add_opens
+from pushsvc.model import Rules
+from pushsvc.storage.opens import (
+    Opened,
+    OpenedRun,
+    PlacedOpen,
+    add_opens,
+    add_run_opens,
+    rules_of_runs,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -25,11 +33,17 @@ MOST_WAITING: Final = 10_000
 _Told = tuple[Opened, "asyncio.Future[None]"]
 
 
+#: A run's rules, and of an installation its key and its zone -> the variant, if any, and the zone
+#: that its plan takes the installation to have.
+Placing = Callable[[Rules, int, str | None], tuple[str | None, str]]
+
+
 class OpenCounter:
     """Counts opens; made by `counting_opens`, whose task is its owner."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, placing: Placing) -> None:
         self._engine = engine
+        self._placing = placing
         #: None ends it
         self._told: asyncio.Queue[_Told | None] = asyncio.Queue(MOST_WAITING)
 
@@ -80,18 +94,41 @@ class OpenCounter:
 
     async def _add(self, told: Sequence[Opened]) -> None:
         try:
-            async with self._engine.begin() as connection:
-                await add_opens(connection, told)
+            await self._count(told)
         except IntegrityError:
             # One of the pushes was deleted in that moment; a second look does not find it.
-            async with self._engine.begin() as connection:
-                await add_opens(connection, told)
+            await self._count(told)
+
+    async def _count(self, told: Sequence[Opened]) -> None:
+        async with self._engine.begin() as connection:
+            of_runs = await add_opens(connection, told)
+            if of_runs:
+                rules = await rules_of_runs(connection, {one.push_id for one in of_runs})
+                found = [placed(one, rules.get(one.push_id), self._placing) for one in of_runs]
+                await add_run_opens(connection, found)
+
+
+def placed(opened: OpenedRun, rules: Rules | None, placing: Placing) -> PlacedOpen:
+    """Return what an open counts under: what its installation says, or else its alert's hash."""
+    variant, zone = None, ""
+    if rules is not None and opened.installation is not None:
+        variant, zone = placing(rules, opened.installation, opened.zone)
+    elif rules is not None:
+        same = (one.name for one in rules.variants if one.push_hash == opened.push_hash)
+        variant = next(same, None)
+    return PlacedOpen(
+        push_id=opened.push_id,
+        hour=opened.hour,
+        variant=variant or "",
+        device_type=opened.device_type or "",
+        zone=zone,
+    )
 
 
 @asynccontextmanager
-async def counting_opens(engine: AsyncEngine) -> AsyncIterator[OpenCounter]:
+async def counting_opens(engine: AsyncEngine, placing: Placing) -> AsyncIterator[OpenCounter]:
     """Lend a counter of opens; at the end what it has taken is counted."""
-    counter = OpenCounter(engine)
+    counter = OpenCounter(engine, placing)
     task = asyncio.create_task(counter.run(), name="opens")
     try:
         yield counter

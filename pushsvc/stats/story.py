@@ -25,6 +25,7 @@ class Why(StrEnum):
 
     #: the audience was not looked at yet, or not as far as this device
     NOT_PLANNED_YET = "not_planned_yet"
+    #: before its audience was looked at, or before that came as far as this device
     PUSH_CANCELLED = "push_cancelled"
     #: its audience could not be read
     PUSH_FAILED = "push_failed"
@@ -117,17 +118,16 @@ def told(
 
 def is_asked(push: Push) -> bool:
     """Tell whether it helps to know who is of the push's audience now."""
-    return "devices" not in push.audience and push.state not in _ENDED_EARLY
+    ended_early = push.state is PushState.FAILED or (push.is_cancelled and not push.batches)
+    return "devices" not in push.audience and not ended_early
 
 
 def why_not(
     push: Push, standing: Standing, *, match: Match | None, wave: Wave | None = None
 ) -> Why:
     """Return why a device is in no batch of the push."""
-    if push.state in _ENDED_EARLY:
-        return _ENDED_EARLY[push.state]
-    if _is_ahead(push, standing, wave):
-        return Why.NOT_PLANNED_YET
+    if early := _not_reached(push, standing, match=match, wave=wave):
+        return early
     if "devices" in push.audience:
         named = is_named(push.audience["devices"], standing)
         return _unplanned(push, wave) if named else Why.NOT_NAMED
@@ -144,10 +144,18 @@ def _in_no_batch(push: Push, standing: Standing, match: Match | None) -> Why:
     return Why.UNDECIDED if match is None else _unmatched(push, standing, match)
 
 
-_ENDED_EARLY: Final = {
-    PushState.CANCELLED: Why.PUSH_CANCELLED,
-    PushState.FAILED: Why.PUSH_FAILED,
-}
+def _not_reached(
+    push: Push, standing: Standing, *, match: Match | None, wave: Wave | None
+) -> Why | None:
+    """Return why the plan never came to this device, or will come yet; None where it did."""
+    if push.state is PushState.FAILED:
+        return Why.PUSH_FAILED
+    if not push.is_cancelled:
+        return Why.NOT_PLANNED_YET if _is_ahead(push, standing, wave) else None
+    if push.batches and not _is_unread(push, standing, wave):
+        return None
+    outside = match is not None and not match.but_for_token
+    return Why.NO_MATCH if outside else Why.PUSH_CANCELLED
 
 
 def _in_no_wave(push: Push, standing: Standing, *, match: Match | None, wave: Wave | None) -> Why:
@@ -187,6 +195,11 @@ def _is_ahead(push: Push, standing: Standing, wave: Wave | None) -> bool:
     """Tell whether the plan has still to come to this device."""
     if push.state is not PushState.PLANNING:
         return push.state is PushState.WAITING
+    return _is_unread(push, standing, wave)
+
+
+def _is_unread(push: Push, standing: Standing, wave: Wave | None) -> bool:
+    """Tell whether the plan, as far as it came, did not come to this device."""
     if push.local_time is None:
         return _is_beyond(push, standing)
     # `due_at` is that of the wave which is planned next, or now.
@@ -207,7 +220,7 @@ def _is_later(moment: datetime | None, push: Push) -> bool:
 #: Sentences, with what is known of the push and of the device.
 _WHY: Final[Mapping[Why, str]] = {
     Why.NOT_PLANNED_YET: "The push is due at {due_at}; its audience is found then.",
-    Why.PUSH_CANCELLED: "The push was cancelled before its time; nobody was sent anything.",
+    Why.PUSH_CANCELLED: "The push was cancelled before this device was in it.",
     Why.PUSH_FAILED: "The audience of the push could not be read: {error}",
     Why.PLAN_GIVEN_UP: "The audience was read in part, and not as far as this device: {error}",
     Why.NOT_NAMED: "The push names its devices one by one, and this is none of them.",

@@ -145,6 +145,12 @@ async def find_app(connection: AsyncConnection, name: str) -> App | None:
     return _app(row) if row else None
 
 
+async def get_app(connection: AsyncConnection, app_id: int) -> App:
+    """Return the app with this key, which something refers to."""
+    row = (await connection.execute(select(apps).where(apps.c.id == app_id))).mappings().one()
+    return _app(row)
+
+
 async def app_with_keys(
     connection: AsyncConnection, application_id: str
 ) -> tuple[App, list[Key]] | None:

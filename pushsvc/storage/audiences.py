@@ -73,6 +73,22 @@ async def find_audience(
     return _audience(row) if row else None
 
 
+async def named_audiences(
+    connection: AsyncConnection, *, app_id: int, key: str, limit: int
+) -> list[Audience]:
+    """Return the app's audience with this id or, where none has it, those of this name."""
+    by_id = await find_audience(connection, app_id=app_id, object_id=key)
+    if by_id is not None:
+        return [by_id]
+    statement = (
+        select(*_COLUMNS)
+        .where(audiences.c.app_id == app_id, audiences.c.name == key)
+        .order_by(audiences.c.id)
+        .limit(limit)
+    )
+    return [_audience(row) for row in (await connection.execute(statement)).mappings()]
+
+
 async def list_audiences(
     connection: AsyncConnection,
     *,

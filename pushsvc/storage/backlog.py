@@ -35,6 +35,7 @@ _BATCHES: Final = text("""
     SELECT count(*) FROM (
         SELECT FROM pushes JOIN batches ON batches.push_id = pushes.id
         WHERE app_id = :app_id AND pushes.state IN ('planning', 'sending') AND batches.state <> 2
+            AND pushes.halt IS NULL
         LIMIT :most
     ) AS found
 """)

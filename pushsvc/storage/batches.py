@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pushsvc.model import (
     BadgeChange,
     Batch,
+    Halt,
     Json,
     Lane,
     Ledger,
@@ -22,8 +23,9 @@ from pushsvc.model import (
     OutcomeClass,
     Recipient,
 )
-from pushsvc.storage import token_events
+from pushsvc.storage import caps, leaving, token_events
 from pushsvc.storage.engine import driver, encode_json
+from pushsvc.storage.halted import MAY_LEASE, may_lease
 from pushsvc.storage.partitions import MissingError
 
 if TYPE_CHECKING:
@@ -113,12 +115,13 @@ _CLAIM: Final = f"""
         extract(epoch FROM coalesce(expires_at, $3::timestamptz) - now())::float8 AS seconds_left
     FROM batches
     WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
+        AND {may_lease(halt="$4::text", expires_at="$3::timestamptz")}
     FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - no value of a caller's
 
 _LEASE: Final = """
     UPDATE batches SET state = 1, leases = leases + 1, badges_applied = $4,
-        lease_until = now() + make_interval(secs => $3)
+        outcomes = coalesce($5, outcomes), lease_until = now() + make_interval(secs => $3)
     WHERE push_id = $1 AND seq = $2
 """
 
@@ -147,33 +150,42 @@ async def lease_batch(
     *,
     lease_seconds: float,
     expires_at: datetime | None,
+    halt: Halt | None = None,
     badge: BadgeChange | None,
     validate_only: bool = False,
+    left_out: OutcomeClass | None = None,
+    cap: caps.Cap | None = None,
 ) -> Batch | None:
     """Take an open batch that is due, and apply the push's badge change to its devices.
 
+    Of a push that is halted only what is not sent any more: what has expired, or is taken over.
+
     Badges are changed at the first lease only, and never once the push has expired: a batch
     that is tried again, or taken over, reads them. With `validate_only` they are never changed,
-    and are what they would be. None where the batch is not to be had.
+    and are what they would be. Who is left out, all devices or by the cap those that had enough, is
+    settled here for good, and keeps its badge. None where the batch is not to be had.
     """
     async with driver(engine) as connection, connection.transaction():
-        row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at)
+        row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at, halt)
         if row is None:
             return None
-        ids, size = row["installation_ids"], _size(row)
+        ids, seconds_left = row["installation_ids"], row["seconds_left"]
+        in_time = seconds_left is None or seconds_left > 0
+        settled = None
+        if in_time and not row["leases"]:
+            settled = await leaving.settled(connection, push_id, row, outcome=left_out, cap=cap)
+        outcomes = settled or row["outcomes"] or bytes(_size(row))
         badges: dict[int, int] = {}
-        seconds_left = row["seconds_left"]
-        change = badge is not None and (seconds_left is None or seconds_left > 0)
-        # Nobody who is left out by the plan has a message to count.
-        change = change and (not row["outcomes"] or OutcomeClass.OPEN in row["outcomes"])
-        if badge is not None and change and ids:
+        change = badge is not None and in_time
+        ids_in = leaving.not_left_out(ids, outcomes)
+        if badge is not None and change and ids_in:
             if validate_only:
-                badges = await _badges_after(connection, ids, badge)
+                badges = await _badges_after(connection, ids_in, badge)
             else:
                 left = None if row["badges_applied"] else badge
-                badges = await _badges(connection, ids, badge=left)
+                badges = await _badges(connection, ids_in, badge=left)
         await connection.execute(
-            _LEASE, push_id, seq, lease_seconds, change or row["badges_applied"]
+            _LEASE, push_id, seq, lease_seconds, change or row["badges_applied"], settled
         )
         return Batch(
             push_id=push_id,
@@ -186,7 +198,7 @@ async def lease_batch(
             leases=row["leases"] + 1,
             leased_at=row["now"],
             seconds_left=seconds_left,
-            outcomes=row["outcomes"] or bytes(size),
+            outcomes=outcomes,
             zone=row["zone"],
             variant=row["variant"],
             expires_at=row["expires_at"],
@@ -306,28 +318,28 @@ _EXPIRE: Final = """
 """
 
 # The size is about that of the push's batches: to count the ids of each, they would all be read.
-_OPEN: Final = """
+_OPEN: Final = f"""
     SELECT push_id, seq, app_id, devices_planned / greatest(batches_planned, 1)
     FROM batches JOIN pushes ON pushes.id = push_id
-    WHERE batches.state = 0 AND batches.lane = $1 AND not_before <= now()
+    WHERE batches.state = 0 AND batches.lane = $1 AND not_before <= now() AND {MAY_LEASE}
     ORDER BY not_before LIMIT $2
-"""
+"""  # noqa: S608 - of constants
 
 # Where more are due than one looks at, a few of each push, and apps take turns: nobody's thousands,
 # of batches or of pushes, hide another's.
-_OPEN_OF_EACH: Final = """
+_OPEN_OF_EACH: Final = f"""
     SELECT id, seq, app_id, size FROM (
         SELECT id, seq, app_id, devices_planned / greatest(batches_planned, 1) AS size, not_before,
             row_number() OVER (PARTITION BY app_id ORDER BY not_before) AS turn
         FROM pushes CROSS JOIN LATERAL (
             SELECT seq, not_before FROM batches
-            WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now()
+            WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now() AND {MAY_LEASE}
             ORDER BY not_before LIMIT $3
         ) AS batches
         WHERE pushes.state IN ('planning', 'sending') AND lane = $1
     ) AS open
     ORDER BY turn, not_before LIMIT $2
-"""
+"""  # noqa: S608 - of constants
 
 #: Batches that one looks at; where there are more, of each push, and of all.
 LOOK: Final = 1_000

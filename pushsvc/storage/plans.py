@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import Halt, Push, PushState
 from pushsvc.storage import waves
+from pushsvc.storage.halted import MAY_PLAN
 from pushsvc.storage.pushes import get_push
 from pushsvc.storage.tables import campaigns, pushes
 
@@ -16,18 +17,18 @@ from pushsvc.storage.tables import campaigns, pushes
 #: leases: what is counted is how often one leg was begun, and no number comes twice.
 LEASES_PER_LEG: Final = 256
 
-_LEASE_PLAN = text("""
+_LEASE_PLAN = text(f"""
     UPDATE pushes SET state = 'planning', leases = leases + 1,
         started_at = coalesce(started_at, now()),
         lease_until = now() + make_interval(secs => :seconds)
     WHERE id = (
         SELECT id FROM pushes
         WHERE id = :push_id AND state IN ('waiting', 'planning') AND due_at <= now()
-            AND halt IS NULL AND (lease_until IS NULL OR lease_until < now())
+            AND (lease_until IS NULL OR lease_until < now()) AND {MAY_PLAN}
         FOR UPDATE SKIP LOCKED
     )
     RETURNING leases
-""")
+""")  # noqa: S608 - of constants
 
 
 class LeaseLostError(Exception):

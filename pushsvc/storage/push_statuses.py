@@ -1,6 +1,6 @@
 """Pushes as `_PushStatus` finds them, and their end before anything was sent."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -14,13 +14,14 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    or_,
     select,
-    update,
+    text,
 )
 from sqlalchemy.dialects.postgresql import BIGINT
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import BatchState, Json, Push, PushState
+from pushsvc.model import BatchState, Halt, Json, OutcomeClass, Push, PushState
 from pushsvc.storage import plain_where
 from pushsvc.storage.ordering import Order
 from pushsvc.storage.pushes import COLUMNS, as_push, of_days
@@ -33,16 +34,24 @@ SLICE: Final = 100
 #: Our states in Parse's words, and one of ours; what waits for its time is `scheduled`.
 _STATUS: Final[ColumnElement[str]] = case(
     (
+        or_(
+            pushes.c.state == PushState.CANCELLED.value,
+            and_(pushes.c.halt == Halt.CANCEL.value, pushes.c.finished_at.is_(None)),
+        ),
+        "cancelled",
+    ),
+    (
         and_(pushes.c.state == PushState.WAITING.value, pushes.c.due_at > func.now()),
         "scheduled",
     ),
     (pushes.c.state == PushState.WAITING.value, "pending"),
     (pushes.c.state == PushState.DONE.value, "succeeded"),
     (pushes.c.state == PushState.FAILED.value, "failed"),
-    (pushes.c.state == PushState.CANCELLED.value, "cancelled"),
     else_="running",
 )
-_UPDATED_AT: Final = func.coalesce(pushes.c.finished_at, pushes.c.started_at, pushes.c.created_at)
+_UPDATED_AT: Final = func.coalesce(
+    pushes.c.finished_at, pushes.c.halted_at, pushes.c.started_at, pushes.c.created_at
+)
 #: Batches that are still to do, as Parse counts them while a push runs.
 _OPEN_BATCHES: Final = (
     select(func.count())
@@ -128,38 +137,39 @@ async def count_statuses(
     return count
 
 
-async def cancel_push(
-    connection: AsyncConnection, *, app_id: int, object_id: str
-) -> datetime | None:
-    """Call a push off, unless its plan has begun; return when that was.
+_BY_ZONE: Final = text("""
+    SELECT batches.push_id, batches.zone, class.key AS class,
+        sum(class.value::text::bigint)::bigint AS n
+    FROM batches, jsonb_each(batches.counts) AS type, jsonb_each(type.value) AS class
+    WHERE batches.push_id = ANY(:push_ids) AND batches.zone IS NOT NULL
+    GROUP BY 1, 2, 3
+""")
+#: what came of the devices of each zone
+ZoneCounts = Mapping[str, Mapping[OutcomeClass, int]]
 
-    A push that was called off before stays so. Whoever comes first, this or a planner, holds the
-    row's lock; the other one finds the state changed.
-    """
-    statement = (
-        update(pushes)
-        .where(_unsent(app_id, object_id))
-        .values(
-            state=PushState.CANCELLED, finished_at=func.coalesce(pushes.c.finished_at, func.now())
-        )
-        .returning(pushes.c.finished_at)
-    )
-    cancelled: datetime | None = (await connection.execute(statement)).scalar_one_or_none()
-    return cancelled
+
+async def counts_by_zone(
+    connection: AsyncConnection, some: Sequence[Push]
+) -> Mapping[int, ZoneCounts]:
+    """Return what came of pushes in local time so far by zone; of others nothing."""
+    found: dict[int, dict[str, dict[OutcomeClass, int]]] = {push.id: {} for push in some}
+    asked = [push.id for push in some if push.local_time is not None]
+    if asked:
+        for row in await connection.execute(_BY_ZONE, {"push_ids": asked}):
+            classes = found[row.push_id].setdefault(row.zone, {})
+            classes[OutcomeClass(int(row[2]))] = row.n
+    return found
 
 
 async def delete_push(connection: AsyncConnection, *, app_id: int, object_id: str) -> bool:
-    """Delete a push, unless its plan has begun; return whether it was deleted."""
-    statement = delete(pushes).where(_unsent(app_id, object_id))
-    return (await connection.execute(statement)).rowcount == 1
-
-
-def _unsent(app_id: int, object_id: str) -> ColumnElement[bool]:
-    return and_(
+    """Delete a push of which nothing is planned, nor ever was; return whether it was deleted."""
+    statement = delete(pushes).where(
         pushes.c.app_id == app_id,
         pushes.c.object_id == object_id,
         pushes.c.state.in_([PushState.WAITING.value, PushState.CANCELLED.value]),
+        pushes.c.batches_planned == 0,
     )
+    return (await connection.execute(statement)).rowcount == 1
 
 
 def _wanted(app_id: int, days: int, where: Json) -> ColumnElement[bool]:

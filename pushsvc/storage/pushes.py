@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, func, literal, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, case, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,6 +26,7 @@ from pushsvc.model import (
     rules_of,
 )
 from pushsvc.storage.engine import encode_json
+from pushsvc.storage.halted import MAY_PLAN
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.tables import batches, pushes
 
@@ -219,13 +220,17 @@ async def counts_of(connection: AsyncConnection, push: Push) -> Counts:
 
 async def counts_of_all(connection: AsyncConnection, some: Sequence[Push]) -> Mapping[int, Counts]:
     """Return the same for several pushes, by their ids."""
-    closed = [push.id for push in some if push.state is PushState.DONE]
-    found = await _live_counts(connection, [p.id for p in some if p.state is not PushState.DONE])
+    closed = [push.id for push in some if push.state in _COUNTED]
+    found = await _live_counts(connection, [p.id for p in some if p.state not in _COUNTED])
     if closed:
         statement = select(pushes.c.id, pushes.c.counts).where(pushes.c.id.in_(closed))
         for row in await connection.execute(statement):
             found[row.id] = _counts(row.counts or {})
     return {push.id: found.get(push.id, {}) for push in some}
+
+
+#: In these a push has its final counts; one that was cancelled before its plan has none.
+_COUNTED = frozenset({PushState.DONE, PushState.CANCELLED})
 
 
 async def _live_counts(connection: AsyncConnection, push_ids: Sequence[int]) -> dict[int, Counts]:
@@ -271,6 +276,9 @@ _IS_COMPLETE = text("""
 async def close_push(connection: AsyncConnection, push_id: int, *, tokens_held: int) -> bool:
     """Close the push if nothing of it is open; return whether this call did.
 
+    One that was cancelled on its way is so now, with its counts; a pause that it has outlived by
+    expiring is over.
+
     Under the row's lock, so that of the last two batches to finish not both, and not neither,
     see the push complete.
     """
@@ -286,10 +294,17 @@ async def close_push(connection: AsyncConnection, push_id: int, *, tokens_held: 
         return False
     counts = (await _live_counts(connection, [push_id])).get(push_id, {})
     plain = {t: {str(int(c)): n for c, n in classes.items()} for t, classes in counts.items()}
+    cancelled = pushes.c.halt == Halt.CANCEL.value
     statement = (
         update(pushes)
         .where(pushes.c.id == push_id)
-        .values(state=PushState.DONE, counts=plain, tokens_held=tokens_held, finished_at=func.now())
+        .values(
+            state=case((cancelled, PushState.CANCELLED.value), else_=PushState.DONE.value),
+            halt=case((cancelled, Halt.CANCEL.value)),
+            counts=plain,
+            tokens_held=tokens_held,
+            finished_at=func.now(),
+        )
     )
     await connection.execute(statement)
     return True
@@ -298,16 +313,16 @@ async def close_push(connection: AsyncConnection, push_id: int, *, tokens_held: 
 # What the clock asks. Redis only wakes: whatever it forgot is found here.
 
 # Apps take turns: thousands that one of them has made due at once do not hide another's.
-_DUE = text("""
+_DUE = text(f"""
     SELECT id, lane, app_id FROM (
         SELECT id, lane, app_id, due_at, row_number() OVER (PARTITION BY app_id ORDER BY due_at)
             AS turn
         FROM pushes
         WHERE state IN ('waiting', 'planning') AND due_at <= now()
-            AND (lease_until IS NULL OR lease_until < now())
+            AND (lease_until IS NULL OR lease_until < now()) AND {MAY_PLAN}
     ) AS due
     ORDER BY turn, due_at LIMIT :limit
-""")
+""")  # noqa: S608 - of constants
 
 _COMPLETE = text("""
     SELECT id FROM pushes

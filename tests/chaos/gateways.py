@@ -122,5 +122,12 @@ class Gateways:
         sums: dict[str, Any] = found.pop("gateways")[gateway]
         return found | sums
 
+    async def page(self, gateway: str, *, after: int, limit: int) -> dict[str, Any]:
+        """Return requests that a gateway has had, from the one behind `after` on."""
+        query = {"after": str(after), "limit": str(limit)}
+        async with self.session.get(self._url(gateway, "/ledger"), params=query) as response:
+            found: dict[str, Any] = await response.json()
+        return found
+
     def _url(self, gateway: str, path: str) -> str:
         return f"http://127.0.0.1:{self.control_ports[gateway]}{path}"

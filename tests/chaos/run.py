@@ -19,9 +19,11 @@ from tests.chaos.population import populate
 from tests.chaos.pushes import Planned
 from tests.chaos.stage import WORKERS, Stage, staged
 
-#: After the storm every push must have come to its end in this time. A minute does it, unless the
-#: machine has much else to do.
+#: After the storm every push must have come to its end in this time, beside the longest wait that a
+#: retry can have by then. A minute does it, unless the machine has much else to do.
 CLOSE_SECONDS: Final = 240.0
+#: A wait grows with the time that a device has been tried, up to this (delivery/retry.py).
+LONGEST_WAIT_SECONDS: Final = 900.0
 POLL_SECONDS: Final = 0.5
 #: It is told when so large a part of the pushes is left of those that were told last.
 TOLD_SHARE: Final = 0.8
@@ -51,7 +53,7 @@ async def run(size: Size, directory: Path, tell: Callable[[str], None]) -> dict[
         stormed = time.monotonic()
         await _storm(stage, callers, plan, events=events, tell=tell)
         calm = time.monotonic()
-        await _close(stage, tell)
+        await _close(stage, tell, stormed_seconds=calm - stormed)
         closed = time.monotonic()
         evidence = await _gather(stage, callers, plan, fleet)
     verdict = judge(plan, evidence)
@@ -106,9 +108,10 @@ async def _tell_progress(callers: Callers, wished: int, tell: Callable[[str], No
         tell(f"{len(callers.accepted)} of {wished} pushes accepted")
 
 
-async def _close(stage: Stage, tell: Callable[[str], None]) -> None:
+async def _close(stage: Stage, tell: Callable[[str], None], *, stormed_seconds: float) -> None:
     """Wait until no push is open, or until it has taken too long."""
-    deadline, told = time.monotonic() + CLOSE_SECONDS, math.inf
+    waits = min(stormed_seconds, LONGEST_WAIT_SECONDS)
+    deadline, told = time.monotonic() + CLOSE_SECONDS + waits, math.inf
     while time.monotonic() < deadline and (left := await stage.open_pushes()):
         if left < told * TOLD_SHARE:
             tell(f"{left} pushes are open")

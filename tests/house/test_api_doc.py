@@ -13,7 +13,17 @@ from pushsvc.api.parse.routes import (
     ROUTES_OF_ONE,
     ROUTES_OF_TESTS,
 )
-from pushsvc.api.v1 import previews, pushes, reviews, templates, token_history, waves
+from pushsvc.api.v1 import (
+    campaigns,
+    previews,
+    pushes,
+    reports,
+    reviews,
+    steps,
+    templates,
+    token_history,
+    waves,
+)
 from pushsvc.stats.story import Why
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -63,9 +73,20 @@ def test_what_belongs_to_parse_server_is_told() -> None:
 
 def test_every_v1_endpoint_is_told() -> None:
     """By method and path."""
-    for door in (pushes, waves, reviews, previews, templates, token_history):
+    for door in (
+        pushes,
+        waves,
+        steps,
+        reviews,
+        reports,
+        previews,
+        templates,
+        token_history,
+        campaigns,
+    ):
         for route in door.router.routes:
             path = route.path_format.replace("{push_id}", "{id}")
+            path = path.replace("{campaign}", "{id}")
             if door is token_history:
                 path = path.replace("{installation}", "{id}")
             for method in route.methods:

@@ -122,7 +122,8 @@ class Site:
 
         async def closed() -> Push | None:
             found = await self.now(push)
-            return found if found.state in {PushState.DONE, PushState.FAILED} else None
+            ends = {PushState.DONE, PushState.FAILED, PushState.CANCELLED}
+            return found if found.state in ends else None
 
         found: Push = await until(closed)
         return found

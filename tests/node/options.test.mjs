@@ -22,6 +22,7 @@ import {
 
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
+const DAY = 24 * HOUR;
 const fromNow = ms => new Date(Date.now() + ms);
 const seconds = moment => Math.floor(moment / SECOND);
 const last = async device => (await messages(device)).at(-1);
@@ -200,6 +201,15 @@ describe('push_time', { concurrency: true }, () => {
       assert.ok(entry.time * SECOND >= +due, 'the gateway got it too early');
     });
   }
+
+  test('without a zone: it waits for the clocks of the devices', async () => {
+    const local = fromNow(2 * DAY).toISOString().slice(0, -1);
+    const push = { channels: [word('soon')], data: { alert: 'local' }, push_time: local };
+    const waiting = await Parse.Push.getPushStatus(await Parse.Push.send(push));
+    assert.equal(waiting.get('status'), 'scheduled');
+    assert.equal(waiting.get('pushTime'), local);
+    assert.equal(waiting.get('sentPerUTCOffset'), undefined);
+  });
 
   test('with expiration_interval: the expiry counts from it', async () => {
     const device = ios({ channels: [word('soon')] });

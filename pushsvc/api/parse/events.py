@@ -31,8 +31,9 @@ async def create(call: Call, name: str) -> Reply:
         raise InvalidEventError(message, field="/dimensions", parse_code=INCORRECT_TYPE)
     push_id, push_hash = _id(body, "push_id"), _id(body, "push_hash")
     if name == APP_OPENED and (push_id or push_hash):
-        app_id = call.caller.app.id
-        await call.resources.opens.count(Opened(app_id, push_id, push_hash, at))
+        device = _installation(call.installation_id)
+        opened = Opened(call.caller.app.id, push_id, push_hash, at, device)
+        await call.resources.opens.count(opened)
     return Reply(body={})
 
 
@@ -45,6 +46,12 @@ def _id(body: Json, name: str) -> str | None:
         message = f"{name} must be a text of at most {ID_CHARACTERS} characters."
         raise InvalidEventError(message, field=f"/{name}")
     return value or None
+
+
+def _installation(told: str | None) -> str | None:
+    """Return the id that an SDK sends with each request, as installations have it."""
+    known = told is not None and len(told) <= ID_CHARACTERS and "\0" not in told
+    return told.lower() if told and known else None
 
 
 def _moment(at: Any) -> datetime | None:

@@ -1,21 +1,25 @@
 """`_PushStatus`: pushes as Parse shows them, to the master key."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final, NoReturn
 
 import orjson
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pushsvc import halting
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.find import parse_find, parse_get
 from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.api.replies import moment
-from pushsvc.errors import ForbiddenError, NotFoundError
-from pushsvc.model import Counts, Json, Outcome
+from pushsvc.errors import ForbiddenError, NotFoundError, WrongStateError
+from pushsvc.halting import Named
+from pushsvc.model import Counts, Json, Outcome, Push
+from pushsvc.planning.localtime import utc_offset, zone_of
 from pushsvc.stats import tally
 from pushsvc.storage import push_statuses, pushes
-from pushsvc.storage.push_statuses import PushStatus
+from pushsvc.storage.push_statuses import PushStatus, ZoneCounts
 
 #: Parse knows sent and failed. A double is not counted: its device got the push.
 FAILED_OUTCOMES: Final = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.EXPIRED, Outcome.CANCELLED)
@@ -34,7 +38,8 @@ async def get(call: Call, object_id: str) -> Reply:
         if found is None:
             raise NotFoundError("Object not found.")
         counts = await pushes.counts_of(connection, found.push)
-    return Reply(body=keys.of(shown(found, counts)))
+        by_zone = await push_statuses.counts_by_zone(connection, [found.push])
+    return Reply(body=keys.of(shown(found, counts, by_zone=by_zone[found.push.id])))
 
 
 async def find(call: Call) -> Reply:
@@ -54,7 +59,11 @@ async def find(call: Call) -> Reply:
             limit=asked.limit,
         ):
             counts = await pushes.counts_of_all(connection, [one.push for one in found])
-            rows += [asked.keys.of(shown(one, counts[one.push.id])) for one in found]
+            zones = await push_statuses.counts_by_zone(connection, [one.push for one in found])
+            rows += [
+                asked.keys.of(shown(one, counts[one.push.id], by_zone=zones[one.push.id]))
+                for one in found
+            ]
         body: dict[str, Any] = {"results": rows}
         if asked.count:
             body["count"] = await push_statuses.count_statuses(
@@ -71,50 +80,50 @@ async def create(call: Call) -> NoReturn:
 
 
 async def update(call: Call, object_id: str) -> Reply:
-    """Call a push off that waits for its time; nothing else of it can be changed.
+    """Cancel a push; nothing else of it can be changed.
 
     Raises:
-        ForbiddenError: another change, or the push has begun.
+        ForbiddenError: another change, or the push is over.
         NotFoundError: there is no such push.
     """
     _require_master(call, "update")
     if call.body != CANCELLED:
         message = (
             "A _PushStatus follows from what happens to the push. It takes one change, "
-            '{"status": "cancelled"}, while nothing was sent.'
+            '{"status": "cancelled"}, before all is sent.'
         )
         raise ForbiddenError(message)
-    app_id = call.caller.app.id
-    async with call.resources.engine.begin() as connection:
-        cancelled = await push_statuses.cancel_push(connection, app_id=app_id, object_id=object_id)
-        if cancelled is None:
-            await _refuse_begun(connection, app_id=app_id, object_id=object_id, what="cancelled")
-    assert cancelled is not None
-    return Reply(body={"updatedAt": moment(cancelled)})
+    cancelled = await _cancel(call, object_id)
+    changed_at = cancelled.finished_at or cancelled.halted_at
+    assert changed_at is not None
+    return Reply(body={"updatedAt": moment(changed_at)})
 
 
 async def delete(call: Call, object_id: str) -> Reply:
-    """Delete a push that waits for its time; it never goes out.
+    """Delete a push that waits for its time; cancel one that is on its way.
 
     Raises:
-        ForbiddenError: the push has begun.
+        ForbiddenError: the push is over.
         NotFoundError: there is no such push.
     """
     _require_master(call, "delete")
     app_id = call.caller.app.id
     async with call.resources.engine.begin() as connection:
-        if not await push_statuses.delete_push(connection, app_id=app_id, object_id=object_id):
-            await _refuse_begun(connection, app_id=app_id, object_id=object_id, what="deleted")
+        deleted = await push_statuses.delete_push(connection, app_id=app_id, object_id=object_id)
+    if not deleted:
+        # What got out of it stays on record.
+        await _cancel(call, object_id)
     return Reply(body={})
 
 
-async def _refuse_begun(
-    connection: AsyncConnection, *, app_id: int, object_id: str, what: str
-) -> NoReturn:
-    if await pushes.find_push(connection, app_id=app_id, object_id=object_id) is None:
-        raise NotFoundError("Object not found.")
-    message = f"The push can no longer be {what}: its sending has begun, or is over."
-    raise ForbiddenError(message)
+async def _cancel(call: Call, object_id: str) -> Push:
+    named = Named(object_id=object_id, app_id=call.caller.app.id, how="through the Parse API")
+    try:
+        return await halting.cancel(call.resources, named)
+    except NotFoundError:
+        raise NotFoundError("Object not found.") from None
+    except WrongStateError as error:
+        raise ForbiddenError(error.detail) from error
 
 
 def _require_master(call: Call, operation: str) -> None:
@@ -125,7 +134,7 @@ def _require_master(call: Call, operation: str) -> None:
 # ---------------------------------------------------------------- what is shown
 
 
-def shown(status: PushStatus, counts: Counts) -> Json:
+def shown(status: PushStatus, counts: Counts, *, by_zone: ZoneCounts) -> Json:
     """Return a push in the shape of Parse's `_PushStatus`."""
     push = status.push
     seen = {
@@ -142,6 +151,7 @@ def shown(status: PushStatus, counts: Counts) -> Json:
         "numSent": 0,
         **_counted("Sent", {t: _sum(c, (Outcome.SENT,)) for t, c in counts.items()}),
         **_counted("Failed", {t: _sum(c, FAILED_OUTCOMES) for t, c in counts.items()}),
+        **_per_offset(push, by_zone),
     }
     if status.status == "running" and status.open_batches:
         seen["count"] = status.open_batches
@@ -152,6 +162,19 @@ def shown(status: PushStatus, counts: Counts) -> Json:
     if push.error is not None:
         seen["errorMessage"] = {"message": push.error}
     return seen
+
+
+def _per_offset(push: Push, by_zone: ZoneCounts) -> dict[str, Any]:
+    """Return Parse's counts by the offset that each zone had at its wave, in hours."""
+    told: dict[str, Counter[str]] = {"sentPerUTCOffset": Counter(), "failedPerUTCOffset": Counter()}
+    for name, classes in by_zone.items():
+        zone = zone_of(name) or push.zoneless
+        if push.local_time is None or zone is None:
+            continue
+        hours = f"{utc_offset(push.local_time, zone) / timedelta(hours=1):g}"
+        told["sentPerUTCOffset"][hours] += _sum(classes, (Outcome.SENT,))
+        told["failedPerUTCOffset"][hours] += _sum(classes, FAILED_OUTCOMES)
+    return {key: dict(+counts) for key, counts in told.items() if +counts}
 
 
 def _text(value: Json) -> str:

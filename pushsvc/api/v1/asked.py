@@ -16,7 +16,7 @@ from pushsvc.storage.apps import Scope
 DEFAULT_PAGE: Final = 20
 MAX_PAGE: Final = 100
 
-_OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]{10}")
+OBJECT_ID: Final = re.compile(r"[A-Za-z0-9]{10}")
 
 
 async def enter(request: Request, *scopes: Scope) -> tuple[Resources, App]:
@@ -51,7 +51,7 @@ async def push_of(connection: AsyncConnection, app: App, object_id: str) -> Push
         NotFoundError: it has none.
     """
     push = None
-    if _OBJECT_ID.fullmatch(object_id):
+    if OBJECT_ID.fullmatch(object_id):
         push = await pushes.find_push(connection, app_id=app.id, object_id=object_id)
     if push is None:
         raise NotFoundError("There is no such push.")

@@ -1,21 +1,19 @@
 """What `/v1` takes: the schemas, and their faults as JSON pointers."""
 
-import difflib
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
-    ValidationError,
 )
 
 from pushsvc.api.audience import check_channels
+from pushsvc.bodies import KEYS_SHOWN, MOST_PER_MINUTE, BesideData, Strict, read
 from pushsvc.errors import Fault, InvalidRequestError
 from pushsvc.shaping.content import FILLED_IN
 from pushsvc.storage.fields import BADGE_RANGE, DEVICE_TYPES, HEX_TOKEN_LENGTH
@@ -24,15 +22,12 @@ AUDIENCES: Final = ("channels", "where", "devices")
 #: APNs and FCM tokens and WNS channel URIs are far shorter.
 TOKEN_CHARACTERS: Final = 4_096
 ID_CHARACTERS: Final = 255
-#: Far more than any gateway takes; a larger number is a mistake.
-MOST_PER_MINUTE: Final = 10_000_000
+#: More than there are devices.
+MOST_RECIPIENTS: Final = 10**12
 
 Text = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
 #: Checked by the pipeline, whose texts name the unit.
 Time = Annotated[Any, Field(json_schema_extra={"type": ["string", "number", "null"]})]
-Shaping = Annotated[Any, Field(json_schema_extra={"description": "Shapes the message."})]
-#: Checked by the pipeline, too, whose texts name the field of FCM's that is wrong.
-FcmBlock = Annotated[Any, Field(json_schema_extra={"type": ["object", "null"]})]
 #: Beside one of these a push may leave out `data`.
 INSTEAD_OF_DATA: Final = ("template", *sorted(FILLED_IN))
 
@@ -52,15 +47,6 @@ def _lowered(value: Any) -> Any:
 def _lowered_token(value: Any) -> Any:
     """As `deviceToken` is: what looks like an APNs token is in lower case."""
     return _lowered(value) if isinstance(value, str) and len(value) == HEX_TOKEN_LENGTH else value
-
-
-class Strict(BaseModel):
-    """No key but ours, no text for a number."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-ModelT = TypeVar("ModelT", bound=Strict)
 
 
 class ByObjectId(Strict):
@@ -108,26 +94,6 @@ Device = Annotated[
 ]
 
 
-class BesideData(Strict):
-    """The keys beside `data` that shape a message."""
-
-    notification: FcmBlock = Field(
-        None, description="FCM's AndroidNotification, for Android devices."
-    )
-    rawPayload: FcmBlock = Field(  # noqa: N815 - Parse's name
-        None, description="FCM's Message, for all that FCM reaches, in place of everything."
-    )
-    android: FcmBlock = Field(None, description="FCM's AndroidConfig: it wins over the rest.")
-    webpush: FcmBlock = Field(None, description="FCM's WebpushConfig, for browsers, likewise.")
-    wns: Shaping = None
-    collapse_id: Shaping = None
-    push_type: Shaping = None
-    truncate: Shaping = None
-    variables: dict[str, Any] | None = Field(
-        None, description="Values for the texts' variables; they win over an installation's fields."
-    )
-
-
 class NewTemplate(BesideData):
     """What pushes that name a template take over from it."""
 
@@ -153,9 +119,16 @@ class NewPush(BesideData):
         "`template` or a block for one gateway.",
     )
     push_time: Time = Field(
-        None, description="When: ISO 8601 with a zone, or epoch seconds; now if left out."
+        None,
+        description="When: ISO 8601 or epoch seconds; now if left out. Without a zone it is the "
+        "time of each device's own clock.",
     )
-    expiration_time: Time = Field(None, description="Until when it may be sent, in the same form.")
+    late: Literal["send", "skip"] = Field(
+        "send", description="What to do with what is late: zones whose time is past, say."
+    )
+    expiration_time: Time = Field(
+        None, description="Until when it may be sent: ISO 8601 with a zone, or epoch seconds."
+    )
     expiration_interval: Time = Field(None, description="The same, in seconds from `push_time`.")
     priority: Literal["urgent", "normal"] | None = Field(
         None, description="The lane; left out, few explicit devices are urgent."
@@ -177,8 +150,53 @@ class NewPlainPush(NewPush):
     data: dict[str, Any]
 
 
+class NewTimes(Strict):
+    """Other times of a push that waits; what is left out stays."""
+
+    push_time: Time = Field(None, description="When; null is now.")
+    expiration_time: Time = Field(
+        None, description="Until when it may be sent; null takes the expiry away."
+    )
+    expiration_interval: Time = Field(None, description="The same, in seconds from `push_time`.")
+
+
+class Resumption(Strict):
+    """What is said to a push that is paused."""
+
+    confirm_recipients: Annotated[int, Field(ge=0, le=MOST_RECIPIENTS)] | None = Field(
+        None, description="So many devices are right, where a campaign's run waits for that."
+    )
+
+
+class NoBody(Strict):
+    """Nothing."""
+
+
 #: What of a push, and of a template, is its content.
 CONTENT_KEYS: Final = ("template", "data", *BesideData.model_fields, "validate_only")
+
+
+def _moment(value: Any) -> Any:
+    """Read a time; in UTC where it has no zone, as the SDKs' events have it."""
+    if value is None:
+        return None
+    message = "must be a time in ISO 8601"
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(message) from None
+
+
+class NewOpen(Strict):
+    """That a device opened a push."""
+
+    installation_id: Annotated[Text | None, BeforeValidator(_lowered)] = Field(
+        None, description="The id that the device gave itself."
+    )
+    at: Annotated[datetime | None, BeforeValidator(_moment)] = Field(
+        None, description="When; left out: now."
+    )
 
 
 def content_of(asked: NewPush | NewTemplate) -> dict[str, Any]:
@@ -194,7 +212,47 @@ def parse_new_template(body: dict[str, Any]) -> NewTemplate:
     Raises:
         InvalidRequestError: with a pointer to each field at fault.
     """
-    return _read(NewTemplate, body)
+    return read(NewTemplate, body)
+
+
+def parse_new_times(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the times that are to change, by their names.
+
+    Raises:
+        InvalidRequestError: with a pointer to each field at fault; or there is none.
+    """
+    read(NewTimes, body)
+    if not body:
+        text = f"There is nothing to change. Send one of {', '.join(NewTimes.model_fields)}."
+        raise InvalidRequestError([Fault("", "missing_key", text)])
+    return body
+
+
+def parse_new_open(body: dict[str, Any]) -> NewOpen:
+    """Return the open that is told.
+
+    Raises:
+        InvalidRequestError: with a pointer to each field at fault.
+    """
+    return read(NewOpen, body)
+
+
+def parse_resumption(body: dict[str, Any]) -> Resumption:
+    """Return what a push is resumed with.
+
+    Raises:
+        InvalidRequestError: with a pointer to each field at fault.
+    """
+    return read(Resumption, body)
+
+
+def parse_no_body(body: dict[str, Any]) -> None:
+    """Take a body that says nothing.
+
+    Raises:
+        InvalidRequestError: it says something.
+    """
+    read(NoBody, body)
 
 
 def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
@@ -211,7 +269,7 @@ def parse_new_push(body: dict[str, Any], *, devices_limit: int) -> NewPush:
     _check_names(body.get("channels"))
     _check_devices(devices)
     may_lack_data = any(body.get(name) is not None for name in INSTEAD_OF_DATA)
-    push = _read(NewPush if may_lack_data else NewPlainPush, body)
+    push = read(NewPush if may_lack_data else NewPlainPush, body, within=_DEVICES)
     given = [name for name in AUDIENCES if getattr(push, name) is not None]
     if len(given) != 1:
         names = f"{' and '.join(given)} exclude each other" if given else "there is none"
@@ -247,66 +305,12 @@ def _check_devices(devices: Any) -> None:
         raise InvalidRequestError(faults)
 
 
-def _read(model: type[ModelT], body: dict[str, Any]) -> ModelT:
-    # To look for the name that each of a million may have meant takes seconds.
-    unknown = [key for key in body if key not in model.model_fields]
-    if len(unknown) > KEYS_SHOWN:
-        raise InvalidRequestError(
-            [_fault((key,), "extra_forbidden", "", model=model) for key in unknown[:KEYS_SHOWN]]
-        )
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)[:KEYS_SHOWN]
-        raise InvalidRequestError(
-            [_fault(one["loc"], one["type"], one["msg"], model=model) for one in found]
-        ) from None
-
-
 _WAYS: Final = frozenset({"object_id", "installation_id", "token"})
 _ONE_WAY: Final = (
     "A device is named in one way: by object_id, by installation_id, or by token and device_type."
 )
-#: As many faults as an answer has.
-KEYS_SHOWN: Final = 20
-#: pydantic's type of a fault -> what we say
-_SAID: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be an object"),
-    "list_type": "must be an array",
-    "string_type": "must be a string",
-    "int_type": "must be an integer",
-    "bool_type": "must be true or false",
-    "string_too_short": "must not be empty",
+_DEVICES: Final[Mapping[str, type[Strict]]] = {
+    "by object_id": ByObjectId,
+    "by installation_id": ByInstallationId,
+    "by token": ByToken,
 }
-#: pydantic's type of a fault -> our code
-_CODES: Final[Mapping[str, str]] = {"extra_forbidden": "unknown_key", "missing": "missing_key"}
-
-
-def _fault(place: Sequence[int | str], kind: str, message: str, *, model: type[Strict]) -> Fault:
-    parts = [str(part) for part in place if not str(part).startswith("by ")]
-    code = _CODES.get(kind, "invalid_value")
-    pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in parts)
-    if code == "unknown_key":
-        return Fault(pointer, code, _unknown(model, place))
-    if code == "missing_key":
-        return Fault(pointer, code, f"{pointer} is missing.")
-    said = _SAID.get(kind) or message.removeprefix("Value error, ")
-    return Fault(pointer, code, f"{pointer}: {said}.")
-
-
-def _unknown(model: type[Strict], place: Sequence[int | str]) -> str:
-    name = str(place[-1])[:ID_CHARACTERS]
-    near = difflib.get_close_matches(name, _names(model, place), n=1)
-    hint = f' Did you mean "{near[0]}"?' if near else ""
-    return f'Unknown key "{name}".{hint}'
-
-
-def _names(model: type[Strict], place: Sequence[int | str]) -> list[str]:
-    """Return the keys that are known where the unknown one stands."""
-    devices: Mapping[str, type[Strict]] = {
-        "by object_id": ByObjectId,
-        "by installation_id": ByInstallationId,
-        "by token": ByToken,
-    }
-    tag = next((str(part) for part in place if part in devices), None)
-    return list((devices[tag] if tag else model).model_fields)

@@ -10,35 +10,55 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import pushsvc
 from pushsvc.api.replies import JSON, NDJSON, PROBLEM
-from pushsvc.api.v1.bodies import NewPush, NewTemplate
+from pushsvc.api.v1.bodies import NewOpen, NewPush, NewTemplate, NewTimes, Resumption
+from pushsvc.api.v1.campaign_bodies import NewCampaign
+from pushsvc.api.v1.campaign_preview_views import CampaignPreviewView
+from pushsvc.api.v1.campaign_views import CampaignPage, CampaignView, RunPage, RunView
 from pushsvc.api.v1.preview_views import PreviewView
+from pushsvc.api.v1.report_views import CampaignReportView, PushReportView
 from pushsvc.api.v1.review_views import ExplanationView, OutcomesPage
 from pushsvc.api.v1.template_views import TemplatePage, TemplateView
 from pushsvc.api.v1.token_views import TokenHistoryView
-from pushsvc.api.v1.views import OpensPage, Problem, PushPage, PushView
+from pushsvc.api.v1.views import OpensPage, Problem, PushPage, PushView, WavesPage
 
 PATH: Final = "/v1/openapi.json"
+#: What a report can be beside JSON.
+REPORT_TEXTS: Final = ("text/csv", "text/html")
 _REF: Final = "#/components/schemas/{model}"
 _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (NewPush, "validation"),
+    (NewOpen, "validation"),
     (PushView, "serialization"),
     (PushPage, "serialization"),
     (OpensPage, "serialization"),
+    (WavesPage, "serialization"),
     (ExplanationView, "serialization"),
     (OutcomesPage, "serialization"),
+    (PushReportView, "serialization"),
+    (CampaignReportView, "serialization"),
     (PreviewView, "serialization"),
+    (NewTimes, "validation"),
+    (Resumption, "validation"),
     (NewTemplate, "validation"),
     (TemplateView, "serialization"),
     (TemplatePage, "serialization"),
     (TokenHistoryView, "serialization"),
+    (NewCampaign, "validation"),
+    (CampaignView, "serialization"),
+    (CampaignPage, "serialization"),
+    (CampaignPreviewView, "serialization"),
+    (RunView, "serialization"),
+    (RunPage, "serialization"),
     (Problem, "serialization"),
 )
 
 
-def request_docs(model: type[BaseModel], *, headers: Sequence[str] = ()) -> dict[str, Any]:
+def request_docs(
+    model: type[BaseModel], *, headers: Sequence[str] = (), required: bool = True
+) -> dict[str, Any]:
     """Return what OpenAPI says of a body that we parse ourselves, and of optional headers."""
     return {
-        "requestBody": {"required": True, "content": {JSON: {"schema": _ref(model)}}},
+        "requestBody": {"required": required, "content": {JSON: {"schema": _ref(model)}}},
         "parameters": [
             {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
             for name in headers
@@ -60,6 +80,13 @@ def export_docs(status: int, model: type[BaseModel]) -> dict[int | str, dict[str
     """Return the same of a reply that can also be had as lines, of what the model is a page of."""
     docs = reply_docs(status, model)
     docs[status]["content"][NDJSON] = {"schema": {"type": "string"}}
+    return docs
+
+
+def report_docs(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return the same of a report, which can also be had as a table and as a page."""
+    docs = reply_docs(200, model)
+    docs[200]["content"] |= {form: {"schema": {"type": "string"}} for form in REPORT_TEXTS}
     return docs
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from pushsvc.api.replies import moment, moment_or_none
-from pushsvc.preview.look import Preview
+from pushsvc.planning.schedule import iso_local
+from pushsvc.preview.look import Preview, Waves
 from pushsvc.preview.reach import Reach
 from pushsvc.preview.variants import Variant
 
@@ -81,11 +82,21 @@ class EstimateView(Whole):
     pushes: int
 
 
+class WavesView(Whole):
+    """When a push in local time goes out."""
+
+    local_time: str
+    moments: int = Field(description="At so many moments the clocks of some zone show it.")
+    first: str
+    last: str
+
+
 class PreviewView(Whole):
     """A push as it would go out now."""
 
     due_at: str
     expires_at: str | None
+    waves: WavesView | None = Field(description="Of a push in local time.")
     audience: AudienceView
     variants: list[VariantView]
     variants_left_out: int
@@ -98,6 +109,7 @@ def shown(preview: Preview) -> dict[str, Any]:
     return {
         "due_at": moment(preview.due_at),
         "expires_at": moment_or_none(preview.expires_at),
+        "waves": preview.waves and _waves(preview.waves),
         "audience": _audience(preview.reach),
         "variants": [_variant(one) for one in preview.variants],
         "variants_left_out": preview.variants_left_out,
@@ -107,6 +119,15 @@ def shown(preview: Preview) -> dict[str, Any]:
             "based_on": estimate.based_on,
             "pushes": estimate.pushes,
         },
+    }
+
+
+def _waves(waves: Waves) -> dict[str, Any]:
+    return {
+        "local_time": iso_local(waves.local_time),
+        "moments": waves.moments,
+        "first": moment(waves.first),
+        "last": moment(waves.last),
     }
 
 

@@ -20,7 +20,7 @@ from pushsvc.api.v1.submissions import submission_of
 from pushsvc.api.v1.views import OpensPage, PushPage, PushView, shown
 from pushsvc.errors import Fault, InvalidRequestError
 from pushsvc.model import Push
-from pushsvc.storage import pushes
+from pushsvc.storage import campaigns, pushes
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.opens import hours_of, opens_of
 
@@ -41,7 +41,7 @@ router = APIRouter(prefix="/v1/pushes", tags=["pushes"])
 async def create(request: Request) -> Response:
     """Store a push for delivery. 202: it is durable, and its way can be followed at `Location`."""
     resources, app = await enter(request, Scope.SEND)
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     body = await read_object(request)
     asked = parse_new_push(body, devices_limit=resources.settings.explicit_devices_limit)
     submission = submission_of(asked, key=key, request_hash=fingerprint(body))
@@ -52,7 +52,7 @@ async def create(request: Request) -> Response:
         return json_response(shown(stored.push, {}, opens=0), status=202, headers=headers)
     headers[REPLAYED] = "true"
     async with resources.engine.connect() as connection:
-        (row,) = await _rows(connection, [stored.push])
+        (row,) = await rows(connection, [stored.push])
     return json_response(row, status=202, headers=headers)
 
 
@@ -75,8 +75,8 @@ async def find(
             limit=limit + 1,
         )
         page, more = cursors.page(found, limit, lambda push: cursors.write(push.id))
-        rows = await _rows(connection, page)
-    return json_response({"pushes": rows, "next_cursor": more})
+        page_rows = await rows(connection, page)
+    return json_response({"pushes": page_rows, "next_cursor": more})
 
 
 @router.get("/{push_id}", summary="Look at a push", responses=reply_docs(200, PushView))
@@ -85,7 +85,7 @@ async def get(request: Request, push_id: str) -> Response:
     resources, app = await enter(request, Scope.READ)
     check_parameters(request, ())
     async with resources.engine.connect() as connection:
-        (row,) = await _rows(connection, [await push_of(connection, app, push_id)])
+        (row,) = await rows(connection, [await push_of(connection, app, push_id)])
     return json_response(row)
 
 
@@ -105,8 +105,8 @@ async def find_opens(
         push = await push_of(connection, app, push_id)
         found = await hours_of(connection, push.id, after=after, limit=limit + 1)
     page, more = cursors.page(found, limit, lambda one: cursors.write(int(one.hour.timestamp())))
-    rows = [{"hour": moment(one.hour), "opens": one.opens} for one in page]
-    return json_response({"hours": rows, "next_cursor": more})
+    hours = [{"hour": moment(one.hour), "opens": one.opens} for one in page]
+    return json_response({"hours": hours, "next_cursor": more})
 
 
 def _hour(seconds: int) -> datetime:
@@ -121,13 +121,28 @@ def _hour(seconds: int) -> datetime:
         raise cursors.foreign() from None
 
 
-async def _rows(connection: AsyncConnection, some: Sequence[Push]) -> list[dict[str, Any]]:
+async def rows(connection: AsyncConnection, some: Sequence[Push]) -> list[dict[str, Any]]:
+    """Return pushes as they are shown, with live counts."""
     counts = await pushes.counts_of_all(connection, some)
     opened = await opens_of(connection, [push.id for push in some])
-    return [shown(push, counts[push.id], opens=opened[push.id]) for push in some]
+    named = await campaigns.object_ids_of(connection, [push.campaign_id for push in some])
+    return [
+        shown(
+            push,
+            counts[push.id],
+            opens=opened[push.id],
+            campaign=named.get(push.campaign_id or 0),
+        )
+        for push in some
+    ]
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
+    """Return what tells a repeat of this request.
+
+    Raises:
+        InvalidRequestError: it is too long, or empty.
+    """
     key = request.headers.get(IDEMPOTENCY_KEY)
     if key is None:
         return None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pushsvc.api.v1.bodies import NewPush, content_of
-from pushsvc.model import Lane, OnUnknown, Source, Submission
+from pushsvc.model import Lane, Late, OnUnknown, Source, Submission
 
 LANES: Final[Mapping[str | None, Lane | None]] = {
     "urgent": Lane.URGENT,
@@ -22,6 +22,7 @@ def submission_of(
         audience=_audience(asked),
         content=content_of(asked),
         push_time=asked.push_time,
+        late=Late(asked.late),
         expiration_time=asked.expiration_time,
         expiration_interval=asked.expiration_interval,
         lane=LANES[asked.priority],

@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pushsvc.api.replies import moment, moment_or_none
-from pushsvc.model import OUTCOME_OF, Counts, Json, Push, PushState
+from pushsvc.model import OUTCOME_OF, Counts, Halt, Json, Push, PushState
+from pushsvc.planning.schedule import iso_local
 from pushsvc.stats import tally
 
 
@@ -20,6 +21,8 @@ class CountsView(BaseModel):
     expired: int
     deduplicated: int
     cancelled: int
+    #: of the audience, and left out by a rule of the push; `classes` says by which
+    excluded: int
     #: only looked at: nothing was delivered
     validated: int
 
@@ -41,10 +44,14 @@ class PushView(BaseModel):
     lane: str
     on_unknown: str
     rate_per_minute: int | None
+    #: of a campaign's run: the campaign's id
+    campaign: str | None
     audience: dict[str, Any]
     data: dict[str, Any]
     created_at: str
     due_at: str
+    local_time: str | None
+    late: str
     expires_at: str | None
     started_at: str | None
     finished_at: str | None
@@ -57,6 +64,8 @@ class PushView(BaseModel):
     opens: int
     tokens_held: int
     error: str | None
+    halt: Halt | None
+    halt_reason: str | None
 
 
 class PushPage(BaseModel):
@@ -86,6 +95,27 @@ class OpensPage(BaseModel):
     next_cursor: str | None
 
 
+class WaveView(BaseModel):
+    """The devices of one zone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    #: IANA name; null for devices that have none
+    zone: str | None
+    due_at: str
+    devices: int
+    counts: dict[str, int]
+
+
+class WavesPage(BaseModel):
+    """Waves in the order of their times."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    waves: list[WaveView]
+    next_cursor: str | None
+
+
 class FaultView(BaseModel):
     """One field at fault."""
 
@@ -111,10 +141,9 @@ class Problem(BaseModel):
     request_id: str
 
 
-def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
+def shown(push: Push, counts: Counts, *, opens: int, campaign: str | None = None) -> dict[str, Any]:
     """Return a push as `PushView` describes it; `opens` is how often it was opened."""
     totals = tally.total(counts)
-    words = _words(totals)
     return {
         **push.content,
         "id": push.object_id,
@@ -123,22 +152,33 @@ def shown(push: Push, counts: Counts, *, opens: int) -> dict[str, Any]:
         "lane": push.lane.value,
         "on_unknown": push.on_unknown.value,
         "rate_per_minute": push.rate_per_minute,
+        "campaign": campaign,
         "audience": _audience(push.audience),
         "created_at": moment(push.created_at),
         "due_at": moment(push.due_at),
+        "local_time": None if push.local_time is None else iso_local(push.local_time),
+        "late": push.late.value,
         "expires_at": moment_or_none(push.expires_at),
         "started_at": moment_or_none(push.started_at),
         "finished_at": moment_or_none(push.finished_at),
         "devices": push.devices,
-        # The counts may have been read a moment after the push.
-        "counts": {**words, "open": max(0, push.devices - sum(words.values()))},
+        "counts": live_counts(push, counts),
         "by_device_type": {t: _words(classes) for t, classes in sorted(counts.items())},
         "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n and c in OUTCOME_OF},
         "possible_duplicates": tally.possible_duplicates(totals),
         "opens": opens,
         "tokens_held": push.tokens_held,
         "error": push.error,
+        "halt": push.halt and push.halt.value,
+        "halt_reason": push.halt_reason,
     }
+
+
+def live_counts(push: Push, counts: Counts) -> dict[str, int]:
+    """Return devices by their outcome, with those that have none yet."""
+    words = _words(tally.total(counts))
+    # The counts may have been read a moment after the push.
+    return {**words, "open": max(0, push.devices - sum(words.values()))}
 
 
 def _words(classes: Any) -> dict[str, int]:

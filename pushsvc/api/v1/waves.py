@@ -4,39 +4,18 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from pushsvc.api.replies import json_response, moment
 from pushsvc.api.v1 import cursor as cursors
 from pushsvc.api.v1.asked import DEFAULT_PAGE, MAX_PAGE, check_parameters, enter, push_of
 from pushsvc.api.v1.openapi import reply_docs
+from pushsvc.api.v1.views import WavesPage
 from pushsvc.stats import tally
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.waves import Wave, list_waves
 
 router = APIRouter(prefix="/v1/pushes", tags=["pushes"])
-
-
-class WaveView(BaseModel):
-    """The devices of one zone."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    #: IANA name; null for devices that have none
-    zone: str | None
-    due_at: str
-    devices: int
-    counts: dict[str, int]
-
-
-class WavesPage(BaseModel):
-    """Waves in the order of their times."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    waves: list[WaveView]
-    next_cursor: str | None
 
 
 @router.get("/{push_id}/waves", summary="See its zones", responses=reply_docs(200, WavesPage))
@@ -58,10 +37,11 @@ async def find_waves(
         push = await push_of(connection, app, push_id)
         found = await list_waves(connection, push.id, after=after, limit=limit + 1)
     page, more = cursors.page(found, limit, lambda one: cursors.write_name(_mark(one)))
-    return json_response({"waves": [_shown(one) for one in page], "next_cursor": more})
+    return json_response({"waves": [shown(one) for one in page], "next_cursor": more})
 
 
-def _shown(wave: Wave) -> dict[str, object]:
+def shown(wave: Wave) -> dict[str, object]:
+    """Return the devices of a zone as `WaveView` describes it."""
     words = {word.value: n for word, n in tally.by_outcome(wave.counts).items()}
     open_devices = max(0, wave.devices - sum(words.values()))
     return {

@@ -11,7 +11,7 @@ from pushsvc.clock import Clock
 from pushsvc.delivery.answers import fields_of
 from pushsvc.delivery.apns import reasons
 from pushsvc.delivery.apns.leaving import Leaving
-from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Settle
+from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Over, Settle, never
 from pushsvc.delivery.rounds import Rules, Run, drive, send_on
 from pushsvc.delivery.tokens import SharedToken, Token
 from pushsvc.delivery.wire import Answered, Call, HeaderError, Pool, Template
@@ -64,9 +64,11 @@ class ApnsGateway:
             scope=lambda answer, shape: reasons.scope(answer, shape.head.topic),
         )
 
-    async def send(self, messages: Iterator[ApnsMessage], settle: Settle) -> None:
+    async def send(
+        self, messages: Iterator[ApnsMessage], settle: Settle, over: Over = never
+    ) -> None:
         """Send all, pulling messages only as fast as APNs takes them; see Gateway.send."""
-        run = Run(messages, settle, self._rules)
+        run = Run(messages, settle, self._rules, over=over)
         pool = self._pool
 
         async def send_round(pulled: Iterator[ApnsMessage], token: Token) -> bool:

@@ -36,7 +36,7 @@ from pushsvc.delivery.apns.stock_connections import (
     connection_to,
 )
 from pushsvc.delivery.credentials import ProviderKey
-from pushsvc.delivery.gateway import DRAIN_SECONDS, Settle
+from pushsvc.delivery.gateway import DRAIN_SECONDS, Over, Settle, never
 from pushsvc.delivery.one_by_one import OneByOne
 from pushsvc.delivery.rounds import Rules, Run, drive
 from pushsvc.delivery.tokens import SharedToken, Token
@@ -106,9 +106,11 @@ class StockApnsGateway:
             scope=lambda answer, shape: reasons.scope(answer, shape.head.topic),
         )
 
-    async def send(self, messages: Iterator[ApnsMessage], settle: Settle) -> None:
+    async def send(
+        self, messages: Iterator[ApnsMessage], settle: Settle, over: Over = never
+    ) -> None:
         """Send all, pulling messages only as fast as APNs takes them; see Gateway.send."""
-        run = Run(messages, settle, self._rules)
+        run = Run(messages, settle, self._rules, over=over)
 
         async def send_round(pulled: Iterator[ApnsMessage], token: Token) -> bool:
             self._connections.use(token)

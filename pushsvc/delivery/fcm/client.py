@@ -8,7 +8,7 @@ import orjson
 from pushsvc.clock import Clock
 from pushsvc.delivery.answers import fields_of
 from pushsvc.delivery.fcm import reasons
-from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Settle
+from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Over, Settle, never
 from pushsvc.delivery.rounds import Rules, Run, drive, send_on
 from pushsvc.delivery.tokens import SharedToken, Token
 from pushsvc.delivery.wire import Answered, Call, Pool, Template
@@ -53,9 +53,11 @@ class FcmGateway:
             scope=lambda answer, _shape: reasons.scope(answer),
         )
 
-    async def send(self, messages: Iterator[FcmMessage], settle: Settle) -> None:
+    async def send(
+        self, messages: Iterator[FcmMessage], settle: Settle, over: Over = never
+    ) -> None:
         """Send all, pulling messages only as fast as FCM takes them; see Gateway.send."""
-        run = Run(messages, settle, self._rules)
+        run = Run(messages, settle, self._rules, over=over)
 
         async def send_round(pulled: Iterator[FcmMessage], token: Token) -> bool:
             calls = self._calls(run, pulled, token)

@@ -26,7 +26,7 @@ from pushsvc.delivery.answers import BODY_LIMIT_BYTES, fields_of
 from pushsvc.delivery.credentials import ServiceAccount
 from pushsvc.delivery.fcm import reasons
 from pushsvc.delivery.fcm.client import UNWRITABLE_TOKEN, FcmMessage
-from pushsvc.delivery.gateway import DRAIN_SECONDS, Settle
+from pushsvc.delivery.gateway import DRAIN_SECONDS, Over, Settle, never
 from pushsvc.delivery.one_by_one import OneByOne
 from pushsvc.delivery.rounds import Rules, Run, drive
 from pushsvc.delivery.tokens import SharedToken, Token
@@ -93,9 +93,11 @@ class StockFcmGateway:
             scope=lambda answer, _shape: reasons.scope(answer),
         )
 
-    async def send(self, messages: Iterator[FcmMessage], settle: Settle) -> None:
+    async def send(
+        self, messages: Iterator[FcmMessage], settle: Settle, over: Over = never
+    ) -> None:
         """Send all, pulling messages only as fast as FCM takes them; see Gateway.send."""
-        run = Run(messages, settle, self._rules)
+        run = Run(messages, settle, self._rules, over=over)
 
         async def send_round(pulled: Iterator[FcmMessage], token: Token) -> bool:
             return await self._messages.send(run, pulled, token)

@@ -18,7 +18,7 @@ from yarl import URL
 
 from pushsvc.clock import Clock
 from pushsvc.delivery.answers import fields_of
-from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Settle
+from pushsvc.delivery.gateway import DRAIN_SECONDS, Message, Over, Settle, never
 from pushsvc.delivery.rounds import Rules, Run, drive
 from pushsvc.delivery.tokens import SharedToken, Token, read_bounded
 from pushsvc.delivery.way import failure, through
@@ -82,14 +82,16 @@ class WnsGateway:
             ok_is_accepted=False,
         )
 
-    async def send(self, messages: Iterator[WnsMessage], settle: Settle) -> None:
+    async def send(
+        self, messages: Iterator[WnsMessage], settle: Settle, over: Over = never
+    ) -> None:
         """Send all, pulling messages only as fast as WNS takes them; see Gateway.send."""
         sendable = _with_channel(messages, settle)
         first = next(sendable, None)
         if first is None:
             # Nobody to send to, so not even a token is asked for.
             return
-        run = Run(chain((first,), sendable), settle, self._rules)
+        run = Run(chain((first,), sendable), settle, self._rules, over=over)
 
         async def send_round(pulled: Iterator[WnsMessage], token: Token) -> bool:
             async with asyncio.TaskGroup() as posts:

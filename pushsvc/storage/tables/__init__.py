@@ -2,7 +2,12 @@
 
 from pushsvc.storage.tables.apps import api_keys, apps, credentials, provider_tokens
 from pushsvc.storage.tables.campaigns import campaign_runs, campaigns
-from pushsvc.storage.tables.installations import badges, installation_pointers, installations
+from pushsvc.storage.tables.installations import (
+    badges,
+    installation_pointers,
+    installations,
+    moves,
+)
 from pushsvc.storage.tables.objects import audiences, class_fields, objects, relations, templates
 from pushsvc.storage.tables.pushes import batches, opens, pushes, run_opens, waves
 from pushsvc.storage.tables.registry import metadata
@@ -21,6 +26,7 @@ __all__ = [
     "installation_pointers",
     "installations",
     "metadata",
+    "moves",
     "objects",
     "opens",
     "provider_tokens",

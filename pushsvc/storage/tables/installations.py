@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    DateTime,
     Double,
     ForeignKey,
     Identity,
@@ -129,6 +130,23 @@ installation_pointers = Table(
     Index(
         None, "key", postgresql_include=("target", "installation_id", "reachable", "token_shared")
     ),
+)
+
+# Zones that a device has left, and when it last did, kept by a trigger on `installations`: what was
+# sent to it before is in batches of the zone that it had then.
+moves = Table(
+    "moves",
+    metadata,
+    Column(
+        "installation_id",
+        BigInteger,
+        ForeignKey("installations.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    # as the batches have it: empty for none
+    Column("zone", Text, primary_key=True),
+    Column("left_at", DateTime(timezone=True), nullable=False),
 )
 
 # Narrow and with room on each page, so that an increment is a HOT update that touches no index.

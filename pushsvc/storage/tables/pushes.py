@@ -110,6 +110,13 @@ pushes = Table(
         postgresql_where=text("halt IS NOT NULL AND state IN ('waiting', 'planning', 'sending')"),
     ),
     Index(None, "campaign_id", "id", postgresql_where=text("campaign_id IS NOT NULL")),
+    # Those that a cap has to look at: what goes on, and what ended within its period.
+    Index(
+        "pushes_of_campaigns",
+        "app_id",
+        "finished_at",
+        postgresql_where=text("campaign_id IS NOT NULL"),
+    ),
     # An open may tell only the hash of the alert: each variant has its own.
     Index(
         "pushes_variant_hashes",
@@ -189,7 +196,13 @@ batches = Table(
     Index("batches_open", "lane", "not_before", postgresql_where=text("state = 0")),
     Index("batches_leased", "lease_until", postgresql_where=text("state = 1")),
     # Which devices campaigns have sent to: asked for each batch of one that has a cap.
-    Index("batches_of_runs", "push_id", "last_id", postgresql_where=text("zone IS NOT NULL")),
+    Index(
+        "batches_of_runs",
+        "push_id",
+        "zone",
+        "last_id",
+        postgresql_where=text("zone IS NOT NULL"),
+    ),
     Index("batches_unfinished", "push_id", postgresql_where=text("state <> 2")),
     postgresql_partition_by="RANGE (push_id)",
 )

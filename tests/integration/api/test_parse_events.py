@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pushsvc.resources import Resources
+from pushsvc.resources import Resources, placing
 from pushsvc.stats.opens import MOST_AT_ONCE, counting_opens
 from pushsvc.storage.opens import Opened, opens_of
 from pushsvc.storage.tables import opens, pushes
@@ -193,7 +193,7 @@ async def test_many_opens_at_once_are_all_counted(
     first, second = await send(api), await send(api, alert="other")
     app_id, each = api.row.app.id, MOST_AT_ONCE
 
-    async with counting_opens(resources.engine) as other:
+    async with counting_opens(resources.engine, placing) as other:
         counters = (resources.opens, other)
         await asyncio.gather(
             *(
@@ -216,7 +216,7 @@ async def test_what_has_come_is_counted_at_the_end(
 ) -> None:
     """A process that stops counts what it took, and only then closes."""
     object_id = await send(api)
-    async with counting_opens(resources.engine) as counter:
+    async with counting_opens(resources.engine, placing) as counter:
         waiting = [
             asyncio.create_task(counter.count(Opened(api.row.app.id, object_id, None, None)))
             for _ in range(10)
@@ -289,5 +289,5 @@ async def test_a_push_that_is_deleted_while_it_is_counted_spoils_no_other(
 
 WAITS_FOR_A_ROW = text(
     "SELECT count(*) FROM pg_stat_activity"
-    " WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO opens%'"
+    " WHERE wait_event_type = 'Lock' AND query LIKE '%AS told (app_id%'"
 )

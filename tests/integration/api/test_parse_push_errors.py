@@ -127,7 +127,14 @@ OF_THE_GUIDE: Final[dict[str, tuple[dict[str, Any], int, str]]] = {
         115,
         "seconds since 1970",
     ),
-    "no zone": ({**EVERYONE, "push_time": "2030-01-01T12:00:00"}, 115, "needs a zone"),
+    "no zone, too far": ({**EVERYONE, "push_time": "2099-01-01T12:00:00"}, 152, "two weeks ahead"),
+    "no zone, past": ({**EVERYONE, "push_time": "2020-01-01"}, 152, "in the past"),
+    "an expiry without a zone": (
+        {**EVERYONE, "expiration_time": "2099-01-01T12:00:00"},
+        115,
+        "needs a zone",
+    ),
+    "a date with an offset": ({**EVERYONE, "push_time": "2099-01-01-02:00"}, 115, "local time"),
     "PushQueryTooLarge": (
         {"where": {"a": {"$in": ["x" * 131_072]}}, **DATA},
         115,

@@ -6,13 +6,13 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc import pipeline
-from pushsvc.model import OutcomeClass, PushState
+from pushsvc.model import BatchState, Lane, OutcomeClass, PushState
 from pushsvc.resources import Resources
-from pushsvc.storage import push_statuses
+from pushsvc.storage import partitions, push_statuses
 from pushsvc.storage.tables import batches, pushes
 from tests.integration.api.conftest import Answer, Api
 
@@ -92,6 +92,61 @@ async def test_a_push_for_later_is_scheduled(api: Api) -> None:
 
     assert (body["status"], body["expiration_interval"]) == ("scheduled", 60)
     assert 60_000 + int(later.timestamp() * 1000) == body["expiry"]
+
+
+async def test_a_push_in_local_time_is_scheduled_without_a_zone(api: Api) -> None:
+    """Its time is shown as it was sent, and its expiry is that of the last zone."""
+    local = (datetime.now(UTC) + timedelta(days=2)).replace(tzinfo=None, microsecond=0)
+    object_id = await send(api, channels=["a"], push_time=local.isoformat(), expiration_interval=60)
+
+    body = (await api.master("GET", f"{CLASS}/{object_id}")).body
+
+    assert (body["status"], body["pushTime"]) == ("scheduled", f"{local.isoformat()}.000")
+    last = local.replace(tzinfo=UTC) + timedelta(hours=12, seconds=60)
+    assert body["expiry"] == int(last.timestamp()) * 1000
+    assert not {"sentPerUTCOffset", "failedPerUTCOffset"} & body.keys()
+
+
+async def test_a_push_in_local_time_is_told_by_offset(api: Api, database: AsyncEngine) -> None:
+    """In hours, as each zone had it at its wave; zones that had the same are one."""
+    local = (datetime.now(UTC) + timedelta(days=2)).replace(tzinfo=None)
+    object_id = await send(api, where={}, push_time=local.isoformat())
+    sent, failed = int(OutcomeClass.OK), int(OutcomeClass.TOKEN_DEAD)
+    zones = {
+        "Asia/Kolkata": {"ios": {sent: 2}},
+        "Asia/Colombo": {"ios": {sent: 1}, "android": {sent: 4}},
+        "Etc/GMT+9": {"android": {sent: 1, failed: 3}},
+        "": {"ios": {int(OutcomeClass.NO_TIME_ZONE): 7}},
+    }
+    await add_batches(database, object_id, zones)
+
+    body = (await api.master("GET", f"{CLASS}/{object_id}")).body
+    listed = (await api.master("GET", CLASS)).body["results"]
+
+    assert body["sentPerUTCOffset"] == {"5.5": 7, "-9": 1}
+    assert body["failedPerUTCOffset"] == {"-9": 3}
+    assert listed == [body]
+
+
+async def add_batches(
+    database: AsyncEngine, object_id: str, zones: dict[str, dict[str, dict[int, int]]]
+) -> None:
+    """Store batches that are done, one for each zone."""
+    key = await key_of(database, object_id)
+    await partitions.make_ahead(database, push_id=key)
+    rows = [
+        {
+            "push_id": key,
+            "seq": seq,
+            "lane": Lane.BULK,
+            "state": BatchState.DONE,
+            "zone": zone,
+            "counts": {t: {str(c): n for c, n in by.items()} for t, by in counts.items()},
+        }
+        for seq, (zone, counts) in enumerate(zones.items())
+    ]
+    async with database.begin() as connection:
+        await connection.execute(insert(batches), rows)
 
 
 async def test_the_end_is_told_by_type(api: Api, database: AsyncEngine) -> None:
@@ -417,30 +472,53 @@ async def test_a_status_is_not_created(api: Api) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_a_push_that_has_begun_cannot_be_called_off(
+async def test_a_push_that_is_over_cannot_be_called_off(
     api: Api, database: AsyncEngine, resources: Resources, *, method: str
 ) -> None:
     """Nothing is changed then; and what is not there is not found."""
     object_id = await send(api, channels=[])
     await pipeline.plan_push(resources, await key_of(database, object_id))
 
-    begun = await api.master(method, f"{CLASS}/{object_id}", json={"status": "cancelled"})
+    over = await api.master(method, f"{CLASS}/{object_id}", json={"status": "cancelled"})
     unknown = await api.master(method, f"{CLASS}/abcdefghij", json={"status": "cancelled"})
 
-    assert (begun.status, begun.body["code"]) == (400, 119)
-    assert "can no longer be" in begun.body["error"]
+    assert (over.status, over.body["code"]) == (400, 119)
+    assert "can no longer be" in over.body["error"]
     assert (unknown.status, unknown.body["code"]) == (404, 101)
     assert (await api.master("GET", f"{CLASS}/{object_id}")).body["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_push_on_its_way_is_cancelled_and_stays(
+    api: Api, database: AsyncEngine, resources: Resources, *, method: str
+) -> None:
+    """It is `cancelled` from then on, and tells what got out; a repeat is taken, too."""
+    device = {"deviceType": "ios", "deviceToken": "c" * 64, "channels": ["begun"]}
+    await api.client("POST", "/installations", json=device)
+    object_id = await send(api, channels=["begun"])
+    key = await key_of(database, object_id)
+    await pipeline.plan_push(resources, key)
+
+    seen = []
+    for _ in range(2):
+        off = await api.master(method, f"{CLASS}/{object_id}", json={"status": "cancelled"})
+        seen.append((off.status, (await api.master("GET", f"{CLASS}/{object_id}")).body))
+        await pipeline.deliver_batch(resources, key, 0)
+
+    assert [(status, body["status"]) for status, body in seen] == [(200, "cancelled")] * 2
+    assert "numFailed" not in seen[0][1]
+    assert (seen[1][1]["numSent"], seen[1][1]["numFailed"]) == (0, 1)
+    shown = (await api.v1("GET", f"/v1/pushes/{object_id}")).body
+    assert (shown["state"], shown["counts"]["cancelled"]) == ("cancelled", 1)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_planner_and_caller_agree_on_who_was_first(
     api: Api, database: AsyncEngine, resources: Resources, *, method: str
 ) -> None:
-    """A push is either called off and never planned, or planned and not called off."""
+    """A push is either called off and never planned, or planned and cancelled on its way."""
     device = {"deviceType": "ios", "deviceToken": "b" * 64, "channels": ["race"]}
     await api.client("POST", "/installations", json=device)
-    seen = set()
     for _ in range(10):
         object_id = await send(api, channels=["race"])
         key = await key_of(database, object_id)
@@ -454,6 +532,10 @@ async def test_planner_and_caller_agree_on_who_was_first(
             planned = (
                 await connection.execute(select(batches.c.seq).where(batches.c.push_id == key))
             ).all()
-        assert bool(planned) == (off.status != 200)
-        seen.add(off.status)
-    assert seen <= {200, 400}
+        await pipeline.deliver_batch(resources, key, 0)
+        after = await api.master("GET", f"{CLASS}/{object_id}")
+        assert off.status == 200
+        if after.status == 404:
+            assert (method, planned) == ("DELETE", [])
+        else:
+            assert after.body["status"] == "cancelled"

@@ -70,7 +70,7 @@ async def test_v1_keeps_what_its_document_promises(
     asked = {one.label for one in scenarios if one.interactions}
     assert "POST /v1/pushes:preview" in asked
     assert asked >= {"POST /v1/pushes", "GET /v1/pushes", "GET /v1/pushes/{push_id}"}
-    below = ("outcomes", "devices/{installation}")
+    below = ("outcomes", "report", "devices/{installation}")
     assert asked >= {f"GET /v1/pushes/{{push_id}}/{path}" for path in below}
     assert asked >= {f"{method} /v1/templates/{{name}}" for method in ("PUT", "GET", "DELETE")}
     assert sum(len(one.interactions) for one in scenarios) >= LEAST_REQUESTS

@@ -125,6 +125,30 @@ async def mixed(api: Api, resources: Resources, database: AsyncEngine) -> dict[s
     }
 
 
+async def test_a_push_in_local_time_tells_its_moments(
+    api: Api, resources: Resources, database: AsyncEngine
+) -> None:
+    """The first and the last in the world, and a message as of the next of them."""
+    await add_credentials(resources, api)
+    await install(database, api, "ab" * 32)
+    local = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    body = {**EVERYBODY, "push_time": f"{local:%Y-%m-%dT%H:%M:%S}", "expiration_interval": 60}
+
+    found = await preview(api, body)
+
+    first = local - timedelta(hours=14)
+    assert found["waves"] == {
+        "local_time": f"{local:%Y-%m-%dT%H:%M:%S.000}",
+        "moments": found["waves"]["moments"],
+        "first": f"{first:%Y-%m-%dT%H:%M:%S.000Z}",
+        "last": f"{local + timedelta(hours=12):%Y-%m-%dT%H:%M:%S.000Z}",
+    }
+    assert 30 < found["waves"]["moments"] < 50
+    request = next(one["request"] for one in found["variants"] if one["form"] == "apns")
+    expires_at = first + timedelta(seconds=60)
+    assert request["headers"]["apns-expiration"] == str(int(expires_at.timestamp()))
+
+
 async def test_every_device_of_the_audience_is_counted_once(
     api: Api, mixed: dict[str, str]
 ) -> None:

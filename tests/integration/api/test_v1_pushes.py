@@ -100,6 +100,19 @@ async def test_all_options_are_kept(api: Api) -> None:
     assert f"{due + timedelta(seconds=60):%Y-%m-%dT%H:%M:%S.000Z}" == answer.body["expires_at"]
 
 
+async def test_a_time_without_a_zone_is_that_of_each_device(api: Api) -> None:
+    """Due where the day begins first; what is late may be skipped."""
+    local = datetime.now(UTC).replace(microsecond=0, tzinfo=None) + timedelta(days=2)
+    body = {"where": {}, **DATA, "push_time": local.isoformat(), "late": "skip"}
+
+    answer = await api.v1("POST", PATH, json=body)
+
+    assert answer.status == 202, answer.body
+    assert answer.body["local_time"] == f"{local:%Y-%m-%dT%H:%M:%S.000}"
+    assert answer.body["due_at"] == f"{local - timedelta(hours=14):%Y-%m-%dT%H:%M:%S.000Z}"
+    assert answer.body["late"] == "skip"
+
+
 @pytest.mark.parametrize(
     ("priority", "lane"), [("urgent", "urgent"), ("normal", "bulk"), (None, "urgent")]
 )
@@ -138,6 +151,8 @@ async def test_the_priority_names_the_lane(api: Api, priority: str | None, lane:
             for rate in (0, 10_000_001, 1.5, "60", True)
         ),
         ({"where": {}, "push_time": "soon", **DATA}, ["/push_time"], ["invalid_push"]),
+        ({"where": {}, "late": "drop", **DATA}, ["/late"], ["invalid_value"]),
+        ({"where": {}, "push_time": "2099-01-01", **DATA}, ["/push_time"], ["invalid_push_time"]),
         ({"where": {}, "push_time": 1, **DATA}, ["/push_time"], ["invalid_push_time"]),
         (
             {"where": {}, "expiration_time": 1, **DATA},
@@ -278,7 +293,7 @@ async def test_counts_are_told_by_outcome_type_and_class(api: Api, database: Asy
 
     body = (await api.v1("GET", f"{PATH}/{made.body['id']}")).body
 
-    words = ("failed", "unknown", "expired", "deduplicated", "cancelled", "validated")
+    words = ("failed", "unknown", "expired", "deduplicated", "cancelled", "validated", "excluded")
     nothing = dict.fromkeys(words, 0)
     assert {
         "android": nothing | {"sent": 2, "unknown": 1, "deduplicated": 1},

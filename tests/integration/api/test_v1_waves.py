@@ -9,7 +9,7 @@ import pytest
 
 from pushsvc import pipeline
 from pushsvc.api.v1.review_views import ExplanationView
-from pushsvc.api.v1.waves import WavesPage, WaveView
+from pushsvc.api.v1.views import WavesPage, WaveView
 from pushsvc.config import Settings
 from pushsvc.model import HOLDOUT, Rules
 from tests.integration.api.conftest import Api

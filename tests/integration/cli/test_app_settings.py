@@ -43,6 +43,7 @@ def test_a_new_app_has_the_defaults(pushsvc: Pushsvc, name: str) -> None:
         "client_push": "default",
         "rest_push": "default",
         "client_writes": "all",
+        "time_zone": "default",
     }
 
 
@@ -61,6 +62,8 @@ def test_settings_are_changed_one_by_one(settings: Settings, pushsvc: Pushsvc, n
             AppSettings(rest_push=False, client_writes=frozenset()),
         ),
         (["--rest-push", "default", "--client-writes", "all"], AppSettings()),
+        (["--time-zone", "Europe/Berlin"], AppSettings(time_zone="Europe/Berlin")),
+        (["--time-zone", "default"], AppSettings()),
     ]
 
     for options, expected in steps:
@@ -91,7 +94,9 @@ def test_settings_and_hints_of_keys_are_shown_to_people(pushsvc: Pushsvc, name: 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ([], "give --client-push, --rest-push or --client-writes"),
+        ([], "give --client-push, --rest-push, --client-writes or --time-zone"),
+        (["--time-zone", "europe/berlin"], "Did you mean Europe/Berlin?"),
+        (["--time-zone", ""], "--time-zone: '' is no zone of the IANA database. Give"),
         (["--client-push", "yes"], "--client-push"),
         (["--client-writes", "Team;Place"], "--client-writes: 'Team;Place' is no name of a class"),
         (["--client-writes", ""], "--client-writes: '' is no name of a class"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,18 @@ def test_the_lane_is_by_audience_or_by_wish(
 
     assert sent.json["push"]["lane"] == lane
     assert sent.json["push"]["data"]["badge"] == 7
+
+
+def test_a_push_in_local_time_is_sent_and_previewed(pushsvc: Pushsvc, name: str) -> None:
+    """`--at` without a zone; `--late` says what of it is still sent when it is past."""
+    at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+    push = ("--app", name, "--channel", "news", "--alert", "Hi", "--at", at, "--late", "skip")
+
+    sent = pushsvc("send", *push, "--json").json["push"]
+    told = pushsvc("push", "preview", *push)
+
+    assert (sent["local_time"], sent["late"]) == (f"{at}.000", "skip")
+    assert f"In local time, {at}.000: at " in told.out
 
 
 @pytest.mark.parametrize(

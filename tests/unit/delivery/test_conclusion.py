@@ -1,11 +1,13 @@
 """What the answers of a batch lead to."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, strategies as st
 
+from pushsvc.delivery import dispatch
 from pushsvc.delivery.conclusion import Conclusion, Rules, conclude
 from pushsvc.delivery.retry import Limits
 from pushsvc.model import (
@@ -16,6 +18,7 @@ from pushsvc.model import (
     Deferral,
     Device,
     GatewayName,
+    Halt,
     Lane,
     OnUnknown,
     OutcomeClass,
@@ -53,7 +56,12 @@ PUSH = Push(
 
 
 def concluded(
-    answers: list[Answer], *, push: Push = PUSH, attempt: int = 1, first: datetime | None = None
+    answers: list[Answer],
+    *,
+    push: Push = PUSH,
+    attempt: int = 1,
+    first: datetime | None = None,
+    in_doubt: Collection[int] = (),
 ) -> Conclusion:
     ids = tuple(range(100, 100 + len(answers)))
     batch = Batch(
@@ -75,13 +83,36 @@ def concluded(
         [Device(p, "ios", f"token{p}", "com.example", None, None) for p in range(len(ids))],
         outcomes=bytearray(answer.outcome for answer in answers),
         answers={p: a for p, a in enumerate(answers) if a.outcome is not OutcomeClass.OK},
-        rules=RULES,
+        rules=replace(RULES, in_doubt=in_doubt),
     )
 
 
 OK = Answer(OutcomeClass.OK, "")
 BUSY = Answer(OutcomeClass.RETRY_BACKOFF, "ServiceUnavailable")
 LOST = Answer(OutcomeClass.UNKNOWN, "deadline")
+
+
+def test_of_a_cancelled_push_nothing_goes_on() -> None:
+    """What waiting could help is cancelled; what may have arrived, once before too, is unknown."""
+    push = replace(PUSH, halt=Halt.CANCEL)
+    gone = Answer(OutcomeClass.TOKEN_DEAD, "Unregistered")
+
+    end = concluded([OK, BUSY, LOST, gone, BUSY], push=push, attempt=2, in_doubt=[0, 4])
+
+    assert [OutcomeClass(byte).name for byte in end.outcomes] == [
+        *("OK", "CANCELLED", "UNKNOWN", "TOKEN_DEAD", "UNKNOWN")
+    ]
+    assert not end.follow_ups
+
+
+def test_of_a_paused_push_the_rest_goes_on_without_an_attempt() -> None:
+    """Retries keep theirs; nobody is cut off for a pause."""
+    end = concluded([OK, dispatch.PAUSED, BUSY], push=replace(PUSH, halt=Halt.PAUSE), attempt=2)
+
+    assert [(one.installation_ids, one.attempt) for one in end.follow_ups] == [
+        ([101], 2),
+        ([102], 3),
+    ]
 
 
 def test_what_waiting_can_help_goes_on_in_a_follow_up() -> None:

@@ -6,7 +6,7 @@ from itertools import islice
 
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.circuit import Heard
-from pushsvc.delivery.gateway import Gateway, Message, Settle
+from pushsvc.delivery.gateway import Gateway, Message, Over, Settle, never
 from pushsvc.delivery.pacing import Asking, Grant
 from pushsvc.model import (
     ACCEPTED,
@@ -32,7 +32,12 @@ class Accepting:
         self.error = error
         self.got: list[str] = []
 
-    async def send(self, messages: Iterator[Message[Shape]], settle: Settle) -> None:
+    async def send(
+        self,
+        messages: Iterator[Message[Shape]],
+        settle: Settle,
+        over: Over = never,  # noqa: ARG002
+    ) -> None:
         """Accept messages; raise when it has had enough."""
         for index, _key, token, _shape in messages:
             if len(self.got) == self.most and self.error is not None:
@@ -234,7 +239,12 @@ class Hanging:
         self.noticed = noticed
         self.got: list[int] = []
 
-    async def send(self, messages: Iterator[Message[Shape]], settle: Settle) -> None:
+    async def send(
+        self,
+        messages: Iterator[Message[Shape]],
+        settle: Settle,
+        over: Over = never,  # noqa: ARG002
+    ) -> None:
         """Take some, wait, and ask for more; then the deadline of the first has passed."""
         self.got += [index for index, *_ in islice(messages, self.takes)]
         await self.noticed.wait()

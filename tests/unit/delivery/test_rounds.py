@@ -270,6 +270,31 @@ async def test_what_goes_again_is_in_no_doubt_when_all_is_stopped() -> None:
     }
 
 
+async def test_what_was_not_processed_does_not_go_again_once_it_is_over() -> None:
+    """A push that was cancelled meanwhile: not one message more, and none in doubt."""
+    settled: dict[int, Answer] = {}
+    over = asyncio.Event()
+    messages = iter([(i, i, "token", "a") for i in range(3)])
+    run = Run(messages, settled.__setitem__, RULES, over=over.is_set)
+    handed = 0
+
+    async def send_round(pulled: Iterator[Message[str]], _: Token) -> bool:
+        nonlocal handed
+        for message in pulled:
+            handed += 1
+            run.on_verdict(message[0], NotProcessed("refused"))
+            if handed == 4:
+                over.set()
+        return True
+
+    async def token(*_: Token) -> Token:
+        return OLD
+
+    await drive(run, send_round, token=token, renew=token)
+    assert handed == 4, "three in the first round, and one of the second"
+    assert settled == dict.fromkeys(range(3), Answer(OutcomeClass.RETRY_SAFE, "refused"))
+
+
 async def test_a_message_that_waits_for_its_turn_is_in_no_doubt_when_all_is_stopped() -> None:
     """Of senders that take one at a time: the first is out, the second is not."""
     settled: dict[int, Answer] = {}

@@ -158,6 +158,38 @@ def test_a_push_for_later_is_sent_when_it_is_due() -> None:
     assert request(android, body).body["message"]["android"]["ttl"] == "60s"
 
 
+def test_in_local_time_each_wave_has_a_lifetime_of_its_own() -> None:
+    """At every gateway, from when the device's own clock shows the time."""
+    body = {"data": HI, "push_time": "2026-11-25T10:00:00", "expiration_interval": 60}
+    tokyo = {"timeZone": "Asia/Tokyo"}
+    at = datetime(2026, 11, 25, 1, tzinfo=UTC)
+
+    assert request({**IOS, **tokyo}, body).headers["apns-expiration"] == str(
+        int((at + timedelta(seconds=60)).timestamp())
+    )
+    android = {"deviceType": "android", "deviceToken": "a:b", **tokyo}
+    assert request(android, body).body["message"]["android"]["ttl"] == "60s"
+    uri = "https://db5.notify.windows.com/?token=a"
+    windows = {"deviceType": "winrt", "channelUris": {"_Default": uri}, **tokyo}
+    assert request(windows, body).headers["X-WNS-TTL"] == "60"
+
+
+def test_in_local_time_one_moment_of_expiry_leaves_later_waves_less() -> None:
+    """And the last ones nothing: the first zone has a day more than the last."""
+    body = {"data": HI, "push_time": "2026-11-25T10:00:00"}
+    body["expiration_time"] = "2026-11-25T02:00:00Z"
+    android = {"deviceType": "android", "deviceToken": "a:b"}
+
+    def lifetime(**zone: str) -> str:
+        made = request({**android, **zone}, body)
+        ttl: str = made.body["message"]["android"]["ttl"]
+        return ttl
+
+    zones = ("Pacific/Kiritimati", "Asia/Tokyo", "Europe/Berlin")
+    assert [lifetime(timeZone=zone) for zone in zones] == ["21600s", "3600s", "0s"]
+    assert lifetime() == "21600s"
+
+
 def test_sizes_are_told() -> None:
     """Bytes as the gateway counts them, and how many it takes."""
     made = request(IOS, {"data": {"alert": "é"}})
