@@ -54,13 +54,14 @@ _FORGET_EMPTY: Final = text("""
         AND (CAST(:before AS timestamptz) IS NULL OR due_at < :before)
 """)
 
-# Of the plan's own batches: a follow-up has devices of these.
+# Of the plan's own batches: a follow-up has devices of these. No join: Postgres takes each array for
+# ten ids, and would hold every one against every other.
 _PLANNED: Final = text("""
-    SELECT array_agg(planned.id)
-    FROM (
+    SELECT array_agg(id) FROM (
         SELECT unnest(installation_ids) AS id FROM batches
         WHERE push_id = :push_id AND attempt = 1 AND first_id <= :last AND last_id >= :first
-    ) AS planned JOIN unnest(CAST(:ids AS bigint[])) AS asked (id) ON asked.id = planned.id
+        INTERSECT SELECT unnest(CAST(:ids AS bigint[]))
+    ) AS planned
 """)
 
 _LIST: Final = text("""

@@ -33,8 +33,9 @@ SETTINGS: Final = text("""
         ('cursor_tuple_fraction', '1'), ('work_mem', '32MB'), ('jit', 'off')
     ) AS setting (name, value)
 """)
-_FETCH: Final = text(f"FETCH {_ARRAYS} FROM audience")
-_CLOSE: Final = text("CLOSE audience")
+#: The driver keeps what it knows of the columns that a text of SQL finds: cursors of other columns
+#: have another name.
+AUDIENCE: Final = "audience"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,15 @@ class Held(Executable, ClauseElement):
 
     inherit_cache = False
 
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+    def __init__(self, statement: Select[*tuple[Any, ...]], *, cursor: str = AUDIENCE) -> None:
         self.statement = statement
+        self.cursor = cursor
 
 
 @compiles(Held)
 def _declare(held: Held, compiler: SQLCompiler, **options: Any) -> str:
     statement = compiler.process(held.statement, **options)
-    return f"DECLARE audience NO SCROLL CURSOR WITH HOLD FOR {statement}"
+    return f"DECLARE {held.cursor} NO SCROLL CURSOR WITH HOLD FOR {statement}"
 
 
 def members(wanted: Criterion, *, after: int) -> Select[*tuple[Any, ...]]:
@@ -105,41 +107,43 @@ async def held(
     statement: Select[*tuple[Any, ...]],
     *,
     timeout_seconds: float,
+    cursor: str = AUDIENCE,
 ) -> AsyncIterator[AsyncIterator[Sequence[Row[*tuple[Any, ...]]]]]:
     """Find all rows of a statement at once, and lend them some at a time, as `pages` does."""
     try:
-        await _find(connection, statement, timeout_seconds=timeout_seconds)
-        yield _fetched(connection)
+        await _find(connection, Held(statement, cursor=cursor), timeout_seconds=timeout_seconds)
+        yield _fetched(connection, cursor)
         async with connection.begin():
-            await connection.execute(_CLOSE)
+            await connection.execute(text(f"CLOSE {cursor}"))
     except BaseException:
         # The next one to have the connection must not find the cursor open.
         await connection.invalidate()
         raise
 
 
-async def _find(
-    connection: AsyncConnection, statement: Select[*tuple[Any, ...]], *, timeout_seconds: float
-) -> None:
+async def _find(connection: AsyncConnection, statement: Held, *, timeout_seconds: float) -> None:
     # It is the commit that has Postgres look for them, and `statement_timeout` is not for commits;
     # the driver has Postgres cancel what is not waited for any more.
     limit = asyncio.timeout(timeout_seconds)
     try:
         async with limit, connection.begin():
             await connection.execute(SETTINGS)
-            await connection.execute(Held(statement))
+            await connection.execute(statement)
     except TimeoutError as error:
         if not limit.expired():
             raise
         raise AudienceTimeoutError from error
 
 
-async def _fetched(connection: AsyncConnection) -> AsyncIterator[Sequence[Row[*tuple[Any, ...]]]]:
+async def _fetched(
+    connection: AsyncConnection, cursor: str
+) -> AsyncIterator[Sequence[Row[*tuple[Any, ...]]]]:
+    fetch = text(f"FETCH {_ARRAYS} FROM {cursor}")
     rows: Sequence[Row[*tuple[Any, ...]]] = ()
     read_all = False
     while not read_all:
         async with connection.begin():
-            rows = (await connection.execute(_FETCH)).all()
+            rows = (await connection.execute(fetch)).all()
         read_all = len(rows) < _ARRAYS
         yield rows
 

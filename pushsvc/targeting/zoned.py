@@ -34,6 +34,7 @@ from pushsvc.targeting.reading import doubles, held
 
 #: What stands for no zone.
 _NONE: Final = ""
+_CURSOR: Final = "zones"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ async def pages(
         AudienceTimeoutError: they were not found within `timeout_seconds`.
     """
     statement = members(wanted, among, after=after)
-    async with held(connection, statement, timeout_seconds=timeout_seconds) as rows:
+    async with held(connection, statement, timeout_seconds=timeout_seconds, cursor=_CURSOR) as rows:
         yield _paged(connection, wanted, rows, size=size, served=served)
 
 

@@ -77,6 +77,7 @@ BY_ID = "(installations_reachable|installations_reachable_zones|installations_pk
 AUDIENCES = [
     pytest.param({"channels": ["c7"]}, ["installations_channels"], id="channel"),
     pytest.param({"where": {"plan": 7}}, ["installations_custom"], id="custom field"),
+    pytest.param({"where": {"timeZone": "x"}}, ["installations_reachable_zones"], id="zone"),
     pytest.param({"where": {"location": NEAR}}, ["installations_reachable_places"], id="near"),
     pytest.param(
         {"where": {"location": {"$within": {"$box": [PLACE, {**PLACE, "latitude": 12}]}}}},
