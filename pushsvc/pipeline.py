@@ -8,7 +8,8 @@
                      follow-ups, evidence against tokens; where a worker
                      died over it: what its journal settles ► ledger, and the rest is in doubt
     close_push  ──► when no batch is open: dead tokens, final counts
-    tick        ──► the clock: what is due, and whatever Redis or a dead worker forgot
+    fire        ──► small pushes that are due: planned, delivered and closed in groups
+    tick        ──► the clock: what else is due, and whatever Redis or a dead worker forgot
     upkeep      ──► the clock, too: a ledger for each day to come; old days are dropped
 
 The stages know nothing of each other; only this page knows their order. Postgres is the record
@@ -17,12 +18,13 @@ of all of it: each function may be called twice, late, or on another machine.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import admission, ending, hygiene, planner
+from pushsvc import admission, ending, firing, hygiene, planner
 from pushsvc.delivery import dispatch
 from pushsvc.errors import CallerError, IdempotencyMismatchError
 from pushsvc.model import (
@@ -38,7 +40,15 @@ from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import audiences, batches, partitions, plans, pushes, turns
+from pushsvc.storage import (
+    audiences,
+    batches,
+    firing as groups,
+    partitions,
+    plans,
+    pushes,
+    turns,
+)
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
@@ -130,6 +140,9 @@ async def preview_push(resources: Resources, app: App, submission: Submission) -
 
 async def plan_push(resources: Resources, push_id: int) -> None:
     """Write the audience down in batches, and wake deliverers from the first piece on."""
+    if claimed := await claim(resources, [push_id]):
+        await fire(resources, claimed)
+        return
     lease_seconds = resources.settings.lease_seconds
     async with resources.engine.begin() as connection:
         leased = await plans.lease_plan(connection, push_id, lease_seconds=lease_seconds)
@@ -157,6 +170,36 @@ async def plan_push(resources: Resources, push_id: int) -> None:
         await deliver_batch(resources, push_id, seq)
     if not at_hand:
         await close_push(resources, push.id)
+
+
+# ---------------------------------------------------------------- in groups
+
+
+async def find_due(resources: Resources) -> groups.Due:
+    """Find small pushes that are due, apps in turns; and tell when the next push will be."""
+    due = await groups.look(resources.engine)
+    return replace(due, pushes=list(fair.in_turns(due.pushes, lambda one: one[0])))
+
+
+async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[Push]:
+    """Take the first of these pushes that nobody else has: a group at most."""
+    return await groups.claim(resources.engine, push_ids, lease_seconds=groups.LEASE_SECONDS)
+
+
+async def fire(resources: Resources, claimed: Sequence[Push]) -> None:
+    """Plan, deliver and close claimed pushes together; where that cannot be, each by itself."""
+    group = None
+    try:
+        group = await firing.begin(resources, await firing.load(resources, claimed))
+    except Exception:
+        log.exception("group.not_begun", pushes=len(claimed))
+        await groups.give_back(resources.engine, [push.id for push in claimed])
+        await resources.queue.wake_plans(
+            [pushes.DuePush(push.id, push.lane, push.app_id) for push in claimed]
+        )
+    if group is not None:
+        for push_id in await group.send():
+            await close_push(resources, push_id)
 
 
 # ---------------------------------------------------------------- deliver

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from pushsvc import pipeline
 from pushsvc.config import Settings
-from pushsvc.model import Lane
+from pushsvc.model import Lane, Push
 from pushsvc.planning import fair, queue
 from pushsvc.planning.parking import Lot
 from pushsvc.planning.precedence import Precedence
@@ -39,6 +39,10 @@ READ_LIMIT = 1_000
 #: While urgent jobs are under way, a job of the bulk lane begins this often: each keeps the event
 #: loop busy for tens of milliseconds, and an urgent one comes to the loop some forty times.
 PRECEDENCE_SECONDS = 0.1
+#: What is due within so long goes together: each group costs some milliseconds by itself.
+GATHER_SECONDS = 0.05
+#: While one of them waits for Postgres or a gateway, the others go on.
+GROUPS_AT_ONCE = 3
 #: A round of a loop takes milliseconds; where Redis or Postgres hang, no longer is waited.
 LAST_ROUND_SECONDS = 1.0
 #: After the running jobs are told to stop, they have so long to write down what is out.
@@ -65,14 +69,18 @@ async def run_worker(
             end_seconds=JOB_TIMEOUT_SECONDS,
         )
         wanted = [lane for lane in Lane if settings.lanes in {"both", lane}]
-        shared = {"lot": lot, "precedence": Precedence(wait_seconds=PRECEDENCE_SECONDS)}
+        precedence = Precedence(wait_seconds=PRECEDENCE_SECONDS)
+        shared: dict[str, Any] = {"lot": lot, "precedence": precedence}
         lanes = [_lane(resources[lane], lane, shared) for lane in wanted]
+        trigger = Trigger(resources[Lane.URGENT], **shared)
         stopping = resources[Lane.URGENT].stopping
         loops = [
             *(group.create_task(_forever(lane), name=f"lane {lane.queue_name}") for lane in lanes),
             group.create_task(_clock(resources[Lane.URGENT]), name="clock"),
             group.create_task(_upkeep(resources[Lane.URGENT]), name="upkeep"),
         ]
+        if Lane.URGENT in wanted:
+            loops.append(group.create_task(trigger.run(), name="trigger"))
         if ready is not None:
             ready()
         try:
@@ -83,7 +91,8 @@ async def run_worker(
             # The loops first: none of them may start a job behind the drain's back.
             await _end(lanes, loops)
             running = [task for lane in lanes for task in lane.tasks.values() if not task.done()]
-            await _drain([*running, *lot.parked], cut=cut, within_seconds=settings.shutdown_seconds)
+            running += [*trigger.groups, *lot.parked]
+            await _drain(running, cut=cut, within_seconds=settings.shutdown_seconds)
 
 
 async def plan_push(context: dict[str, Any], push_id: int) -> None:
@@ -215,6 +224,69 @@ async def _clock(resources: Resources) -> None:
             pause += PAUSE_SECONDS
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), pause)
+
+
+class Trigger:
+    """Fires small pushes when they are due, group by group; owns the groups under way."""
+
+    def __init__(self, resources: Resources, *, lot: Lot, precedence: Precedence) -> None:
+        """Fire nothing before `run`."""
+        self.groups: set[asyncio.Task[None]] = set()
+        self._resources = resources
+        self._lot = lot
+        self._precedence = precedence
+        self._places = asyncio.Semaphore(GROUPS_AT_ONCE)
+
+    async def run(self) -> None:
+        """Look for what is due until the process is to stop, at its time or soon after."""
+        ending = self._resources.stopping
+        while not ending.is_set():
+            try:
+                pause = await self._fire_due()
+            except DATABASE_ERRORS as error:
+                log.warning("trigger.failed", error=str(error))
+                pause = PAUSE_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), pause)
+
+    async def _fire_due(self) -> float:
+        """Start groups of what is due, as there is room; return how long to wait for more."""
+        due = await pipeline.find_due(self._resources)
+        ids = [push_id for _, push_id in due.pushes]
+        while ids and not self._resources.stopping.is_set():
+            await self._places.acquire()
+            claimed = await self._claimed(ids)
+            if not claimed:
+                break
+            # What stands before the last of them is others'.
+            ids = ids[ids.index(claimed[-1].id) + 1 :]
+        if due.next_seconds is None:
+            return GATHER_SECONDS if due.pushes else self._resources.settings.clock_seconds
+        return max(GATHER_SECONDS, min(due.next_seconds, self._resources.settings.clock_seconds))
+
+    async def _claimed(self, ids: Sequence[int]) -> Sequence[Push]:
+        """Claim a group and start it; its place is free again when it is done, or parked."""
+        claimed: Sequence[Push] = ()
+        try:
+            claimed = await pipeline.claim(self._resources, ids)
+        finally:
+            if not claimed:
+                self._places.release()
+        if claimed:
+            task = asyncio.create_task(self._fire(claimed), name="group")
+            self.groups.add(task)
+            task.add_done_callback(self._ended)
+        return claimed
+
+    async def _fire(self, claimed: Sequence[Push]) -> None:
+        with self._precedence.taken():
+            await self._lot.run(pipeline.fire(self._resources, claimed), name="group")
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._places.release()
+        self.groups.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("group.failed", exc_info=error)
 
 
 async def _upkeep(resources: Resources) -> None:

@@ -1,0 +1,367 @@
+"""Small pushes that are due: claimed together, begun together, and written down together.
+
+Each step is one transaction for all pushes of a group. A group's lease is the first of each push
+and of each batch; whatever happens to it, they go on one by one, with leases of their own.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pushsvc.model import BadgeChange, Batch, Counts, Lane, Ledger, NewBatch, OutcomeClass, Push
+from pushsvc.storage import batches
+from pushsvc.storage.engine import BY_INDEX, driver, encode_json
+from pushsvc.storage.partitions import MissingError
+from pushsvc.storage.pushes import FIRED, SELECTED, as_push
+
+if TYPE_CHECKING:
+    Driver = asyncpg.Connection[asyncpg.Record]
+
+#: Pushes of a group: what it costs by itself is then little for each; a worker is busy with it for
+#: some 50 ms.
+GROUP: Final = 100
+#: Due pushes that one looks at; where there are more, of each app.
+LOOK: Final = 1_000
+LOOK_OF_EACH: Final = GROUP
+#: A group takes milliseconds. What its worker dies over comes back after so long; else the lease
+#: is renewed.
+LEASE_SECONDS: Final = 10.0
+#: The number of a group's lease: all others are later ones.
+FIRST_LEASE: Final = 1
+
+# ---------------------------------------------------------------- what is due
+
+_DUE: Final = f"SELECT id, app_id FROM pushes WHERE {FIRED} ORDER BY due_at LIMIT $1"  # noqa: S608 - of constants
+# Nobody's thousands hide another's.
+_DUE_OF_EACH: Final = f"""
+    SELECT due.id, due.app_id FROM apps CROSS JOIN LATERAL (
+        SELECT id, app_id, due_at FROM pushes WHERE app_id = apps.id AND {FIRED}
+        ORDER BY due_at LIMIT $1
+    ) AS due
+    ORDER BY due_at
+"""  # noqa: S608 - of constants
+_NEXT: Final = """
+    SELECT extract(epoch FROM min(due_at) - now())::float8 FROM pushes
+    WHERE state = 'waiting' AND due_at > now()
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What a look has found."""
+
+    #: app and push, those that waited longest first
+    pushes: Sequence[tuple[int, int]]
+    #: until the next push of any kind is due; None where none is scheduled, or more are due
+    next_seconds: float | None
+
+
+async def look(engine: AsyncEngine, *, most: int = LOOK) -> Due:
+    """Return small pushes that are due: fewer than `most`, or LOOK_OF_EACH of each app."""
+    async with driver(engine) as connection:
+        rows = await connection.fetch(_DUE, most)
+        if len(rows) == most:
+            rows = await connection.fetch(_DUE_OF_EACH, LOOK_OF_EACH)
+            following = None
+        else:
+            following = await connection.fetchval(_NEXT)
+    return Due(pushes=[(row["app_id"], row["id"]) for row in rows], next_seconds=following)
+
+
+# ---------------------------------------------------------------- claimed
+
+_CLAIM: Final = f"""
+    UPDATE pushes SET state = 'planning', leases = {FIRST_LEASE}, started_at = now(),
+        lease_until = now() + make_interval(secs => $3)
+    FROM (
+        SELECT pushes.id FROM unnest($1::bigint[]) WITH ORDINALITY AS asked(id, turn)
+        JOIN pushes ON pushes.id = asked.id
+        WHERE {FIRED}
+        ORDER BY turn LIMIT $2
+        FOR UPDATE OF pushes SKIP LOCKED
+    ) AS mine
+    WHERE pushes.id = mine.id
+    RETURNING {SELECTED}
+"""  # noqa: S608 - of constants
+_GIVE_BACK: Final = f"""
+    UPDATE pushes SET lease_until = NULL
+    WHERE id = ANY($1) AND state = 'planning' AND leases = {FIRST_LEASE}
+"""  # noqa: S608 - of constants
+
+
+async def claim(
+    engine: AsyncEngine, ids: Sequence[int], *, lease_seconds: float, limit: int = GROUP
+) -> list[Push]:
+    """Take the first of these pushes that nobody else has, in this order."""
+    async with driver(engine) as connection:
+        rows = await connection.fetch(_CLAIM, ids, limit, lease_seconds)
+    found = {row["id"]: as_push(dict(row)) for row in rows}
+    return [found[number] for number in ids if number in found]
+
+
+async def give_back(engine: AsyncEngine, ids: Sequence[int]) -> None:
+    """Leave claimed pushes that were not begun to others, who plan each by itself."""
+    async with driver(engine) as connection:
+        await connection.execute(_GIVE_BACK, ids)
+
+
+# ---------------------------------------------------------------- begun
+
+_BEGIN: Final = f"""
+    UPDATE pushes SET state = 'sending', lease_until = NULL,
+        batches_planned = new.batches, devices_planned = new.devices
+    FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS new(id, batches, devices)
+    WHERE pushes.id = new.id AND state = 'planning' AND leases = {FIRST_LEASE} AND halt IS NULL
+    RETURNING pushes.id, now() AS now,
+        extract(epoch FROM expires_at - now())::float8 AS seconds_left
+"""  # noqa: S608 - of constants
+_INSERT: Final = f"""
+    INSERT INTO batches (push_id, seq, lane, installation_ids, first_id, last_id, recipients,
+        outcomes, badges_applied, state, leases, lease_until)
+    SELECT push_id, seq, '{Lane.URGENT}', ids::bigint[], first_id, last_id, recipients::jsonb,
+        outcomes, badges_applied, 1, {FIRST_LEASE}, now() + make_interval(secs => $1)
+    FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
+        $8::bytea[], $9::boolean[])
+        AS new(push_id, seq, ids, first_id, last_id, recipients, outcomes, badges_applied)
+"""  # noqa: S608 - of constants
+#: In one order, so that of two groups with the same devices one waits for the other.
+_LOCK_BADGES: Final = """
+    SELECT FROM badges WHERE installation_id = ANY($1) ORDER BY installation_id FOR UPDATE
+"""
+_CHANGE_BADGES: Final = """
+    UPDATE badges SET badge = coalesce(new.absolute,
+        least(greatest(badge::bigint + new.increment, 0), 2147483647))
+    FROM unnest($1::bigint[], $2::bigint[], $3::integer[])
+        AS new(installation_id, increment, absolute)
+    WHERE badges.installation_id = new.installation_id
+    RETURNING badges.installation_id, badges.badge
+"""
+#: A join finds each row by its key, however small the tables were when it was planned.
+_BY_INDEX: Final = f"SELECT {BY_INDEX}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A claimed push, and the batches that it becomes."""
+
+    push: Push
+    new: Sequence[NewBatch]
+    badge: BadgeChange | None
+
+
+@asynccontextmanager
+async def begun(
+    engine: AsyncEngine, planned: Sequence[Planned], *, lease_seconds: float
+) -> AsyncIterator[Sequence[Sequence[Batch]]]:
+    """Write the batches of claimed pushes, leased, with the changes of badges; lend them.
+
+    All of it is committed when the block ends: until then nothing may be sent. A push that was
+    halted or taken over meanwhile has no batches.
+
+    Raises:
+        MissingError: there is no partition for some of them.
+    """
+    async with driver(engine) as connection, connection.transaction():
+        await connection.execute(_BY_INDEX)
+        rows = await connection.fetch(
+            _BEGIN,
+            [one.push.id for one in planned],
+            [len(one.new) for one in planned],
+            [sum(batch.size for batch in one.new) for one in planned],
+        )
+        left = {row["id"]: row["seconds_left"] for row in rows}
+        ours = [one for one in planned if one.push.id in left]
+        alive = [one for one in ours if (seconds := left[one.push.id]) is None or seconds > 0]
+        badges = await _changed_badges(connection, alive)
+        await _write(connection, ours, changed=badges.keys(), lease_seconds=lease_seconds)
+
+        def leased(one: Planned) -> list[Batch]:
+            if one.push.id not in left:
+                return []
+            return [
+                Batch(
+                    push_id=one.push.id,
+                    seq=seq,
+                    installation_ids=tuple(new.installation_ids),
+                    recipients=tuple(new.recipients),
+                    attempt=new.attempt,
+                    leases=FIRST_LEASE,
+                    leased_at=rows[0]["now"],
+                    seconds_left=left[one.push.id],
+                    outcomes=new.outcomes or bytes(new.size),
+                    badges=badges.get(one.push.id, {}),
+                )
+                for seq, new in enumerate(one.new)
+            ]
+
+        yield [leased(one) for one in planned]
+
+
+async def _write(
+    connection: "Driver",
+    planned: Sequence[Planned],
+    *,
+    changed: Collection[int],
+    lease_seconds: float,
+) -> None:
+    rows = [
+        (
+            one.push.id,
+            seq,
+            f"{{{','.join(map(str, new.installation_ids))}}}",
+            new.installation_ids[0] if new.installation_ids else None,
+            new.installation_ids[-1] if new.installation_ids else None,
+            encode_json([asdict(r) for r in new.recipients]) if new.recipients else None,
+            new.outcomes,
+            one.push.id in changed,
+        )
+        for one in planned
+        for seq, new in enumerate(one.new)
+    ]
+    if not rows:
+        return
+    try:
+        await connection.execute(_INSERT, lease_seconds, *map(list, zip(*rows, strict=True)))
+    except asyncpg.CheckViolationError as error:
+        raise MissingError from error
+
+
+async def _changed_badges(
+    connection: "Driver", planned: Sequence[Planned]
+) -> dict[int, dict[int, int]]:
+    """Change badges; return push -> installation -> badge after that push's change."""
+    changes = [
+        (one.push.id, one.badge, [number for new in one.new for number in new.installation_ids])
+        for one in planned
+        if one.badge is not None
+    ]
+    everyone = {number for _, _, ids in changes for number in ids}
+    if everyone:
+        await connection.execute(_LOCK_BADGES, list(everyone))
+    found: dict[int, dict[int, int]] = {push_id: {} for push_id, _, _ in changes}
+    for turn in in_sequence(changes):
+        rows = [
+            (number, badge.increment, badge.absolute) for _, badge, ids in turn for number in ids
+        ]
+        if not rows:
+            continue
+        said = await connection.fetch(_CHANGE_BADGES, *map(list, zip(*rows, strict=True)))
+        after = {row[0]: row[1] for row in said}
+        for push_id, _, ids in turn:
+            found[push_id] = {number: after[number] for number in ids if number in after}
+    return found
+
+
+#: A push, what it does to badges, and whose.
+Change = tuple[int, BadgeChange, Sequence[int]]
+
+
+def in_sequence(changes: Iterable[Change]) -> list[list[Change]]:
+    """Put changes into turns, in none of which an installation comes twice, each in its order."""
+    turns: list[list[Change]] = []
+    had: dict[int, int] = {}
+    for change in changes:
+        turn = max((had.get(number, 0) for number in change[2]), default=0)
+        had |= dict.fromkeys(change[2], turn + 1)
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(change)
+    return turns
+
+
+_RENEW: Final = f"""
+    UPDATE batches SET state = 1, lease_until = now() + make_interval(secs => $3)
+    FROM unnest($1::bigint[], $2::integer[]) AS ours(push_id, seq)
+    WHERE batches.push_id = ours.push_id AND batches.seq = ours.seq
+        AND leases = {FIRST_LEASE} AND state <> 2
+"""  # noqa: S608 - of constants
+
+
+async def renew(engine: AsyncEngine, some: Sequence[Batch], *, lease_seconds: float) -> bool:
+    """Renew the leases of a group's batches; False where none of them is ours any more."""
+    async with driver(engine) as connection, connection.transaction():
+        await connection.execute(_BY_INDEX)
+        said = await connection.execute(
+            _RENEW, [batch.push_id for batch in some], [batch.seq for batch in some], lease_seconds
+        )
+    return said != "UPDATE 0"
+
+
+# ---------------------------------------------------------------- written down
+
+_FINISH: Final = f"""
+    UPDATE batches SET state = 2, lease_until = NULL, finished_at = now(),
+        outcomes = new.outcomes, counts = new.counts::jsonb,
+        exceptions = new.exceptions::jsonb, answered = new.answered::jsonb
+    FROM unnest($1::bigint[], $2::integer[], $3::bytea[], $4::text[], $5::text[], $6::text[])
+        AS new(push_id, seq, outcomes, counts, exceptions, answered)
+    WHERE batches.push_id = new.push_id AND batches.seq = new.seq
+        AND leases = {FIRST_LEASE} AND state <> 2
+    RETURNING batches.push_id, batches.seq
+"""  # noqa: S608 - of constants
+#: Its batches are those that are counted, and there are no others. One that was halted is closed
+#: by itself.
+_CLOSE: Final = """
+    UPDATE pushes SET state = 'done', counts = new.counts::jsonb, finished_at = now()
+    FROM unnest($1::bigint[], $2::integer[], $3::text[]) AS new(id, batches, counts)
+    WHERE pushes.id = new.id AND state = 'sending' AND halt IS NULL
+        AND batches_planned = new.batches
+    RETURNING pushes.id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What was written down of a group."""
+
+    #: push and number of the batches that are closed
+    batches: frozenset[tuple[int, int]] = frozenset()
+    #: pushes that are
+    pushes: frozenset[int] = frozenset()
+
+
+async def finish(engine: AsyncEngine, ends: Sequence[tuple[Batch, Ledger]]) -> Written:
+    """Close batches with all that came of them, and the pushes that are done with it.
+
+    Batches that another worker has claimed are not ours to close. A push with evidence against
+    tokens, or whose devices go on in other batches, stays open.
+    """
+    rows = [(batch.push_id, batch.seq, *batches.as_written(ledger)) for batch, ledger in ends]
+    async with driver(engine) as connection, connection.transaction():
+        await connection.execute(_BY_INDEX)
+        said = await connection.fetch(_FINISH, *map(list, zip(*rows, strict=True)))
+        ours = frozenset((row["push_id"], row["seq"]) for row in said)
+        closed = [end for end in ends if (end[0].push_id, end[0].seq) in ours]
+        for batch, ledger in closed:
+            await batches.carry_on(connection, batch, ledger, lane=Lane.URGENT)
+        done = _counted(closed)
+        found = await connection.fetch(
+            _CLOSE, list(done), [n for n, _ in done.values()], [c for _, c in done.values()]
+        )
+    return Written(batches=ours, pushes=frozenset(row["id"] for row in found))
+
+
+def _counted(ends: Sequence[tuple[Batch, Ledger]]) -> Mapping[int, tuple[int, str]]:
+    """Return push -> its batches and their counts; not of those of which something is left."""
+    found: dict[int, list[Ledger]] = {}
+    for batch, ledger in ends:
+        found.setdefault(batch.push_id, []).append(ledger)
+    return {
+        push_id: (len(ledgers), encode_json(batches.plain_counts(_sum(ledgers))))
+        for push_id, ledgers in found.items()
+        if not any(ledger.follow_ups or ledger.evidence for ledger in ledgers)
+    }
+
+
+def _sum(ledgers: Sequence[Ledger]) -> Counts:
+    sums: dict[str, dict[OutcomeClass, int]] = {}
+    for ledger in ledgers:
+        for device_type, classes in ledger.counts.items():
+            of_type = sums.setdefault(device_type, {})
+            for one, n in classes.items():
+                of_type[one] = of_type.get(one, 0) + n
+    return sums
