@@ -21,15 +21,20 @@ _DEVICE: Final = """
     token_retired_at IS NOT NULL AS is_retired
 """
 _LOAD: Final = f"SELECT {_DEVICE} FROM installations WHERE id = ANY($1)"  # noqa: S608 - of constants
-#: Of several apps, by the names that pushes have for them.
+# Of several apps, by the names that pushes have for them. One look into the index for each name,
+# and no other plan: see `saving/statements.py`.
+_LOOK: Final = """
+    SELECT i.* FROM unnest({apps}::bigint[], {names}::text[]) AS named(app, name), LATERAL (
+        SELECT * FROM installations
+        WHERE app_id = ANY(array_fill(named.app, ARRAY[1])) AND {column} = named.name OFFSET 0
+    ) AS i
+"""
 _LOAD_NAMED: Final = f"""
-    SELECT {_DEVICE}, i.app_id, object_id, installation_id
-    FROM unnest($1::bigint[], $2::text[]) AS named(app_id, object_id)
-    JOIN installations AS i USING (app_id, object_id)
-    UNION ALL
-    SELECT {_DEVICE}, i.app_id, object_id, installation_id
-    FROM unnest($3::bigint[], $4::text[]) AS named(app_id, installation_id)
-    JOIN installations AS i USING (app_id, installation_id)
+    SELECT {_DEVICE}, app_id, object_id, installation_id FROM (
+        {_LOOK.format(apps="$1", names="$2", column="object_id")}
+        UNION ALL
+        {_LOOK.format(apps="$3", names="$4", column="installation_id")}
+    ) AS found
 """  # noqa: S608 - of constants
 
 _MOMENT: Final = "to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -93,7 +98,7 @@ async def load_named(
         )
 
 
-#: A join finds each row by its key, however small the tables were when it was planned.
+#: However small the tables were when it was planned.
 _BY_INDEX: Final = f"SELECT {BY_INDEX}"
 
 
