@@ -26,7 +26,7 @@ from pushsvc.storage import firing as storage
 from pushsvc.storage.devices import add_badges, device_at, load_named, load_values, named_at
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.fields import BADGE
-from pushsvc.storage.firing import LEASE_SECONDS, Planned, Written
+from pushsvc.storage.firing import LEASE_SECONDS, Claimed, Planned, Written
 from pushsvc.storage.leases import held
 from pushsvc.targeting.audience import Found, named_among
 
@@ -76,20 +76,21 @@ class Part:
 # ---------------------------------------------------------------- loaded
 
 
-async def load(resources: Resources, claimed: Sequence[Push]) -> list[Loaded]:
+async def load(resources: Resources, claimed: Sequence[Claimed]) -> list[Loaded]:
     """Read what the messages of claimed pushes are made of."""
-    names = [(push.app_id, device) for push in claimed for device in push.audience["devices"]]
+    pushes = [one.push for one in claimed]
+    names = [(push.app_id, device) for push in pushes for device in push.audience["devices"]]
     rows = await load_named(resources.engine, names)
     row_of = {(row["app_id"], row[key]): row for row in rows for key in _KEYS}
     return [
         Loaded(
-            planned=_planned(push, found, size=resources.settings.batch_size),
-            shaper=body.Shaper.of(push, now=resources.clock.now()),
-            gateways=await resources.gateways.of(push.app_id),
+            planned=_planned(one, found, size=resources.settings.batch_size),
+            shaper=body.Shaper.of(one.push, now=resources.clock.now()),
+            gateways=await resources.gateways.of(one.push.app_id),
             rows=found,
         )
-        for push in claimed
-        for found in [_rows_of(push, row_of)]
+        for one in claimed
+        for found in [_rows_of(one.push, row_of)]
     ]
 
 
@@ -104,17 +105,17 @@ def _rows_of(
     return {number: found[number] for number in sorted(found)}
 
 
-def _planned(push: Push, rows: Mapping[int, "asyncpg.Record"], *, size: int) -> Planned:
+def _planned(claimed: Claimed, rows: Mapping[int, "asyncpg.Record"], *, size: int) -> Planned:
     found = [
         Found(row["id"], row["object_id"], row["installation_id"], row["device_token"])
         for row in rows.values()
     ]
-    named = named_among(push.audience["devices"], found)
+    named = named_among(claimed.push.audience["devices"], found)
     new = [
         *cutting.cut(named.ids, duplicates=named.duplicates, size=size),
         *cutting.cut_recipients(named.recipients, taken=named.tokens, size=size),
     ]
-    return Planned(push=push, new=new, badge=body.badge_change(push.content))
+    return Planned(claimed=claimed, new=new, badge=body.badge_change(claimed.push.content))
 
 
 # ---------------------------------------------------------------- begun

@@ -181,22 +181,21 @@ async def find_due(resources: Resources) -> groups.Due:
     return replace(due, pushes=list(fair.in_turns(due.pushes, lambda one: one[0])))
 
 
-async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[Push]:
+async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[groups.Claimed]:
     """Take the first of these pushes that nobody else has: a group at most."""
     return await groups.claim(resources.engine, push_ids, lease_seconds=groups.LEASE_SECONDS)
 
 
-async def fire(resources: Resources, claimed: Sequence[Push]) -> None:
+async def fire(resources: Resources, claimed: Sequence[groups.Claimed]) -> None:
     """Plan, deliver and close claimed pushes together; where that cannot be, each by itself."""
     group = None
     try:
         group = await firing.begin(resources, await firing.load(resources, claimed))
     except Exception:
         log.exception("group.not_begun", pushes=len(claimed))
-        await groups.give_back(resources.engine, [push.id for push in claimed])
-        await resources.queue.wake_plans(
-            [pushes.DuePush(push.id, push.lane, push.app_id) for push in claimed]
-        )
+        await groups.give_back(resources.engine, claimed)
+        alone = [pushes.DuePush(p.id, p.lane, p.app_id) for p in (one.push for one in claimed)]
+        await resources.queue.wake_plans(alone)
     if group is not None:
         for push_id in await group.send():
             await close_push(resources, push_id)
@@ -300,6 +299,7 @@ async def close_push(
 
 async def tick(resources: Resources) -> None:
     """Find what is due by the database's time, and what Redis or a dead worker forgot."""
+    await groups.put_back(resources.engine)
     async with resources.engine.connect() as connection:
         due = await pushes.due_pushes(connection, limit=CLOCK_LIMIT)
         complete = await pushes.complete_pushes(connection, limit=CLOCK_LIMIT)

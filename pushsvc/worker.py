@@ -16,13 +16,14 @@ from redis.exceptions import RedisError
 
 from pushsvc import pipeline
 from pushsvc.config import Settings
-from pushsvc.model import Lane, Push
+from pushsvc.model import Lane
 from pushsvc.planning import fair, queue
 from pushsvc.planning.parking import Lot
 from pushsvc.planning.precedence import Precedence
 from pushsvc.planning.queue import Job, in_progress
 from pushsvc.resources import Resources, open_lanes
 from pushsvc.storage.engine import DATABASE_ERRORS
+from pushsvc.storage.firing import Claimed
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ READ_LIMIT = 1_000
 #: loop busy for tens of milliseconds, and an urgent one comes to the loop some forty times.
 PRECEDENCE_SECONDS = 0.1
 #: What is due within so long goes together: each group costs some milliseconds by itself.
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.1
 #: While one of them waits for Postgres or a gateway, the others go on.
 GROUPS_AT_ONCE = 3
 #: A round of a loop takes milliseconds; where Redis or Postgres hang, no longer is waited.
@@ -259,14 +260,14 @@ class Trigger:
             if not claimed:
                 break
             # What stands before the last of them is others'.
-            ids = ids[ids.index(claimed[-1].id) + 1 :]
+            ids = ids[ids.index(claimed[-1].push.id) + 1 :]
         if due.next_seconds is None:
             return GATHER_SECONDS if due.pushes else self._resources.settings.clock_seconds
         return max(GATHER_SECONDS, min(due.next_seconds, self._resources.settings.clock_seconds))
 
-    async def _claimed(self, ids: Sequence[int]) -> Sequence[Push]:
+    async def _claimed(self, ids: Sequence[int]) -> Sequence[Claimed]:
         """Claim a group and start it; its place is free again when it is done, or parked."""
-        claimed: Sequence[Push] = ()
+        claimed: Sequence[Claimed] = ()
         try:
             claimed = await pipeline.claim(self._resources, ids)
         finally:
@@ -278,7 +279,7 @@ class Trigger:
             task.add_done_callback(self._ended)
         return claimed
 
-    async def _fire(self, claimed: Sequence[Push]) -> None:
+    async def _fire(self, claimed: Sequence[Claimed]) -> None:
         with self._precedence.taken():
             await self._lot.run(pipeline.fire(self._resources, claimed), name="group")
 

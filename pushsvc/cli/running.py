@@ -10,8 +10,8 @@ from typing import Final
 import uvloop
 
 #: Objects that are made and not freed before the youngest are looked through, and how often the
-#: older ones are. Requests and groups of pushes leave few cycles. At the interpreter's 700 a request
-#: with fifty saves is looked through again and again while it is worked on.
+#: older ones are. Requests and groups of pushes leave few cycles. At the interpreter's 700 one with
+#: fifty saves is looked through again and again while it is worked on.
 COLLECT_AFTER: Final = (10_000, 20, 20)
 
 

@@ -1,13 +1,14 @@
 """Small pushes that are due: claimed together, begun together, and written down together.
 
-Each step is one transaction for all pushes of a group. A group's lease is the first of each push
-and of each batch; whatever happens to it, they go on one by one, with leases of their own.
+Each step is one transaction for all pushes of a group. A claim is a lease of each push's plan. A
+group that has begun has the first lease of each of its batches; what becomes of those when its
+worker dies is no different from other plans and batches.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,7 +17,7 @@ from pushsvc.model import BadgeChange, Batch, Counts, Lane, Ledger, NewBatch, Ou
 from pushsvc.storage import batches
 from pushsvc.storage.engine import BY_INDEX, driver, encode_json
 from pushsvc.storage.partitions import MissingError
-from pushsvc.storage.pushes import FIRED, SELECTED, as_push
+from pushsvc.storage.pushes import GROUPED, SELECTED, as_push
 
 if TYPE_CHECKING:
     Driver = asyncpg.Connection[asyncpg.Record]
@@ -30,16 +31,19 @@ LOOK_OF_EACH: Final = GROUP
 #: A group takes milliseconds. What its worker dies over comes back after so long; else the lease
 #: is renewed.
 LEASE_SECONDS: Final = 10.0
-#: The number of a group's lease: all others are later ones.
+#: Of a batch that a group has begun.
 FIRST_LEASE: Final = 1
+#: Claimed pushes that one look puts back.
+PUT_BACK_LIMIT: Final = 1_000
 
 # ---------------------------------------------------------------- what is due
 
-_DUE: Final = f"SELECT id, app_id FROM pushes WHERE {FIRED} ORDER BY due_at LIMIT $1"  # noqa: S608 - of constants
+_FIRED: Final = f"state = 'waiting' AND due_at <= now() AND {GROUPED}"
+_DUE: Final = f"SELECT id, app_id FROM pushes WHERE {_FIRED} ORDER BY due_at LIMIT $1"  # noqa: S608 - of constants
 # Nobody's thousands hide another's.
 _DUE_OF_EACH: Final = f"""
     SELECT due.id, due.app_id FROM apps CROSS JOIN LATERAL (
-        SELECT id, app_id, due_at FROM pushes WHERE app_id = apps.id AND {FIRED}
+        SELECT id, app_id, due_at FROM pushes WHERE app_id = apps.id AND {_FIRED}
         ORDER BY due_at LIMIT $1
     ) AS due
     ORDER BY due_at
@@ -75,50 +79,83 @@ async def look(engine: AsyncEngine, *, most: int = LOOK) -> Due:
 # ---------------------------------------------------------------- claimed
 
 _CLAIM: Final = f"""
-    UPDATE pushes SET state = 'planning', leases = {FIRST_LEASE}, started_at = now(),
+    UPDATE pushes SET state = 'planning', leases = leases + 1,
+        started_at = coalesce(started_at, now()),
         lease_until = now() + make_interval(secs => $3)
     FROM (
         SELECT pushes.id FROM unnest($1::bigint[]) WITH ORDINALITY AS asked(id, turn)
         JOIN pushes ON pushes.id = asked.id
-        WHERE {FIRED}
+        WHERE {_FIRED}
         ORDER BY turn LIMIT $2
         FOR UPDATE OF pushes SKIP LOCKED
     ) AS mine
     WHERE pushes.id = mine.id
-    RETURNING {SELECTED}
+    RETURNING {SELECTED}, leases
 """  # noqa: S608 - of constants
-_GIVE_BACK: Final = f"""
-    UPDATE pushes SET lease_until = NULL
-    WHERE id = ANY($1) AND state = 'planning' AND leases = {FIRST_LEASE}
+# By the lease that comes next, a plan is no group's.
+_GIVE_BACK: Final = """
+    UPDATE pushes SET lease_until = NULL, leases = pushes.leases + 1
+    FROM unnest($1::bigint[], $2::integer[]) AS ours(id, leases)
+    WHERE pushes.id = ours.id AND state = 'planning' AND pushes.leases = ours.leases
+"""
+_PUT_BACK: Final = f"""
+    UPDATE pushes SET state = 'waiting', lease_until = NULL WHERE id IN (
+        SELECT id FROM pushes
+        WHERE state = 'planning' AND due_at <= now() AND lease_until < now() AND {GROUPED}
+        LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
 """  # noqa: S608 - of constants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A push that is ours to plan for as long as the lease lasts."""
+
+    push: Push
+    #: its number: the fence against a worker that comes back late
+    lease: int
 
 
 async def claim(
     engine: AsyncEngine, ids: Sequence[int], *, lease_seconds: float, limit: int = GROUP
-) -> list[Push]:
+) -> list[Claimed]:
     """Take the first of these pushes that nobody else has, in this order."""
     async with driver(engine) as connection:
         rows = await connection.fetch(_CLAIM, ids, limit, lease_seconds)
-    found = {row["id"]: as_push(dict(row)) for row in rows}
+    found = {row["id"]: _claimed(dict(row)) for row in rows}
     return [found[number] for number in ids if number in found]
 
 
-async def give_back(engine: AsyncEngine, ids: Sequence[int]) -> None:
-    """Leave claimed pushes that were not begun to others, who plan each by itself."""
+def _claimed(row: dict[str, Any]) -> Claimed:
+    lease = row.pop("leases")
+    return Claimed(push=as_push(row), lease=lease)
+
+
+async def give_back(engine: AsyncEngine, claimed: Sequence[Claimed]) -> None:
+    """Leave pushes that were not begun to others, who plan each by itself."""
     async with driver(engine) as connection:
-        await connection.execute(_GIVE_BACK, ids)
+        await connection.execute(
+            _GIVE_BACK, [one.push.id for one in claimed], [one.lease for one in claimed]
+        )
+
+
+async def put_back(engine: AsyncEngine) -> None:
+    """Have claimed pushes wait again whose worker has died before it had begun with them."""
+    async with driver(engine) as connection:
+        await connection.execute(_PUT_BACK, PUT_BACK_LIMIT)
 
 
 # ---------------------------------------------------------------- begun
 
-_BEGIN: Final = f"""
+_BEGIN: Final = """
     UPDATE pushes SET state = 'sending', lease_until = NULL,
         batches_planned = new.batches, devices_planned = new.devices
-    FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS new(id, batches, devices)
-    WHERE pushes.id = new.id AND state = 'planning' AND leases = {FIRST_LEASE} AND halt IS NULL
+    FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::bigint[])
+        AS new(id, lease, batches, devices)
+    WHERE pushes.id = new.id AND state = 'planning' AND leases = new.lease AND halt IS NULL
     RETURNING pushes.id, now() AS now,
         extract(epoch FROM expires_at - now())::float8 AS seconds_left
-"""  # noqa: S608 - of constants
+"""
 _INSERT: Final = f"""
     INSERT INTO batches (push_id, seq, lane, installation_ids, first_id, last_id, recipients,
         outcomes, badges_applied, state, leases, lease_until)
@@ -148,9 +185,14 @@ _BY_INDEX: Final = f"SELECT {BY_INDEX}"
 class Planned:
     """A claimed push, and the batches that it becomes."""
 
-    push: Push
+    claimed: Claimed
     new: Sequence[NewBatch]
     badge: BadgeChange | None
+
+    @property
+    def push(self) -> Push:
+        """The push."""
+        return self.claimed.push
 
 
 @asynccontextmanager
@@ -170,6 +212,7 @@ async def begun(
         rows = await connection.fetch(
             _BEGIN,
             [one.push.id for one in planned],
+            [one.claimed.lease for one in planned],
             [len(one.new) for one in planned],
             [sum(batch.size for batch in one.new) for one in planned],
         )

@@ -74,10 +74,11 @@ FEW_DEVICES: Final = 20
 #: A group is sent for two seconds at most, and asks of none of its pushes whether it has expired
 #: meanwhile; where one may, it goes by itself.
 SOON_SECONDS: Final = 5
-#: What is due, and goes in a group with others (storage/firing.py): pushes that name few devices,
-#: and that nothing is to be asked about while they are sent.
-FIRED: Final = f"""
-    state = 'waiting' AND due_at <= now() AND leases = 0 AND lane = '{Lane.URGENT}'
+#: What goes in a group with others (storage/firing.py): pushes that name few devices, and that
+#: nothing is to be asked about while they are sent. Those that a group has failed with, or two
+#: workers have died over, go by themselves.
+GROUPED: Final = f"""
+    leases <= 1 AND batches_planned = 0 AND lane = '{Lane.URGENT}'
     AND halt IS NULL AND local_time IS NULL AND rules IS NULL AND rate_per_minute IS NULL
     AND coalesce(jsonb_array_length(audience -> 'devices') <= {FEW_DEVICES}, false)
     AND coalesce(content -> 'validate_only', 'false') = 'false'
@@ -326,7 +327,7 @@ _DUE = text(f"""
             AS turn
         FROM pushes
         WHERE state IN ('waiting', 'planning') AND due_at <= now()
-            AND (lease_until IS NULL OR lease_until < now()) AND NOT ({FIRED})
+            AND (lease_until IS NULL OR lease_until < now()) AND NOT ({GROUPED})
     ) AS due
     ORDER BY turn, due_at LIMIT :limit
 """)  # noqa: S608 - of constants
