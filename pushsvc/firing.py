@@ -23,10 +23,11 @@ from pushsvc.planning import batches as cutting
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.storage import firing as storage
+from pushsvc.storage.claims import Claimed
 from pushsvc.storage.devices import add_badges, device_at, load_named, load_values, named_at
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.fields import BADGE
-from pushsvc.storage.firing import LEASE_SECONDS, Claimed, Planned, Written
+from pushsvc.storage.firing import Planned, Written
 from pushsvc.storage.leases import held
 from pushsvc.targeting.audience import Found, named_among
 
@@ -35,8 +36,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: A group takes milliseconds. What its worker dies over comes back after so long, or sooner where
+#: that is what a lease lasts; else it is renewed.
+LEASE_SECONDS: Final = 10.0
 #: What a gateway has not taken within this goes on in batches of its own: there it is asked again
-#: whether the push has expired or was halted.
+#: whether the push has expired or was halted. Not longer than half of a lease: who was held up
+#: himself hands over nothing that another may have.
 HANDING_SECONDS: Final = 2.0
 #: Where a gateway is slow, what the others have answered is written down so often.
 WRITING_SECONDS: Final = 0.5
@@ -71,6 +76,11 @@ class Part:
     def is_settled(self) -> bool:
         """Whether something came of each device."""
         return 0 not in self.sheet.outcomes
+
+
+def lease_seconds(resources: Resources) -> float:
+    """Return how long a group's leases last."""
+    return min(LEASE_SECONDS, resources.settings.lease_seconds)
 
 
 # ---------------------------------------------------------------- loaded
@@ -127,11 +137,14 @@ async def begin(resources: Resources, loaded: Sequence[Loaded]) -> "Group | None
     When this returns, whoever finds the batches without their worker is in doubt about them.
     """
     fields = await _fields(resources, loaded)
+    began = resources.clock.monotonic()
     routed: dispatch.Routed = {}
     parts: list[Part] = []
     first = 0
     async with storage.begun(
-        resources.engine, [one.planned for one in loaded], lease_seconds=LEASE_SECONDS
+        resources.engine,
+        [one.planned for one in loaded],
+        lease_seconds=lease_seconds(resources),
     ) as leased:
         for one, batches in zip(loaded, leased, strict=True):
             for batch in batches:
@@ -139,7 +152,7 @@ async def begin(resources: Resources, loaded: Sequence[Loaded]) -> "Group | None
                 _address(one, part, first=first, into=routed)
                 parts.append(part)
                 first += batch.size
-    return Group(resources, parts, routed) if parts else None
+    return Group(resources, parts, routed, began=began) if parts else None
 
 
 async def _fields(
@@ -191,9 +204,16 @@ class Group:
     """Batches of many pushes that are sent together; each is written down once it is settled."""
 
     def __init__(
-        self, resources: Resources, parts: Sequence[Part], routed: dispatch.Routed
+        self,
+        resources: Resources,
+        parts: Sequence[Part],
+        routed: dispatch.Routed,
+        *,
+        began: float,
     ) -> None:
-        """Take what has begun."""
+        """Take what has begun, at this moment of the monotonic clock or after it."""
+        self._lease_seconds = lease_seconds(resources)
+        self._hand_until = began + min(HANDING_SECONDS, self._lease_seconds / 2)
         self._resources = resources
         self._routed = routed
         self._sheet = dispatch.JointSheet([part.sheet for part in parts])
@@ -208,7 +228,9 @@ class Group:
         for part in self._open:
             await ending.take_up(self._resources, part.push, part.batch, sheet=part.sheet)
         try:
-            async with held(self._renew, lease_seconds=LEASE_SECONDS, name="group") as overdue:
+            async with held(
+                self._renew, lease_seconds=self._lease_seconds, name="group"
+            ) as overdue:
                 await self._hand_over(overdue)
         finally:
             for part in self._open:
@@ -220,15 +242,14 @@ class Group:
 
     async def _renew(self) -> bool:
         some = [part.batch for part in self._open]
-        return await storage.renew(self._resources.engine, some, lease_seconds=LEASE_SECONDS)
+        return await storage.renew(self._resources.engine, some, lease_seconds=self._lease_seconds)
 
     async def _hand_over(self, overdue: Callable[[], bool]) -> None:
         """Hand everything over; whoever is slow holds up no other's ledger."""
         clock, stopping = self._resources.clock, self._resources.stopping
-        end = clock.monotonic() + HANDING_SECONDS
         when = dispatch.When(
             in_time=lambda: True,
-            stopped=lambda: stopping.is_set() or overdue() or clock.monotonic() >= end,
+            stopped=lambda: stopping.is_set() or overdue() or clock.monotonic() >= self._hand_until,
         )
         sending = asyncio.create_task(
             dispatch.hand_over(
@@ -264,7 +285,7 @@ class Group:
                 name = (part.batch.push_id, part.batch.seq)
                 self._resources.journal.leave(part.batch, closed=name in written.batches)
         self._closed |= written.pushes
-        self._unclosed |= {batch.push_id for batch, _ in ends} - written.pushes
+        self._unclosed |= {push_id for push_id, _ in written.batches} - written.pushes
         if len(written.batches) < len(parts):
             log.warning("batches.taken_over", batches=len(parts) - len(written.batches))
 

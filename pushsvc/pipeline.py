@@ -43,7 +43,7 @@ from pushsvc.stats import tally
 from pushsvc.storage import (
     audiences,
     batches,
-    firing as groups,
+    claims,
     partitions,
     plans,
     pushes,
@@ -175,25 +175,27 @@ async def plan_push(resources: Resources, push_id: int) -> None:
 # ---------------------------------------------------------------- in groups
 
 
-async def find_due(resources: Resources) -> groups.Due:
+async def find_due(resources: Resources) -> claims.Due:
     """Find small pushes that are due, apps in turns; and tell when the next push will be."""
-    due = await groups.look(resources.engine)
+    due = await claims.look(resources.engine)
     return replace(due, pushes=list(fair.in_turns(due.pushes, lambda one: one[0])))
 
 
-async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[groups.Claimed]:
+async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[claims.Claimed]:
     """Take the first of these pushes that nobody else has: a group at most."""
-    return await groups.claim(resources.engine, push_ids, lease_seconds=groups.LEASE_SECONDS)
+    return await claims.claim(
+        resources.engine, push_ids, lease_seconds=firing.lease_seconds(resources)
+    )
 
 
-async def fire(resources: Resources, claimed: Sequence[groups.Claimed]) -> None:
+async def fire(resources: Resources, claimed: Sequence[claims.Claimed]) -> None:
     """Plan, deliver and close claimed pushes together; where that cannot be, each by itself."""
     group = None
     try:
         group = await firing.begin(resources, await firing.load(resources, claimed))
     except Exception:
         log.exception("group.not_begun", pushes=len(claimed))
-        await groups.give_back(resources.engine, claimed)
+        await claims.give_back(resources.engine, claimed)
         alone = [pushes.DuePush(p.id, p.lane, p.app_id) for p in (one.push for one in claimed)]
         await resources.queue.wake_plans(alone)
     if group is not None:
@@ -299,7 +301,7 @@ async def close_push(
 
 async def tick(resources: Resources) -> None:
     """Find what is due by the database's time, and what Redis or a dead worker forgot."""
-    await groups.put_back(resources.engine)
+    await claims.put_back(resources.engine)
     async with resources.engine.connect() as connection:
         due = await pushes.due_pushes(connection, limit=CLOCK_LIMIT)
         complete = await pushes.complete_pushes(connection, limit=CLOCK_LIMIT)

@@ -22,8 +22,8 @@ from pushsvc.planning.parking import Lot
 from pushsvc.planning.precedence import Precedence
 from pushsvc.planning.queue import Job, in_progress
 from pushsvc.resources import Resources, open_lanes
+from pushsvc.storage.claims import Claimed
 from pushsvc.storage.engine import DATABASE_ERRORS
-from pushsvc.storage.firing import Claimed
 
 log = structlog.get_logger(__name__)
 
