@@ -1,8 +1,8 @@
-"""A group of small pushes: loaded, begun, sent and written down together.
+"""A volley of small pushes: loaded, begun, sent and written down together.
 
-A push by itself costs a worker some twenty round trips and more than ten milliseconds, most of them
-the same whatever its devices. Here they are paid once for all pushes of a group. Until a group has
-begun, its pushes can be given back, and go one by one.
+A push by itself costs a worker some twenty round trips and more than ten milliseconds, most of
+them the same whatever its devices. Here they are paid once for all pushes of a volley. Until a
+volley has begun, its pushes can be given back, and go one by one.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: A group takes milliseconds. What its worker dies over comes back after so long, or sooner where
+#: A volley takes milliseconds. What its worker dies over comes back after so long, or sooner where
 #: that is what a lease lasts; else it is renewed.
 LEASE_SECONDS: Final = 10.0
 #: What a gateway has not taken within this goes on in batches of its own: there it is asked again
@@ -65,7 +65,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """A batch of the group."""
+    """A batch of the volley."""
 
     push: Push
     batch: Batch
@@ -79,7 +79,7 @@ class Part:
 
 
 def lease_seconds(resources: Resources) -> float:
-    """Return how long a group's leases last."""
+    """Return how long a volley's leases last."""
     return min(LEASE_SECONDS, resources.settings.lease_seconds)
 
 
@@ -131,8 +131,8 @@ def _planned(claimed: Claimed, rows: Mapping[int, "asyncpg.Record"], *, size: in
 # ---------------------------------------------------------------- begun
 
 
-async def begin(resources: Resources, loaded: Sequence[Loaded]) -> "Group | None":
-    """Write the group's batches and shape its messages; None where nothing of it is ours any more.
+async def begin(resources: Resources, loaded: Sequence[Loaded]) -> "Volley | None":
+    """Write the volley's batches and shape its messages; None where nothing of it is ours any more.
 
     When this returns, whoever finds the batches without their worker is in doubt about them.
     """
@@ -152,7 +152,7 @@ async def begin(resources: Resources, loaded: Sequence[Loaded]) -> "Group | None
                 _address(one, part, first=first, into=routed)
                 parts.append(part)
                 first += batch.size
-    return Group(resources, parts, routed, began=began) if parts else None
+    return Volley(resources, parts, routed, began=began) if parts else None
 
 
 async def _fields(
@@ -200,7 +200,7 @@ def _address(one: Loaded, part: Part, *, first: int, into: dispatch.Routed) -> N
 # ---------------------------------------------------------------- sent
 
 
-class Group:
+class Volley:
     """Batches of many pushes that are sent together; each is written down once it is settled."""
 
     def __init__(
@@ -229,7 +229,7 @@ class Group:
             await ending.take_up(self._resources, part.push, part.batch, sheet=part.sheet)
         try:
             async with held(
-                self._renew, lease_seconds=self._lease_seconds, name="group"
+                self._renew, lease_seconds=self._lease_seconds, name="volley"
             ) as overdue:
                 await self._hand_over(overdue)
         finally:
@@ -237,7 +237,7 @@ class Group:
                 part.sheet.settle_rest(dispatch.NOT_SENT)
             # Also when the worker is told to stop: what is out must be in the ledger.
             await asyncio.shield(self._write_down(self._open))
-        log.info("group.sent", pushes=len(self._closed | self._unclosed))
+        log.info("volley.sent", pushes=len(self._closed | self._unclosed))
         return sorted(self._unclosed - self._closed)
 
     async def _renew(self) -> bool:
@@ -259,7 +259,7 @@ class Group:
                 when=when,
                 asking=Asking.URGENT,
             ),
-            name="send a group",
+            name="send a volley",
         )
         try:
             while not sending.done():
@@ -311,7 +311,7 @@ class Group:
         """Write all down at once; where that cannot be, each by itself."""
         finish = partial(storage.finish, self._resources.engine, ends)
         try:
-            return await ending.write_down(self._resources, finish, name="group") or Written()
+            return await ending.write_down(self._resources, finish, name="volley") or Written()
         except PASSING_ERRORS:
             raise
         except Exception:

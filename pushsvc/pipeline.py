@@ -8,7 +8,7 @@
                      follow-ups, evidence against tokens; where a worker
                      died over it: what its journal settles ► ledger, and the rest is in doubt
     close_push  ──► when no batch is open: dead tokens, final counts
-    fire        ──► small pushes that are due: planned, delivered and closed in groups
+    fire        ──► small pushes that are due: planned, delivered and closed in volleys
     tick        ──► the clock: what else is due, and whatever Redis or a dead worker forgot
     upkeep      ──► the clock, too: a ledger for each day to come; old days are dropped
 
@@ -172,7 +172,7 @@ async def plan_push(resources: Resources, push_id: int) -> None:
         await close_push(resources, push.id)
 
 
-# ---------------------------------------------------------------- in groups
+# ---------------------------------------------------------------- in volleys
 
 
 async def find_due(resources: Resources) -> claims.Due:
@@ -182,7 +182,7 @@ async def find_due(resources: Resources) -> claims.Due:
 
 
 async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[claims.Claimed]:
-    """Take the first of these pushes that nobody else has: a group at most."""
+    """Take the first of these pushes that nobody else has: a volley at most."""
     return await claims.claim(
         resources.engine, push_ids, lease_seconds=firing.lease_seconds(resources)
     )
@@ -190,16 +190,16 @@ async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[claim
 
 async def fire(resources: Resources, claimed: Sequence[claims.Claimed]) -> None:
     """Plan, deliver and close claimed pushes together; where that cannot be, each by itself."""
-    group = None
+    volley = None
     try:
-        group = await firing.begin(resources, await firing.load(resources, claimed))
+        volley = await firing.begin(resources, await firing.load(resources, claimed))
     except Exception:
-        log.exception("group.not_begun", pushes=len(claimed))
+        log.exception("volley.not_begun", pushes=len(claimed))
         await claims.give_back(resources.engine, claimed)
         alone = [pushes.DuePush(p.id, p.lane, p.app_id) for p in (one.push for one in claimed)]
         await resources.queue.wake_plans(alone)
-    if group is not None:
-        for push_id in await group.send():
+    if volley is not None:
+        for push_id in await volley.send():
             await close_push(resources, push_id)
 
 

@@ -40,10 +40,10 @@ READ_LIMIT = 1_000
 #: While urgent jobs are under way, a job of the bulk lane begins this often: each keeps the event
 #: loop busy for tens of milliseconds, and an urgent one comes to the loop some forty times.
 PRECEDENCE_SECONDS = 0.1
-#: What is due within so long goes together: each group costs some milliseconds by itself.
+#: What is due within so long goes together: each volley costs some milliseconds by itself.
 GATHER_SECONDS = 0.1
 #: While one of them waits for Postgres or a gateway, the others go on.
-GROUPS_AT_ONCE = 3
+VOLLEYS_AT_ONCE = 3
 #: A round of a loop takes milliseconds; where Redis or Postgres hang, no longer is waited.
 LAST_ROUND_SECONDS = 1.0
 #: After the running jobs are told to stop, they have so long to write down what is out.
@@ -92,7 +92,7 @@ async def run_worker(
             # The loops first: none of them may start a job behind the drain's back.
             await _end(lanes, loops)
             running = [task for lane in lanes for task in lane.tasks.values() if not task.done()]
-            running += [*trigger.groups, *lot.parked]
+            running += [*trigger.volleys, *lot.parked]
             await _drain(running, cut=cut, within_seconds=settings.shutdown_seconds)
 
 
@@ -228,15 +228,15 @@ async def _clock(resources: Resources) -> None:
 
 
 class Trigger:
-    """Fires small pushes when they are due, group by group; owns the groups under way."""
+    """Fires small pushes when they are due, volley by volley; owns the volleys under way."""
 
     def __init__(self, resources: Resources, *, lot: Lot, precedence: Precedence) -> None:
         """Fire nothing before `run`."""
-        self.groups: set[asyncio.Task[None]] = set()
+        self.volleys: set[asyncio.Task[None]] = set()
         self._resources = resources
         self._lot = lot
         self._precedence = precedence
-        self._places = asyncio.Semaphore(GROUPS_AT_ONCE)
+        self._places = asyncio.Semaphore(VOLLEYS_AT_ONCE)
 
     async def run(self) -> None:
         """Look for what is due until the process is to stop, at its time or soon after."""
@@ -251,7 +251,7 @@ class Trigger:
                 await asyncio.wait_for(ending.wait(), pause)
 
     async def _fire_due(self) -> float:
-        """Start groups of what is due, as there is room; return how long to wait for more."""
+        """Start volleys of what is due, as there is room; return how long to wait for more."""
         due = await pipeline.find_due(self._resources)
         ids = [push_id for _, push_id in due.pushes]
         while ids and not self._resources.stopping.is_set():
@@ -266,7 +266,7 @@ class Trigger:
         return max(GATHER_SECONDS, min(due.next_seconds, self._resources.settings.clock_seconds))
 
     async def _claimed(self, ids: Sequence[int]) -> Sequence[Claimed]:
-        """Claim a group and start it; its place is free again when it is done, or parked."""
+        """Claim a volley and start it; its place is free again when it is done, or parked."""
         claimed: Sequence[Claimed] = ()
         try:
             claimed = await pipeline.claim(self._resources, ids)
@@ -274,20 +274,20 @@ class Trigger:
             if not claimed:
                 self._places.release()
         if claimed:
-            task = asyncio.create_task(self._fire(claimed), name="group")
-            self.groups.add(task)
+            task = asyncio.create_task(self._fire(claimed), name="volley")
+            self.volleys.add(task)
             task.add_done_callback(self._ended)
         return claimed
 
     async def _fire(self, claimed: Sequence[Claimed]) -> None:
         with self._precedence.taken():
-            await self._lot.run(pipeline.fire(self._resources, claimed), name="group")
+            await self._lot.run(pipeline.fire(self._resources, claimed), name="volley")
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._places.release()
-        self.groups.discard(task)
+        self.volleys.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("group.failed", exc_info=error)
+            log.error("volley.failed", exc_info=error)
 
 
 async def _upkeep(resources: Resources) -> None:

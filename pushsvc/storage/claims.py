@@ -1,4 +1,4 @@
-"""Small pushes that are due: found, and claimed for a group, apps in turns."""
+"""Small pushes that are due: found, and claimed for a volley, apps in turns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import Push
 from pushsvc.storage.engine import driver
-from pushsvc.storage.pushes import GROUPED, SELECTED, as_push
+from pushsvc.storage.pushes import IN_VOLLEYS, SELECTED, as_push
 
-#: Pushes of a group: what it costs by itself is then little for each; a worker is busy with it for
+#: Pushes of a volley: what it costs by itself is then little for each; a worker is busy with it for
 #: some 50 ms.
-GROUP: Final = 100
+VOLLEY: Final = 100
 #: Due pushes that one looks at; where there are more, of each app.
 LOOK: Final = 1_000
-LOOK_OF_EACH: Final = GROUP
+LOOK_OF_EACH: Final = VOLLEY
 #: Claimed pushes that one look puts back.
 PUT_BACK_LIMIT: Final = 1_000
 
 # ---------------------------------------------------------------- what is due
 
-_FIRED: Final = f"state = 'waiting' AND due_at <= now() AND {GROUPED}"
+_FIRED: Final = f"state = 'waiting' AND due_at <= now() AND {IN_VOLLEYS}"
 _DUE: Final = f"SELECT id, app_id FROM pushes WHERE {_FIRED} ORDER BY due_at LIMIT $1"  # noqa: S608 - of constants
 # Nobody's thousands hide another's.
 _DUE_OF_EACH: Final = f"""
@@ -75,7 +75,7 @@ _CLAIM: Final = f"""
     WHERE pushes.id = mine.id
     RETURNING {SELECTED}, leases
 """  # noqa: S608 - of constants
-# By the lease that comes next, a plan is no group's.
+# By the lease that comes next, a plan is no volley's.
 _GIVE_BACK: Final = """
     UPDATE pushes SET lease_until = NULL, leases = pushes.leases + 1
     FROM unnest($1::bigint[], $2::integer[]) AS ours(id, leases)
@@ -84,7 +84,7 @@ _GIVE_BACK: Final = """
 _PUT_BACK: Final = f"""
     UPDATE pushes SET state = 'waiting', lease_until = NULL WHERE id IN (
         SELECT id FROM pushes
-        WHERE state = 'planning' AND due_at <= now() AND lease_until < now() AND {GROUPED}
+        WHERE state = 'planning' AND due_at <= now() AND lease_until < now() AND {IN_VOLLEYS}
         LIMIT $1 FOR UPDATE SKIP LOCKED
     )
 """  # noqa: S608 - of constants
@@ -100,7 +100,7 @@ class Claimed:
 
 
 async def claim(
-    engine: AsyncEngine, ids: Sequence[int], *, lease_seconds: float, limit: int = GROUP
+    engine: AsyncEngine, ids: Sequence[int], *, lease_seconds: float, limit: int = VOLLEY
 ) -> list[Claimed]:
     """Take the first of these pushes that nobody else has, in this order."""
     async with driver(engine) as connection:

@@ -1,7 +1,7 @@
 """Claimed pushes, begun together and written down together.
 
-Each step is one transaction for all pushes of a group. A claim is a lease of each push's plan. A
-group that has begun has the first lease of each of its batches; what becomes of those when its
+Each step is one transaction for all pushes of a volley. A claim is a lease of each push's plan. A
+volley that has begun has the first lease of each of its batches; what becomes of those when its
 worker dies is no different from other plans and batches.
 """
 
@@ -22,7 +22,7 @@ from pushsvc.storage.partitions import MissingError
 if TYPE_CHECKING:
     Driver = asyncpg.Connection[asyncpg.Record]
 
-#: Of a batch that a group has begun.
+#: Of a batch that a volley has begun.
 FIRST_LEASE: Final = 1
 # ---------------------------------------------------------------- begun
 
@@ -44,7 +44,7 @@ _INSERT: Final = f"""
         $8::bytea[], $9::boolean[])
         AS new(push_id, seq, ids, first_id, last_id, recipients, outcomes, badges_applied)
 """  # noqa: S608 - of constants
-#: In one order, so that of two groups with the same devices one waits for the other.
+#: In one order, so that of two volleys with the same devices one waits for the other.
 _LOCK_BADGES: Final = """
     SELECT FROM badges WHERE installation_id = ANY($1) ORDER BY installation_id FOR UPDATE
 """
@@ -204,7 +204,7 @@ _RENEW: Final = f"""
 
 
 async def renew(engine: AsyncEngine, some: Sequence[Batch], *, lease_seconds: float) -> bool:
-    """Renew the leases of a group's batches; False where none of them is ours any more."""
+    """Renew the leases of a volley's batches; False where none of them is ours any more."""
     async with driver(engine) as connection, connection.transaction():
         await connection.execute(_BY_INDEX)
         said = await connection.execute(
@@ -238,7 +238,7 @@ _CLOSE: Final = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What was written down of a group."""
+    """What was written down of a volley."""
 
     #: push and number of the batches that are closed
     batches: frozenset[tuple[int, int]] = frozenset()

@@ -69,15 +69,15 @@ SELECTED: Final = ", ".join(
     for c in COLUMNS
 )
 
-#: More devices are a group by themselves.
+#: More devices are a volley by themselves.
 FEW_DEVICES: Final = 20
-#: A group is sent for two seconds at most, and asks of none of its pushes whether it has expired
+#: A volley is sent for two seconds at most, and asks of none of its pushes whether it has expired
 #: meanwhile; where one may, it goes by itself.
 SOON_SECONDS: Final = 5
-#: What goes in a group with others (storage/firing.py): pushes that name few devices, and that
-#: nothing is to be asked about while they are sent. Those that a group has failed with, or two
+#: What goes in a volley with others (storage/firing.py): pushes that name few devices, and that
+#: nothing is to be asked about while they are sent. Those that a volley has failed with, or two
 #: workers have died over, go by themselves.
-GROUPED: Final = f"""
+IN_VOLLEYS: Final = f"""
     leases <= 1 AND batches_planned = 0 AND lane = '{Lane.URGENT}'
     AND halt IS NULL AND local_time IS NULL AND rules IS NULL AND rate_per_minute IS NULL
     AND coalesce(jsonb_array_length(audience -> 'devices') <= {FEW_DEVICES}, false)
@@ -320,14 +320,14 @@ async def close_push(connection: AsyncConnection, push_id: int, *, tokens_held: 
 # What the clock asks. Redis only wakes: whatever it forgot is found here.
 
 # Apps take turns: thousands that one of them has made due at once do not hide another's. Those that
-# go in groups are not looked for here.
+# go in volleys are not looked for here.
 _DUE = text(f"""
     SELECT id, lane, app_id FROM (
         SELECT id, lane, app_id, due_at, row_number() OVER (PARTITION BY app_id ORDER BY due_at)
             AS turn
         FROM pushes
         WHERE state IN ('waiting', 'planning') AND due_at <= now()
-            AND (lease_until IS NULL OR lease_until < now()) AND NOT ({GROUPED})
+            AND (lease_until IS NULL OR lease_until < now()) AND NOT ({IN_VOLLEYS})
     ) AS due
     ORDER BY turn, due_at LIMIT :limit
 """)  # noqa: S608 - of constants

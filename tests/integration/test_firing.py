@@ -1,4 +1,4 @@
-"""Small pushes that are due go in groups, and each fares as it would by itself."""
+"""Small pushes that are due go in volleys, and each fares as it would by itself."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -95,7 +95,7 @@ async def test_every_push_of_a_group_has_its_own_end(site: Site) -> None:
     dead, dead_token = await install(site, apns_token("fa170100"))
     _, busy = await install(site, apns_token("fa170e02"))
     loose = apns_token()
-    group = [
+    volley = [
         await push_to(site, ios, content={"data": {"alert": "To {{ objectId }}"}}),
         await push_to(other, android),
         await push_to(site, explicit(site, loose), explicit(site, loose)),
@@ -106,9 +106,9 @@ async def test_every_push_of_a_group_has_its_own_end(site: Site) -> None:
     ]
     await alter(site, expired, expires_at=func.now() - timedelta(seconds=1))
 
-    await fire(site, *[await site.now(push) for push in group])
+    await fire(site, *[await site.now(push) for push in volley])
 
-    assert [await site.outcomes(push) for push in group] == [
+    assert [await site.outcomes(push) for push in volley] == [
         {"sent": 1},
         {"sent": 1},
         {"sent": 1, "deduplicated": 1},
@@ -117,7 +117,7 @@ async def test_every_push_of_a_group_has_its_own_end(site: Site) -> None:
         {"expired": 1},
         {},
     ]
-    states = [(await site.now(push)).state for push in group]
+    states = [(await site.now(push)).state for push in volley]
     assert states == [PushState.DONE] * 6 + [PushState.SENDING]
     assert await site.badge(number) == 0
     assert len(site.sent_to(loose)) == 1
@@ -126,23 +126,23 @@ async def test_every_push_of_a_group_has_its_own_end(site: Site) -> None:
         statement = select(retired).where(tables.installations.c.id == dead)
         assert await connection.scalar(statement) is not None
         rows = tables.batches.c
-        statement = select(rows.attempt).where(rows.push_id == group[-1].id).order_by(rows.seq)
+        statement = select(rows.attempt).where(rows.push_id == volley[-1].id).order_by(rows.seq)
         assert list((await connection.execute(statement)).scalars()) == [1, 2]
 
 
 async def test_each_push_shows_its_own_badge(site: Site) -> None:
-    """A device that is in several pushes of a group gets the badge of each, in their order."""
+    """A device that is in several pushes of a volley gets the badge of each, in their order."""
     token = apns_token()
     number, device = await install(site, token)
     _, beside = await install(site, apns_token())
     counted = {"data": {"alert": "{{ badge }}", "badge": "Increment"}}
-    group = [
+    volley = [
         await push_to(site, device, content=counted),
         await push_to(site, device, content={"data": {"alert": "{{ badge }}", "badge": 7}}),
         await push_to(site, beside, device, content=counted),
     ]
 
-    await fire(site, *group)
+    await fire(site, *volley)
 
     assert await site.badge(number) == 8
     bodies = [orjson.loads(entry.payload)["aps"] for entry in site.sent_to(token)]
@@ -173,10 +173,10 @@ async def test_what_dies_after_it_has_begun_is_in_doubt(site: Site) -> None:
     """A push that drops doubt is not sent again; its batch is taken over like any other."""
     token = apns_token()
     push = await push_to(site, explicit(site, token), on_unknown=OnUnknown.DROP)
-    group = await firing.begin(
+    volley = await firing.begin(
         site.resources, await firing.load(site.resources, await claimed(site, push))
     )
-    assert group is not None
+    assert volley is not None
     await let_leases_run_out(site, push)
 
     async with working(site):
@@ -185,22 +185,22 @@ async def test_what_dies_after_it_has_begun_is_in_doubt(site: Site) -> None:
     assert await site.outcomes(push) == {"unknown": 1}
     assert site.sent_to(token) == []
     # Who had begun it comes back, and has nothing to write down any more.
-    assert await group.send() == []
+    assert await volley.send() == []
     assert await site.outcomes(push) == {"unknown": 1}
 
 
 async def test_one_that_cannot_be_written_takes_nobody_with_it(site: Site) -> None:
-    """There is no partition for its day: the group goes one by one, and each arrives."""
-    group = [await push_to(site, explicit(site, apns_token())) for _ in range(3)]
-    odd = (30_000 << 32) + group[1].id % (1 << 32)
-    await alter(site, group[1], id=odd)
-    group[1] = replace(group[1], id=odd)
+    """There is no partition for its day: the volley goes one by one, and each arrives."""
+    volley = [await push_to(site, explicit(site, apns_token())) for _ in range(3)]
+    odd = (30_000 << 32) + volley[1].id % (1 << 32)
+    await alter(site, volley[1], id=odd)
+    volley[1] = replace(volley[1], id=odd)
 
-    await fire(site, *[await site.now(push) for push in group])
-    assert {(await site.now(push)).state for push in group} == {PushState.PLANNING}
+    await fire(site, *[await site.now(push) for push in volley])
+    assert {(await site.now(push)).state for push in volley} == {PushState.PLANNING}
     hasty = site.resources.settings.model_copy(update={"lease_seconds": 1})
     async with working(replace(site, resources=replace(site.resources, settings=hasty))):
-        ends = [await site.done(push) for push in group]
+        ends = [await site.done(push) for push in volley]
 
     assert [await site.outcomes(push) for push in ends] == [{"sent": 1}] * 3
 
@@ -219,7 +219,7 @@ async def test_one_that_cannot_be_written_takes_nobody_with_it(site: Site) -> No
     ids=lambda values: next(iter(values)),
 )
 async def test_what_is_to_be_asked_about_goes_by_itself(site: Site, values: dict[str, Any]) -> None:
-    """No group takes it; where it is due, the clock wakes somebody for it."""
+    """No volley takes it; where it is due, the clock wakes somebody for it."""
     push = await push_to(site, explicit(site, apns_token()))
     await alter(site, push, **values)
 
@@ -255,7 +255,7 @@ async def test_the_next_moment_is_known(site: Site) -> None:
 
 
 async def test_who_is_told_to_stop_hands_nothing_over(site: Site) -> None:
-    """The group is written down, and its devices go on elsewhere, nobody twice."""
+    """The volley is written down, and its devices go on elsewhere, nobody twice."""
     token = apns_token()
     push = await push_to(site, explicit(site, token))
     site.resources.stopping.set()
