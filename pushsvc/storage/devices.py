@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import WINDOWS_DEVICE_TYPES, Batch, Device, Json, Recipient
 from pushsvc.storage.channel_uri import chosen
-from pushsvc.storage.engine import BY_INDEX, driver
+from pushsvc.storage.engine import driver
 from pushsvc.storage.fields import BADGE, COLUMNS, DEVICE_TYPES, VALUE_CHARACTERS
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ async def load_named(
     ours = [(app, one["installation_id"]) for app, one in pairs if "installation_id" in one]
     if not objects and not ours:
         return []
-    async with driver(engine) as connection, connection.transaction():
-        await connection.execute(_BY_INDEX)
+    async with driver(engine) as connection:
         return await connection.fetch(
             _LOAD_NAMED,
             [app for app, _ in objects],
@@ -96,10 +95,6 @@ async def load_named(
             [app for app, _ in ours],
             [name for _, name in ours],
         )
-
-
-#: However small the tables were when it was planned.
-_BY_INDEX: Final = f"SELECT {BY_INDEX}"
 
 
 async def load_values(

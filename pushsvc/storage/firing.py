@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc.model import BadgeChange, Batch, Counts, Lane, Ledger, NewBatch, OutcomeClass, Push
 from pushsvc.storage import batches
 from pushsvc.storage.claims import Claimed
-from pushsvc.storage.engine import BY_INDEX, driver, encode_json
+from pushsvc.storage.engine import driver_by_index, encode_json
 from pushsvc.storage.partitions import MissingError
 
 if TYPE_CHECKING:
@@ -44,20 +44,19 @@ _INSERT: Final = f"""
         $8::bytea[], $9::boolean[])
         AS new(push_id, seq, ids, first_id, last_id, recipients, outcomes, badges_applied)
 """  # noqa: S608 - of constants
-#: In one order, so that of two volleys with the same devices one waits for the other.
-_LOCK_BADGES: Final = """
-    SELECT FROM badges WHERE installation_id = ANY($1) ORDER BY installation_id FOR UPDATE
-"""
+# Locked in one order, so that of two volleys with the same devices one waits for the other.
 _CHANGE_BADGES: Final = """
+    WITH locked AS MATERIALIZED (
+        SELECT installation_id FROM badges WHERE installation_id = ANY($4)
+        ORDER BY installation_id FOR UPDATE
+    ), waited AS MATERIALIZED (SELECT count(*) FROM locked)
     UPDATE badges SET badge = coalesce(new.absolute,
         least(greatest(badge::bigint + new.increment, 0), 2147483647))
-    FROM unnest($1::bigint[], $2::bigint[], $3::integer[])
+    FROM waited, unnest($1::bigint[], $2::bigint[], $3::integer[])
         AS new(installation_id, increment, absolute)
     WHERE badges.installation_id = new.installation_id
     RETURNING badges.installation_id, badges.badge
 """
-#: A join finds each row by its key, however small the tables were when it was planned.
-_BY_INDEX: Final = f"SELECT {BY_INDEX}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +85,7 @@ async def begun(
     Raises:
         MissingError: there is no partition for some of them.
     """
-    async with driver(engine) as connection, connection.transaction():
-        await connection.execute(_BY_INDEX)
+    async with driver_by_index(engine) as connection:
         rows = await connection.fetch(
             _BEGIN,
             [one.push.id for one in planned],
@@ -161,9 +159,7 @@ async def _changed_badges(
         for one in planned
         if one.badge is not None
     ]
-    everyone = {number for _, _, ids in changes for number in ids}
-    if everyone:
-        await connection.execute(_LOCK_BADGES, list(everyone))
+    everyone = list({number for _, _, ids in changes for number in ids})
     found: dict[int, dict[int, int]] = {push_id: {} for push_id, _, _ in changes}
     for turn in in_sequence(changes):
         rows = [
@@ -171,7 +167,8 @@ async def _changed_badges(
         ]
         if not rows:
             continue
-        said = await connection.fetch(_CHANGE_BADGES, *map(list, zip(*rows, strict=True)))
+        columns = map(list, zip(*rows, strict=True))
+        said = await connection.fetch(_CHANGE_BADGES, *columns, everyone)
         after = {row[0]: row[1] for row in said}
         for push_id, _, ids in turn:
             found[push_id] = {number: after[number] for number in ids if number in after}
@@ -205,8 +202,7 @@ _RENEW: Final = f"""
 
 async def renew(engine: AsyncEngine, some: Sequence[Batch], *, lease_seconds: float) -> bool:
     """Renew the leases of a volley's batches; False where none of them is ours any more."""
-    async with driver(engine) as connection, connection.transaction():
-        await connection.execute(_BY_INDEX)
+    async with driver_by_index(engine) as connection:
         said = await connection.execute(
             _RENEW, [batch.push_id for batch in some], [batch.seq for batch in some], lease_seconds
         )
@@ -253,8 +249,7 @@ async def finish(engine: AsyncEngine, ends: Sequence[tuple[Batch, Ledger]]) -> W
     tokens, or whose devices go on in other batches, stays open.
     """
     rows = [(batch.push_id, batch.seq, *batches.as_written(ledger)) for batch, ledger in ends]
-    async with driver(engine) as connection, connection.transaction():
-        await connection.execute(_BY_INDEX)
+    async with driver_by_index(engine) as connection:
         said = await connection.fetch(_FINISH, *map(list, zip(*rows, strict=True)))
         ours = frozenset((row["push_id"], row["seq"]) for row in said)
         closed = [end for end in ends if (end[0].push_id, end[0].seq) in ours]
