@@ -270,6 +270,8 @@ class Volley:
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+            # Sooner than the ledger: what was answered is in no doubt, whoever dies now.
+            self._resources.journal.hurry()
 
     async def _write_down(self, parts: Sequence[Part]) -> None:
         """Close batches, each of which is settled."""

@@ -106,7 +106,7 @@ async def test_explicit_devices_are_found_by_token(api: Api, scene: Scene) -> No
                 {"token": other, **ios},
                 {"token": token, **ios},
             ]
-        }
+        },
     )
     await scene.close(push, 0, [C.OK])
     double = C.DEDUPLICATED
