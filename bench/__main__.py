@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import broadcast, ingest, shaping, targeting, urgent
+from bench import broadcast, ingest, schedule, shaping, targeting, urgent
 
 
 class Case(StrEnum):
@@ -19,6 +19,7 @@ class Case(StrEnum):
 
     BROADCAST = "broadcast"
     INGEST = "ingest"
+    SCHEDULE = "schedule"
     SHAPING = "shaping"
     TARGETING = "targeting"
     URGENT = "urgent"
@@ -28,6 +29,7 @@ class Case(StrEnum):
 DEVICES = {
     Case.BROADCAST: broadcast.DEVICES,
     Case.INGEST: ingest.DEVICES,
+    Case.SCHEDULE: schedule.PUSHES,
     Case.SHAPING: shaping.DEVICES,
     Case.TARGETING: targeting.DEVICES,
     Case.URGENT: urgent.DEVICES,
@@ -36,6 +38,7 @@ DEVICES = {
 PROOFS = {
     Case.BROADCAST: "ledger_match",
     Case.INGEST: "rows_match",
+    Case.SCHEDULE: "as_it_should",
     Case.SHAPING: "same_messages",
     Case.TARGETING: "indexed",
     Case.URGENT: "all_received",
@@ -50,12 +53,25 @@ def main(
         typer.Option(min=1, help="Devices of the push, of each way to save, or of the app."),
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    pushes: Annotated[
+        int | None, typer.Option(min=2, help="Scheduled pushes, to one device each.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Scheduled pushes are due over so long.")
+    ] = schedule.SECONDS,
+    kill: Annotated[
+        bool, typer.Option(help="Kill one of the two workers of scheduled pushes.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
     """Measure the service: a push to a sink that accepts all, saves, shaping, audiences."""
     number = devices or DEVICES[case]
     with Progress(console=Console(stderr=True)) as progress:
-        figures = uvloop.run(measured(case, number, processes=processes, progress=progress))
+        if case is Case.SCHEDULE:
+            options = schedule.Options(pushes=pushes or number, seconds=seconds, kill=kill)
+            figures = uvloop.run(schedule.run(options, progress=progress))
+        else:
+            figures = uvloop.run(measured(case, number, processes=processes, progress=progress))
     if as_json:
         print(json.dumps(figures))  # noqa: T201 - the result
     else:

@@ -88,9 +88,13 @@ class Sink:
 
     def moments(self) -> dict[str, float]:
         """Return token -> when it had the message, of those that are timed; it has stopped."""
+        return dict(self.received())
+
+    def received(self) -> list[tuple[str, float]]:
+        """Return the tokens of messages that are timed, and when each came; it has stopped."""
         lines = (self.directory / TIMES_FILE).read_text().splitlines()
         found = (line.split(" ") for line in lines)
-        return {path.rpartition("/")[2]: float(moment) for moment, path in found}
+        return [(path.rpartition("/")[2], float(moment)) for moment, path in found]
 
 
 @contextmanager

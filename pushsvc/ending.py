@@ -2,8 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -20,6 +22,7 @@ from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.leases import LEASE_LIMIT
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 #: A batch whose messages are out must be written down: the pause between two tries is shorter than
 #: that of the clock, which hands out what nobody closed; and the end of trying.
@@ -54,7 +57,7 @@ async def _take_over(resources: Resources, batch: Batch, *, sheet: dispatch.Shee
     sheet.settle_rest(dispatch.WORKER_LOST)
 
 
-def settle_early(batch: Batch, *, devices: list[Device], sheet: dispatch.Sheet) -> None:
+def settle_early(batch: Batch, *, devices: Sequence[Device], sheet: dispatch.Sheet) -> None:
     """Settle the devices that no message goes to."""
     present = {device.index for device in devices}
     for index in range(batch.size):
@@ -91,10 +94,11 @@ async def finish(
         for place in doubtful:
             if sheet.answers.get(place) is dispatch.CANCELLED:
                 sheet.settle(place, dispatch.IN_DOUBT)
-        ledger = _ledger(
+        ledger = ledger_of(
             resources, push, batch, devices=devices, sheet=sheet, now=now, in_doubt=doubtful
         )
-        closed = await _write_down(resources, batch, ledger)
+        finish_batch = partial(batches.finish_batch, resources.engine, batch, ledger)
+        closed = bool(await write_down(resources, finish_batch, name=push.object_id))
     finally:
         resources.journal.leave(batch, closed=closed)
     if not closed:
@@ -113,16 +117,20 @@ async def _doubtful(resources: Resources, push: Push, batch: Batch) -> Collectio
         return range(batch.size)
 
 
-def _ledger(
+def ledger_of(
     resources: Resources,
     push: Push,
     batch: Batch,
     *,
-    devices: list[Device],
+    devices: Sequence[Device],
     sheet: dispatch.Sheet,
     now: datetime,
-    in_doubt: Collection[int],
+    in_doubt: Collection[int] = (),
 ) -> Ledger:
+    """Decide what came of each device of a batch, every one of which is settled.
+
+    `in_doubt` are places whose device may have the message of an earlier attempt.
+    """
     settings = resources.settings
     limits = Limits(
         # Work that workers die over is not carried on: somebody must look at it.
@@ -154,16 +162,19 @@ def _ledger(
     )
 
 
-async def _write_down(resources: Resources, batch: Batch, ledger: Ledger) -> bool:
-    """Close the batch; its messages are out, so a database that is away is waited for.
+async def write_down(
+    resources: Resources, write: Callable[[], Awaitable[T]], *, name: str
+) -> T | None:
+    """Close what was sent; its messages are out, so a database that is away is waited for.
 
-    The lease may run out meanwhile: until another worker claims the batch, it is ours to close.
+    The lease may run out meanwhile: until another worker claims a batch, it is ours to close.
+    Returns None where the database did not come back.
     """
     end = resources.clock.monotonic() + FINISH_SECONDS
     while resources.clock.monotonic() < end:
         try:
-            return await batches.finish_batch(resources.engine, batch, ledger)
+            return await write()
         except PASSING_ERRORS as error:
-            log.warning("ledger.unreachable", batch=batch.seq, error=type(error).__name__)
+            log.warning("ledger.unreachable", of=name, error=type(error).__name__)
             await asyncio.sleep(FINISH_PAUSE_SECONDS)
-    return False
+    return None

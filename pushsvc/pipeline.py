@@ -9,7 +9,8 @@
                      died over it: what its journal settles ► ledger, and the rest is in doubt
     close_push  ──► when no batch is open: dead tokens, final counts
     halting     ──► cancelled or paused, in one transaction: workers see it, and stop
-    tick        ──► the clock: what is due, and whatever Redis or a dead worker forgot
+    fire        ──► small pushes that are due: planned, delivered and closed in volleys
+    tick        ──► the clock: what else is due, and whatever Redis or a dead worker forgot
     upkeep      ──► the clock, too: a ledger for each day to come; old days are dropped
 
 The stages know nothing of each other; only this page knows their order. Postgres is the record
@@ -18,12 +19,13 @@ of all of it: each function may be called twice, late, or on another machine.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import admission, ending, halting, hygiene, planner, quiet, waves
+from pushsvc import admission, ending, firing, halting, hygiene, planner, quiet, waves
 from pushsvc.campaigns import launching
 from pushsvc.delivery import dispatch
 from pushsvc.errors import CallerError, IdempotencyMismatchError
@@ -41,7 +43,17 @@ from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
-from pushsvc.storage import audiences, batches, caps, halts, partitions, plans, pushes, turns
+from pushsvc.storage import (
+    audiences,
+    batches,
+    caps,
+    claims,
+    halts,
+    partitions,
+    plans,
+    pushes,
+    turns,
+)
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
@@ -138,6 +150,9 @@ async def plan_push(resources: Resources, push_id: int) -> None:
 
     A push in local time has many legs, of which more than one may be due.
     """
+    if claimed := await claim(resources, [push_id]):
+        await fire(resources, claimed)
+        return
     while await _plan_leg(resources, push_id):
         pass
 
@@ -172,6 +187,37 @@ async def _plan_leg(resources: Resources, push_id: int) -> bool:
     if not at_hand:
         await close_push(resources, push.id)
     return push.local_time is not None and not resources.stopping.is_set()
+
+
+# ---------------------------------------------------------------- in volleys
+
+
+async def find_due(resources: Resources) -> claims.Due:
+    """Find small pushes that are due, apps in turns; and tell when the next push will be."""
+    due = await claims.look(resources.engine)
+    return replace(due, pushes=list(fair.in_turns(due.pushes, lambda one: one[0])))
+
+
+async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[claims.Claimed]:
+    """Take the first of these pushes that nobody else has: a volley at most."""
+    return await claims.claim(
+        resources.engine, push_ids, lease_seconds=firing.lease_seconds(resources)
+    )
+
+
+async def fire(resources: Resources, claimed: Sequence[claims.Claimed]) -> None:
+    """Plan, deliver and close claimed pushes together; where that cannot be, each by itself."""
+    volley = None
+    try:
+        volley = await firing.begin(resources, await firing.load(resources, claimed))
+    except Exception:
+        log.exception("volley.not_begun", pushes=len(claimed))
+        await claims.give_back(resources.engine, claimed)
+        alone = [pushes.DuePush(p.id, p.lane, p.app_id) for p in (one.push for one in claimed)]
+        await resources.queue.wake_plans(alone)
+    if volley is not None:
+        for push_id in await volley.send():
+            await close_push(resources, push_id)
 
 
 # ---------------------------------------------------------------- deliver
@@ -289,6 +335,7 @@ async def close_push(
 async def tick(resources: Resources) -> None:
     """Find what is due by the database's time, and what Redis or a dead worker forgot."""
     await launching.fire_due(resources)
+    await claims.put_back(resources.engine)
     async with resources.engine.connect() as connection:
         due = await pushes.due_pushes(connection, limit=CLOCK_LIMIT)
         complete = await pushes.complete_pushes(connection, limit=CLOCK_LIMIT)

@@ -22,6 +22,7 @@ from pushsvc.planning.parking import Lot
 from pushsvc.planning.precedence import Precedence
 from pushsvc.planning.queue import Job, in_progress
 from pushsvc.resources import Resources, open_lanes
+from pushsvc.storage.claims import Claimed
 from pushsvc.storage.engine import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,10 @@ READ_LIMIT = 1_000
 #: While urgent jobs are under way, a job of the bulk lane begins this often: each keeps the event
 #: loop busy for tens of milliseconds, and an urgent one comes to the loop some forty times.
 PRECEDENCE_SECONDS = 0.1
+#: What is due within so long goes together: each volley costs some milliseconds by itself.
+GATHER_SECONDS = 0.1
+#: While one of them waits for Postgres or a gateway, the others go on.
+VOLLEYS_AT_ONCE = 3
 #: A round of a loop takes milliseconds; where Redis or Postgres hang, no longer is waited.
 LAST_ROUND_SECONDS = 1.0
 #: After the running jobs are told to stop, they have so long to write down what is out.
@@ -67,8 +72,10 @@ async def run_worker(
             end_seconds=JOB_TIMEOUT_SECONDS,
         )
         wanted = [lane for lane in Lane if settings.lanes in {"both", lane}]
-        shared = {"lot": lot, "precedence": Precedence(wait_seconds=PRECEDENCE_SECONDS)}
+        precedence = Precedence(wait_seconds=PRECEDENCE_SECONDS)
+        shared: dict[str, Any] = {"lot": lot, "precedence": precedence}
         lanes = [_lane(resources[lane], lane, shared) for lane in wanted]
+        trigger = Trigger(resources[Lane.URGENT], **shared)
         stopping = resources[Lane.URGENT].stopping
         loops = [
             *(group.create_task(_forever(lane), name=f"lane {lane.queue_name}") for lane in lanes),
@@ -76,6 +83,8 @@ async def run_worker(
             group.create_task(_upkeep(resources[Lane.URGENT]), name="upkeep"),
             group.create_task(_halts(resources[Lane.URGENT]), name="halts"),
         ]
+        if Lane.URGENT in wanted:
+            loops.append(group.create_task(trigger.run(), name="trigger"))
         if ready is not None:
             ready()
         try:
@@ -86,7 +95,8 @@ async def run_worker(
             # The loops first: none of them may start a job behind the drain's back.
             await _end(lanes, loops)
             running = [task for lane in lanes for task in lane.tasks.values() if not task.done()]
-            await _drain([*running, *lot.parked], cut=cut, within_seconds=settings.shutdown_seconds)
+            running += [*trigger.volleys, *lot.parked]
+            await _drain(running, cut=cut, within_seconds=settings.shutdown_seconds)
 
 
 async def plan_push(context: dict[str, Any], push_id: int) -> None:
@@ -229,6 +239,69 @@ async def _halts(resources: Resources) -> None:
             log.warning("halts.unknown", error=str(error))
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), HALTS_SECONDS)
+
+
+class Trigger:
+    """Fires small pushes when they are due, volley by volley; owns the volleys under way."""
+
+    def __init__(self, resources: Resources, *, lot: Lot, precedence: Precedence) -> None:
+        """Fire nothing before `run`."""
+        self.volleys: set[asyncio.Task[None]] = set()
+        self._resources = resources
+        self._lot = lot
+        self._precedence = precedence
+        self._places = asyncio.Semaphore(VOLLEYS_AT_ONCE)
+
+    async def run(self) -> None:
+        """Look for what is due until the process is to stop, at its time or soon after."""
+        ending = self._resources.stopping
+        while not ending.is_set():
+            try:
+                pause = await self._fire_due()
+            except DATABASE_ERRORS as error:
+                log.warning("trigger.failed", error=str(error))
+                pause = PAUSE_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), pause)
+
+    async def _fire_due(self) -> float:
+        """Start volleys of what is due, as there is room; return how long to wait for more."""
+        due = await pipeline.find_due(self._resources)
+        ids = [push_id for _, push_id in due.pushes]
+        while ids and not self._resources.stopping.is_set():
+            await self._places.acquire()
+            claimed = await self._claimed(ids)
+            if not claimed:
+                break
+            # What stands before the last of them is others'.
+            ids = ids[ids.index(claimed[-1].push.id) + 1 :]
+        if due.next_seconds is None:
+            return GATHER_SECONDS if due.pushes else self._resources.settings.clock_seconds
+        return max(GATHER_SECONDS, min(due.next_seconds, self._resources.settings.clock_seconds))
+
+    async def _claimed(self, ids: Sequence[int]) -> Sequence[Claimed]:
+        """Claim a volley and start it; its place is free again when it is done, or parked."""
+        claimed: Sequence[Claimed] = ()
+        try:
+            claimed = await pipeline.claim(self._resources, ids)
+        finally:
+            if not claimed:
+                self._places.release()
+        if claimed:
+            task = asyncio.create_task(self._fire(claimed), name="volley")
+            self.volleys.add(task)
+            task.add_done_callback(self._ended)
+        return claimed
+
+    async def _fire(self, claimed: Sequence[Claimed]) -> None:
+        with self._precedence.taken():
+            await self._lot.run(pipeline.fire(self._resources, claimed), name="volley")
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._places.release()
+        self.volleys.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("volley.failed", exc_info=error)
 
 
 async def _upkeep(resources: Resources) -> None:

@@ -37,6 +37,7 @@ def worker(
     read = session.settings(processes=processes)
 
     def ready(pids: Sequence[int]) -> None:
+        running.settle_memory()
         if as_json:
             json_line({"pid": os.getpid(), "pids": pids})
         else:

@@ -77,6 +77,8 @@ class Route:
 
 
 RouteOf = Callable[[Shape], Route | None]
+#: What goes by each way.
+Routed = dict[Route, list[Message[Shape]]]
 
 
 class Sheet:
@@ -101,6 +103,20 @@ class Sheet:
     def is_open(self, index: int) -> bool:
         """Tell whether nothing came of this device yet."""
         return self.outcomes[index] == OutcomeClass.OPEN
+
+
+class JointSheet(Sheet):
+    """The sheets of several batches as one, for what is sent together; their places follow on."""
+
+    def __init__(self, sheets: Sequence[Sheet]) -> None:
+        super().__init__(b"".join(sheet.outcomes for sheet in sheets))
+        self._at = [(sheet, place) for sheet in sheets for place in range(len(sheet.outcomes))]
+
+    def settle(self, index: int, answer: Answer) -> None:
+        """Note it on the device's own sheet, too."""
+        super().settle(index, answer)
+        sheet, place = self._at[index]
+        sheet.settle(place, answer)
 
 
 def left_of(push: Push) -> Answer:
@@ -159,7 +175,38 @@ async def send(
     `stopped` is asked, too: when it says yes, those that are still here stay open on the sheet.
     With `validate_only` the gateways that would deliver are not called.
     """
-    routed: dict[Route, list[Message[Shape]]] = {}
+    routed: Routed = {}
+    address(
+        devices,
+        sheet,
+        into=routed,
+        shape_of=shape_of,
+        route_of=route_of,
+        key_of=key_of,
+        validate_only=validate_only,
+    )
+    settle = validating(sheet.settle) if validate_only else sheet.settle
+    when = When(in_time=in_time, stopped=stopped)
+    await hand_over(routed, sheet, settle=settle, when=when, asking=asking)
+    if not in_time():
+        sheet.settle_rest(EXPIRED)
+
+
+def address(
+    devices: Iterable[Device],
+    sheet: Sheet,
+    *,
+    into: Routed,
+    shape_of: ShapeOf,
+    route_of: RouteOf,
+    key_of: KeyOf,
+    first: int = 0,
+    validate_only: bool = False,
+) -> None:
+    """Shape a message for every device that is open on the sheet, or settle why there is none.
+
+    `first` is where the sheet begins among those that are handed over together.
+    """
     for device in devices:
         index = device.index
         if not sheet.is_open(index):
@@ -172,12 +219,16 @@ async def send(
         if validate_only and (answer := unasked(device.token, shape)):
             sheet.settle(index, answer)
             continue
-        messages = routed.get(route)
+        messages = into.get(route)
         if messages is None:
-            messages = routed[route] = []
-        messages.append((index, key_of(index), device.token, shape))
-    settle = validating(sheet.settle) if validate_only else sheet.settle
-    when = When(in_time=in_time, stopped=stopped)
+            messages = into[route] = []
+        messages.append((first + index, key_of(index), device.token, shape))
+
+
+async def hand_over(
+    routed: Routed, sheet: Sheet, *, settle: Settle, when: When, asking: Asking
+) -> None:
+    """Send what goes by each way, all at once."""
     ends = await asyncio.gather(
         *(
             _send(route, messages, sheet, settle=settle, when=when, asking=asking)
@@ -189,8 +240,6 @@ async def send(
     for end in ends:
         if isinstance(end, BaseException):
             log.error("gateway.failed", exc_info=end)
-    if not in_time():
-        sheet.settle_rest(EXPIRED)
 
 
 def _route(device: Device, shape_of: ShapeOf, route_of: RouteOf) -> tuple[Shape, Route] | Answer:

@@ -9,7 +9,7 @@ again with the next beat. A batch that ends before the first beat never meets Re
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -52,6 +52,7 @@ class Journal:
         self._pages: dict[str, _Page] = {}
         self._forgotten: deque[str] = deque(maxlen=MOST_FORGOTTEN)
         self._busy = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._ending = False
         self._reachable = True
 
@@ -78,12 +79,18 @@ class Journal:
             return {}
         return settled(page or b"", size=batch.size)
 
+    def hurry(self) -> None:
+        """Have the next beat come at once: much has been settled, and nothing of it is told yet."""
+        self._hurried.set()
+
     async def run(self) -> None:
         """Write what is new, beat after beat, until `end`."""
         ending = False
         while not ending:
             await self._busy.wait()
-            await asyncio.sleep(BEAT_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), BEAT_SECONDS)
+            self._hurried.clear()
             ending = self._ending
             await self._beat()
 

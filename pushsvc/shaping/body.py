@@ -92,9 +92,8 @@ class Shaper:
         self._envelope = replace(envelope, validate_only=bool(content.get("validate_only")))
         self._truncates = bool(content.get("truncate"))
         self._choices: _Memo[str | None, Choice] = _Memo(self.content.choose, limits.KEPT_LOCALES)
-        made = {form: self._of_form(form) for form in DRAFTERS}
-        self._forms = {form: shape for form, (shape, _) in made.items()}
-        self._outlines = {form: outline for form, (_, outline) in made.items()}
+        #: made when first asked for: of most pushes few are
+        self._forms: _Memo[Form, tuple[_Shape, _Shape]] = _Memo(self._of_form, len(DRAFTERS))
 
     @classmethod
     def of(cls, push: Push, *, now: datetime) -> "Shaper":
@@ -120,7 +119,7 @@ class Shaper:
         "Increment"; its fields only where the texts have variables.
         """
         form = form_of(device)
-        return self._forms[form](device) if isinstance(form, Form) else form
+        return self._forms[form][0](device) if isinstance(form, Form) else form
 
     def outline(self, device: Device) -> Shape | Refused:
         """Return a message like the device's own, its fields not known.
@@ -128,7 +127,7 @@ class Shaper:
         What is refused so is refused whatever the device has in them.
         """
         form = form_of(device)
-        return self._outlines[form](device) if isinstance(form, Form) else form
+        return self._forms[form][1](device) if isinstance(form, Form) else form
 
     def _of_form(self, form: Form) -> tuple[_Shape, _Shape]:
         """Return what shapes and what outlines the messages of this form."""

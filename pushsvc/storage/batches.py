@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pushsvc.model import (
     BadgeChange,
     Batch,
+    Counts,
     Halt,
     Json,
     Lane,
@@ -276,34 +277,42 @@ _RESERVE: Final = """
 
 async def finish_batch(engine: AsyncEngine, batch: Batch, ledger: Ledger) -> bool:
     """Close a batch with all that came of it; False where its lease was lost to another worker."""
-    answered = {scope: list(said) for scope, said in ledger.answered.items()}
-    counts = {t: {str(int(c)): n for c, n in by.items()} for t, by in ledger.counts.items()}
     async with driver(engine) as connection, connection.transaction():
         lane = await connection.fetchval(
-            _FINISH,
-            batch.push_id,
-            batch.seq,
-            batch.leases,
-            ledger.outcomes,
-            encode_json(counts),
-            encode_json(ledger.exceptions),
-            encode_json(answered) if answered else None,
+            _FINISH, batch.push_id, batch.seq, batch.leases, *as_written(ledger)
         )
         if lane is None:
             return False
-        if ledger.follow_ups:
-            first = await connection.fetchval(_RESERVE, batch.push_id, len(ledger.follow_ups))
-            await _insert(
-                connection,
-                ledger.follow_ups,
-                push_id=batch.push_id,
-                lane=Lane(lane),
-                first_seq=first,
-            )
-        await token_events.add(
-            connection, ledger.evidence, push_id=batch.push_id, asked_at=batch.leased_at
-        )
+        await carry_on(connection, batch, ledger, lane=Lane(lane))
     return True
+
+
+def as_written(ledger: Ledger) -> tuple[bytes, str, str, str | None]:
+    """Return outcomes, counts, exceptions and what was answered as the table takes them."""
+    answered = {scope: list(said) for scope, said in ledger.answered.items()}
+    return (
+        ledger.outcomes,
+        encode_json(plain_counts(ledger.counts)),
+        encode_json(ledger.exceptions),
+        encode_json(answered) if answered else None,
+    )
+
+
+def plain_counts(counts: Counts) -> Json:
+    """Return counts as they are stored."""
+    return {t: {str(int(c)): n for c, n in by.items()} for t, by in counts.items()}
+
+
+async def carry_on(connection: "Driver", batch: Batch, ledger: Ledger, *, lane: Lane) -> None:
+    """Write down what is left of a batch that is closed in the same transaction."""
+    if ledger.follow_ups:
+        first = await connection.fetchval(_RESERVE, batch.push_id, len(ledger.follow_ups))
+        await _insert(
+            connection, ledger.follow_ups, push_id=batch.push_id, lane=lane, first_seq=first
+        )
+    await token_events.add(
+        connection, ledger.evidence, push_id=batch.push_id, asked_at=batch.leased_at
+    )
 
 
 # What the clock asks: leases that ran out, and open batches that no job in Redis names any more.

@@ -1,11 +1,11 @@
 """Devices: what each message of a batch needs to know of where it goes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pushsvc.model import WINDOWS_DEVICE_TYPES, Batch, Device, Recipient
+from pushsvc.model import WINDOWS_DEVICE_TYPES, Batch, Device, Json, Recipient
 from pushsvc.storage.channel_uri import chosen
 from pushsvc.storage.engine import driver
 from pushsvc.storage.fields import BADGE, COLUMNS, DEVICE_TYPES, VALUE_CHARACTERS
@@ -15,11 +15,27 @@ if TYPE_CHECKING:
 
     Driver = asyncpg.Connection[asyncpg.Record]
 
-_LOAD: Final = """
-    SELECT id, device_type, device_token, channel_uris, app_identifier, locale_identifier,
-        push_type, token_retired_at IS NOT NULL
-    FROM installations WHERE id = ANY($1)
+#: As `device_at` reads them.
+_DEVICE: Final = """
+    id, device_type, device_token, channel_uris, app_identifier, locale_identifier, push_type,
+    token_retired_at IS NOT NULL AS is_retired
 """
+_LOAD: Final = f"SELECT {_DEVICE} FROM installations WHERE id = ANY($1)"  # noqa: S608 - of constants
+# Of several apps, by the names that pushes have for them. One look into the index for each name,
+# and no other plan: see `saving/statements.py`.
+_LOOK: Final = """
+    SELECT i.* FROM unnest({apps}::bigint[], {names}::text[]) AS named(app, name), LATERAL (
+        SELECT * FROM installations
+        WHERE app_id = ANY(array_fill(named.app, ARRAY[1])) AND {column} = named.name OFFSET 0
+    ) AS i
+"""
+_LOAD_NAMED: Final = f"""
+    SELECT {_DEVICE}, app_id, object_id, installation_id FROM (
+        {_LOOK.format(apps="$1", names="$2", column="object_id")}
+        UNION ALL
+        {_LOOK.format(apps="$3", names="$4", column="installation_id")}
+    ) AS found
+"""  # noqa: S608 - of constants
 
 _MOMENT: Final = "to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 #: Parse's name of a field that is no custom one -> how it is read.
@@ -47,42 +63,75 @@ async def load_devices(
     A device whose token was retired has none. Values that are too long for any text are left out.
     """
     if batch.recipients:
-        return [_named(place, recipient) for place, recipient in enumerate(batch.recipients)]
+        return [named_at(place, recipient) for place, recipient in enumerate(batch.recipients)]
     ids = batch.installation_ids
     async with driver(engine) as connection:
         rows = await connection.fetch(_LOAD, ids)
         values = await _values(connection, ids, sorted(fields)) if fields else {}
     if BADGE in fields:
-        # As the message has it: another push may have changed the one in the table meanwhile.
-        for number, badge in batch.badges.items():
-            values.setdefault(number, {})[BADGE] = badge
+        add_badges(values, batch.badges)
     place_of = {number: place for place, number in enumerate(ids)}
     badge_of, values_of = batch.badges.get, values.get
     return [
-        Device(
-            place_of[number],
-            device_type,
-            "" if retired else address_of(device_type, push_type, token=token, channels=channels),
-            app_identifier,
-            locale,
-            badge_of(number),
-            push_type,
-            values_of(number),
-        )
-        for (
-            number,
-            device_type,
-            token,
-            channels,
-            app_identifier,
-            locale,
-            push_type,
-            retired,
-        ) in rows
+        device_at(place_of[row[0]], row, badge=badge_of(row[0]), values=values_of(row[0]))
+        for row in rows
     ]
 
 
-def _named(place: int, recipient: Recipient) -> Device:
+async def load_named(
+    engine: AsyncEngine, names: Iterable[tuple[int, Json]]
+) -> Sequence["asyncpg.Record"]:
+    """Return the installations that are named, each in its app, by object or installation id."""
+    pairs = list(names)
+    objects = [(app, one["object_id"]) for app, one in pairs if "object_id" in one]
+    ours = [(app, one["installation_id"]) for app, one in pairs if "installation_id" in one]
+    if not objects and not ours:
+        return []
+    async with driver(engine) as connection:
+        return await connection.fetch(
+            _LOAD_NAMED,
+            [app for app, _ in objects],
+            [name for _, name in objects],
+            [app for app, _ in ours],
+            [name for _, name in ours],
+        )
+
+
+async def load_values(
+    engine: AsyncEngine, ids: Sequence[int], fields: Collection[str]
+) -> dict[int, dict[str, Any]]:
+    """Return these fields of installations; values that are too long for any text are left out."""
+    async with driver(engine) as connection:
+        return await _values(connection, ids, sorted(fields))
+
+
+def add_badges(values: dict[int, dict[str, Any]], badges: Mapping[int, int]) -> None:
+    """Put badges among the values as the messages have them.
+
+    Another push may have changed those in the table meanwhile.
+    """
+    for number, badge in badges.items():
+        values.setdefault(number, {})[BADGE] = badge
+
+
+def device_at(
+    place: int, row: "asyncpg.Record", *, badge: int | None, values: dict[str, Any] | None
+) -> Device:
+    """Return the device of an installation's row, at its place in a batch."""
+    _, device_type, token, channels, app_identifier, locale, push_type, retired, *_ = row
+    return Device(
+        place,
+        device_type,
+        "" if retired else address_of(device_type, push_type, token=token, channels=channels),
+        app_identifier,
+        locale,
+        badge,
+        push_type,
+        values,
+    )
+
+
+def named_at(place: int, recipient: Recipient) -> Device:
     """Return the device of an explicit recipient; its fields are those it was named with."""
     r = recipient
     fields = {

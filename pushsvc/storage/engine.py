@@ -41,6 +41,10 @@ BY_INDEX: Final = ", ".join(
     for way in ("seqscan", "hashjoin", "mergejoin", "material")
 )
 
+_BEGIN_BY_INDEX: Final = "BEGIN; " + "; ".join(
+    f"SET LOCAL enable_{way} = off" for way in ("seqscan", "hashjoin", "mergejoin", "material")
+)
+
 CONNECT_TIMEOUT_SECONDS = 10
 #: A pool that is empty for so long means an overloaded database; the request gets a 503.
 POOL_TIMEOUT_SECONDS = 10
@@ -92,6 +96,24 @@ async def driver(engine: AsyncEngine) -> AsyncIterator["asyncpg.Connection[async
         raw = await connection.get_raw_connection()
         assert raw.driver_connection is not None
         yield raw.driver_connection
+
+
+@asynccontextmanager
+async def driver_by_index(
+    engine: AsyncEngine,
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Lend the same in a transaction that looks up everything by an index.
+
+    It begins in one round trip, and is committed at the end of the block, where that does not fail.
+    """
+    async with driver(engine) as connection:
+        try:
+            await connection.execute(_BEGIN_BY_INDEX)
+            yield connection
+            await connection.execute("COMMIT")
+        except BaseException:
+            await connection.execute("ROLLBACK")
+            raise
 
 
 _TIMEOUT: Final = text("SELECT set_config('statement_timeout', :milliseconds, true)")

@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, case, func, literal, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Label,
+    RowMapping,
+    case,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -64,6 +74,29 @@ COLUMNS = (
     pushes.c.campaign_id,
     pushes.c.rules,
 )
+#: The same for the bare driver.
+SELECTED: Final = ", ".join(
+    f"pushes.{c.element.name} AS {c.name}" if isinstance(c, Label) else f"pushes.{c.name}"
+    for c in COLUMNS
+)
+
+#: More devices are a volley by themselves.
+FEW_DEVICES: Final = 20
+#: A volley is sent for two seconds at most, and asks of none of its pushes whether it has expired
+#: meanwhile; where one may, it goes by itself.
+SOON_SECONDS: Final = 5
+#: What goes in a volley with others (storage/firing.py): pushes that name few devices, and that
+#: nothing is to be asked about while they are sent. Those that a volley has failed with, or two
+#: workers have died over, go by themselves.
+IN_VOLLEYS: Final = f"""
+    leases <= 1 AND batches_planned = 0 AND lane = '{Lane.URGENT}'
+    AND halt IS NULL AND local_time IS NULL AND rules IS NULL AND rate_per_minute IS NULL
+    AND late = '{Late.SEND}'
+    AND coalesce(jsonb_array_length(audience -> 'devices') <= {FEW_DEVICES}, false)
+    AND coalesce(content -> 'validate_only', 'false') = 'false'
+    AND (expires_at IS NULL OR expires_at <= now()
+        OR expires_at > now() + interval '{SOON_SECONDS} seconds')
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,7 +345,8 @@ async def close_push(connection: AsyncConnection, push_id: int, *, tokens_held: 
 
 # What the clock asks. Redis only wakes: whatever it forgot is found here.
 
-# Apps take turns: thousands that one of them has made due at once do not hide another's.
+# Apps take turns: thousands that one of them has made due at once do not hide another's. Those that
+# go in volleys are not looked for here.
 _DUE = text(f"""
     SELECT id, lane, app_id FROM (
         SELECT id, lane, app_id, due_at, row_number() OVER (PARTITION BY app_id ORDER BY due_at)
@@ -320,6 +354,7 @@ _DUE = text(f"""
         FROM pushes
         WHERE state IN ('waiting', 'planning') AND due_at <= now()
             AND (lease_until IS NULL OR lease_until < now()) AND {MAY_PLAN}
+            AND NOT ({IN_VOLLEYS})
     ) AS due
     ORDER BY turn, due_at LIMIT :limit
 """)  # noqa: S608 - of constants

@@ -42,6 +42,16 @@ class Named:
     recipients: Sequence[Recipient]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An installation that was named."""
+
+    id: int
+    object_id: str
+    installation_id: str | None
+    device_token: str | None
+
+
 def criterion(audience: Json, reader: Reader, *, limits: Limits = LIMITS) -> Criterion:
     """Return who is of the audience.
 
@@ -124,19 +134,27 @@ async def named(connection: AsyncConnection, devices: Sequence[Json], *, app_id:
         .order_by(i.c.id)
     )
     rows = (await connection.execute(statement)).all() if object_ids or installation_ids else ()
+    return named_among(devices, [Found(*row) for row in rows])
+
+
+def named_among(devices: Sequence[Json], found: Sequence[Found]) -> Named:
+    """Return the devices a push names, those of them that are installations having been found.
+
+    In the order of their ids.
+    """
     tokens: set[str] = set()
     duplicates: set[int] = set()
-    for row in rows:
-        if row.device_token in tokens:
-            duplicates.add(row.id)
-        elif row.device_token:
-            tokens.add(row.device_token)
-    there = {row.object_id for row in rows} | {row.installation_id for row in rows}
-    missing = {*object_ids, *installation_ids} - there
+    for one in found:
+        if one.device_token in tokens:
+            duplicates.add(one.id)
+        elif one.device_token:
+            tokens.add(one.device_token)
+    there = {one.object_id for one in found} | {one.installation_id for one in found}
+    wanted = {d[key] for d in devices for key in ("object_id", "installation_id") if key in d}
     explicit = [_recipient(d) for d in devices if "token" in d]
-    absent = [Recipient(device_type=NO_TYPE, token="") for _ in missing]
+    absent = [Recipient(device_type=NO_TYPE, token="") for _ in wanted - there]
     return Named(
-        [row.id for row in rows], frozenset(duplicates), frozenset(tokens), [*explicit, *absent]
+        [one.id for one in found], frozenset(duplicates), frozenset(tokens), [*explicit, *absent]
     )
 
 

@@ -111,11 +111,9 @@ class Service:
         return found
 
     async def push(self, **body: Any) -> str:
-        """Post a push to the channel `all`, and return its id."""
-        given = {
-            "channels": ["all"],
-            "data": {"alert": "Hello", "badge": "Increment"},
-        } | body
+        """Post a push, to the channel `all` unless it names devices, and return its id."""
+        audience = {} if "devices" in body else {"channels": ["all"]}
+        given = audience | {"data": {"alert": "Hello", "badge": "Increment"}} | body
         headers = {"Authorization": f"Bearer {self.api_key}"}
         async with self.session.post(
             f"{self.api_url}/v1/pushes", json=given, headers=headers

@@ -15,7 +15,7 @@ from pushsvc.api.v1.review_views import ExplanationView, OutcomesPage
 from pushsvc.app import create_app
 from pushsvc.config import Settings
 from pushsvc.delivery.apns.client import apns_id
-from pushsvc.model import OutcomeClass as C, Push, PushState
+from pushsvc.model import Lane, OutcomeClass as C, Push, PushState
 from pushsvc.resources import Resources, open_resources
 from pushsvc.storage import apps, tables
 from pushsvc.storage.ids import new_object_id
@@ -97,6 +97,7 @@ async def test_explicit_devices_are_found_by_token(api: Api, scene: Scene) -> No
     uri, other = wns_channel(), apns_token()
     ios = {"device_type": "ios"}
     push = await scene.push(
+        lane=Lane.BULK,
         audience={
             "devices": [
                 {"object_id": scene.ids["named"]},
@@ -105,7 +106,7 @@ async def test_explicit_devices_are_found_by_token(api: Api, scene: Scene) -> No
                 {"token": other, **ios},
                 {"token": token, **ios},
             ]
-        }
+        },
     )
     await scene.close(push, 0, [C.OK])
     double = C.DEDUPLICATED
