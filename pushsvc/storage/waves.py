@@ -54,8 +54,8 @@ _FORGET_EMPTY: Final = text("""
         AND (CAST(:before AS timestamptz) IS NULL OR due_at < :before)
 """)
 
-# Of the plan's own batches: a follow-up has devices of these. No join: Postgres takes each array for
-# ten ids, and would hold every one against every other.
+# Of the plan's own batches: a follow-up has devices of these. No join: Postgres takes each array
+# for ten ids, and would hold every one against every other.
 _PLANNED: Final = text("""
     SELECT array_agg(id) FROM (
         SELECT unnest(installation_ids) AS id FROM batches
