@@ -48,6 +48,7 @@ from pushsvc.storage import (
     batches,
     caps,
     claims,
+    due,
     halts,
     partitions,
     plans,
@@ -55,6 +56,7 @@ from pushsvc.storage import (
     turns,
 )
 from pushsvc.storage.devices import load_devices
+from pushsvc.storage.due import DuePush
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
 log = structlog.get_logger(__name__)
@@ -98,7 +100,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
     if not stored.replayed:
         log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
         if when.due_at <= resources.clock.now():
-            await resources.queue.wake_plans([pushes.DuePush(push.id, push.lane, push.app_id)])
+            await resources.queue.wake_plans([DuePush(push.id, push.lane, push.app_id)])
     return stored
 
 
@@ -194,8 +196,8 @@ async def _plan_leg(resources: Resources, push_id: int) -> bool:
 
 async def find_due(resources: Resources) -> claims.Due:
     """Find small pushes that are due, apps in turns; and tell when the next push will be."""
-    due = await claims.look(resources.engine)
-    return replace(due, pushes=list(fair.in_turns(due.pushes, lambda one: one[0])))
+    found = await claims.look(resources.engine)
+    return replace(found, pushes=list(fair.in_turns(found.pushes, lambda one: one[0])))
 
 
 async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[claims.Claimed]:
@@ -213,7 +215,7 @@ async def fire(resources: Resources, claimed: Sequence[claims.Claimed]) -> None:
     except Exception:
         log.exception("volley.not_begun", pushes=len(claimed))
         await claims.give_back(resources.engine, claimed)
-        alone = [pushes.DuePush(p.id, p.lane, p.app_id) for p in (one.push for one in claimed)]
+        alone = [DuePush(p.id, p.lane, p.app_id) for p in (one.push for one in claimed)]
         await resources.queue.wake_plans(alone)
     if volley is not None:
         for push_id in await volley.send():
@@ -337,10 +339,10 @@ async def tick(resources: Resources) -> None:
     await launching.fire_due(resources)
     await claims.put_back(resources.engine)
     async with resources.engine.connect() as connection:
-        due = await pushes.due_pushes(connection, limit=CLOCK_LIMIT)
-        complete = await pushes.complete_pushes(connection, limit=CLOCK_LIMIT)
+        due_now = await due.due_pushes(connection, limit=CLOCK_LIMIT)
+        complete = await due.complete_pushes(connection, limit=CLOCK_LIMIT)
         cancelled = await halts.cancelled(connection, limit=CLOCK_LIMIT)
-    await resources.queue.wake_plans(due, anew=True)
+    await resources.queue.wake_plans(due_now, anew=True)
     released = await batches.expire_leases(resources.engine, limit=CLOCK_LIMIT)
     if released:
         log.warning("leases.expired", batches=released)

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from pushsvc.model import Lane
 from pushsvc.planning import fair, fair_scripts
 from pushsvc.storage.batches import BatchRef
-from pushsvc.storage.pushes import DuePush
+from pushsvc.storage.due import DuePush
 
 log = structlog.get_logger(__name__)
 

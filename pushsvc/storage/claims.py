@@ -7,8 +7,9 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import Push
+from pushsvc.storage.due import IN_VOLLEYS
 from pushsvc.storage.engine import driver
-from pushsvc.storage.pushes import IN_VOLLEYS, SELECTED, as_push
+from pushsvc.storage.pushes import SELECTED, as_push
 
 #: Pushes of a volley: what it costs by itself is then little for each; a worker is busy with it for
 #: some 50 ms.

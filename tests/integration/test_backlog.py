@@ -13,7 +13,7 @@ from pushsvc.config import Settings
 from pushsvc.errors import TooManyPushesError
 from pushsvc.model import Push, PushState
 from pushsvc.resources import open_resources
-from pushsvc.storage import pushes
+from pushsvc.storage.due import due_pushes
 from tests.integration.conftest import AppRow
 from tests.integration.pushing import Site, apns_token, site as open_site, working
 
@@ -86,7 +86,7 @@ async def test_a_plan_waits_while_its_app_has_enough_batches(site: Site) -> None
     waits = await site.now(second)
     assert (waits.state, waits.batches, waits.started_at) == (PushState.WAITING, 0, None)
     async with site.engine.connect() as connection:
-        due = await pushes.due_pushes(connection, limit=1_000)
+        due = await due_pushes(connection, limit=1_000)
     assert second.id not in {one.id for one in due}
     async with working(site):
         await site.done(first)

@@ -11,7 +11,7 @@ from pushsvc.planning import queue
 from pushsvc.planning.fair_scripts import SLOTS
 from pushsvc.planning.queue import Queue
 from pushsvc.storage.batches import BatchRef
-from pushsvc.storage.pushes import DuePush
+from pushsvc.storage.due import DuePush
 
 pytestmark = pytest.mark.integration
 

@@ -13,8 +13,9 @@ from sqlalchemy import func, select, update
 
 from pushsvc import firing, pipeline
 from pushsvc.config import Settings
-from pushsvc.model import Halt, OnUnknown, Push, PushState
-from pushsvc.storage import apps, claims, pushes, tables
+from pushsvc.model import Halt, Late, OnUnknown, Push, PushState
+from pushsvc.storage import apps, claims, tables
+from pushsvc.storage.due import FEW_DEVICES, due_pushes
 from pushsvc.storage.ids import new_object_id
 from tests.integration.conftest import AppRow
 from tests.integration.pushing import (
@@ -210,9 +211,10 @@ async def test_one_that_cannot_be_written_takes_nobody_with_it(site: Site) -> No
     [
         {"halt": Halt.PAUSE},
         {"rate_per_minute": 60},
+        {"late": Late.SKIP},
         {"expires_at": func.now() + timedelta(seconds=2)},
         {"content": {"data": {}, "validate_only": True}},
-        {"audience": {"devices": [{"object_id": "x"}] * (pushes.FEW_DEVICES + 1)}},
+        {"audience": {"devices": [{"object_id": "x"}] * (FEW_DEVICES + 1)}},
         {"leases": 2},
         {"due_at": func.now() + timedelta(seconds=60)},
     ],
@@ -225,8 +227,8 @@ async def test_what_is_to_be_asked_about_goes_by_itself(site: Site, values: dict
 
     assert await pipeline.claim(site.resources, [push.id]) == []
     async with site.engine.connect() as connection:
-        due = await pushes.due_pushes(connection, limit=1_000)
-    assert (push.id in {one.id for one in due}) == ("due_at" not in values)
+        due = await due_pushes(connection, limit=1_000)
+    assert (push.id in {one.id for one in due}) == values.keys().isdisjoint({"due_at", "halt"})
 
 
 async def test_apps_take_turns(site: Site) -> None:

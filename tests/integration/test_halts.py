@@ -32,6 +32,7 @@ from pushsvc.model import (
 )
 from pushsvc.stats import tally
 from pushsvc.storage import batches, halts, plans, pushes, tables
+from pushsvc.storage.due import due_pushes
 from pushsvc.storage.ids import new_object_id
 from tests.integration.conftest import AppRow
 from tests.integration.pushing import (
@@ -221,7 +222,7 @@ async def test_a_paused_push_is_neither_planned_nor_leased(site: Site) -> None:
     await pipeline.deliver_batch(site.resources, begun.id, 0)
 
     async with site.engine.connect() as connection:
-        due = await pushes.due_pushes(connection, limit=1_000)
+        due = await due_pushes(connection, limit=1_000)
     open_ = await batches.open_batches(site.engine, Lane.BULK)
     assert waiting.id not in {one.id for one in due}
     assert begun.id not in {ref.push_id for ref in open_}

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from pushsvc import pipeline
 from pushsvc.config import Settings
 from pushsvc.model import BatchState, Lane, OnUnknown, OutcomeClass
-from pushsvc.storage import apps, batches, pushes, tables
+from pushsvc.storage import apps, batches, tables
+from pushsvc.storage.due import due_pushes
 from pushsvc.storage.ids import new_object_id
 from pushsvc.worker import run_worker
 from tests.integration.conftest import AppRow
@@ -170,7 +171,7 @@ async def test_a_plan_that_is_stopped_is_another_workers_at_once(site: Site) -> 
     site.resources.stopping.set()
     await pipeline.plan_push(site.resources, push.id)
     async with site.engine.connect() as connection:
-        due = await pushes.due_pushes(connection, limit=10)
+        due = await due_pushes(connection, limit=10)
     assert push.id in {one.id for one in due}
 
     site.resources.stopping.clear()
