@@ -72,8 +72,12 @@ async def admitted(
     return submission, when_due(resources, app, submission)
 
 
-def when_due(resources: Resources, app: App, submission: Submission) -> Schedule:
+def when_due(
+    resources: Resources, app: App, submission: Submission, *, stands: bool = False
+) -> Schedule:
     """Return when a submission is due, by the settings and the database's time.
+
+    `stands`: its `push_time` was let in before, and is not judged again.
 
     Raises:
         CallerError: what is wrong with its times, and in which field.
@@ -83,21 +87,11 @@ def when_due(resources: Resources, app: App, submission: Submission) -> Schedule
         return schedule.resolve(
             submission,
             now=resources.clock.now(),
-            window=timedelta(days=settings.push_time_window_days),
+            window=None if stands else timedelta(days=settings.push_time_window_days),
             zoneless=localtime.zone_for_zoneless(
                 settings.zoneless_devices, app_zone=app.settings.time_zone
             ),
         )
-
-
-async def scheduled(resources: Resources, submission: Submission) -> Schedule:
-    """Return when a submission is due whose times alone are new.
-
-    Raises:
-        CallerError: what is wrong with them, and in which field.
-    """
-    with _told():
-        return schedule.resolve(submission, now=resources.clock.now())
 
 
 async def with_template(resources: Resources, app: App, submission: Submission) -> Submission:

@@ -12,14 +12,14 @@ from typing import Any, Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import admission
+from pushsvc import admission, waves
 from pushsvc.delivery import dispatch
 from pushsvc.errors import ConfirmationRequiredError, NotFoundError, WrongStateError
 from pushsvc.model import Halt, OutcomeClass, Push, PushState, Submission
 from pushsvc.planning import schedule
 from pushsvc.resources import Resources
 from pushsvc.stats import limits, tally
-from pushsvc.storage import halts, pushes
+from pushsvc.storage import apps, halts, pushes, waves as stored_waves
 from pushsvc.storage.halts import Ended, Left
 
 log = structlog.get_logger(__name__)
@@ -120,11 +120,20 @@ async def reschedule(resources: Resources, named: Named, times: Mapping[str, Any
                 "Cancel it, if it is on its way, and send another."
             )
             raise WrongStateError(message)
-        asked = _timed(push, times)
-        when = await admission.scheduled(resources, asked)
+        asked, app = _timed(push, times), await apps.get_app(connection, push.app_id)
+        stands = "push_time" not in times
+        when = admission.when_due(resources, app, asked, stands=stands)
         moved = await halts.set_times(connection, push, when, now=asked.push_time is None)
+        await _foresee_anew(connection, moved)
     log.info("push.moved", push=push.object_id, due_at=moved.due_at.isoformat())
     return moved
+
+
+async def _foresee_anew(connection: AsyncConnection, push: Push) -> None:
+    """Note the zones to come of a push whose time has changed, and forget those it had."""
+    await stored_waves.forget_empty(connection, push.id, before=None)
+    if push.local_time is not None:
+        await waves.foresee(connection, push)
 
 
 async def _locked(connection: AsyncConnection, named: Named) -> Push:
@@ -169,6 +178,7 @@ def _timed(push: Push, times: Mapping[str, Any]) -> Submission:
         expiration_time=moment,
         expiration_interval=interval,
         late=push.late,
+        rules=push.rules,
     )
 
 

@@ -123,13 +123,14 @@ def resolve(
     submission: Submission,
     *,
     now: datetime,
-    window: timedelta = FARTHEST,
+    window: timedelta | None = FARTHEST,
     zoneless: str | None = None,
 ) -> Schedule:
     """Return the due moment and the expiry.
 
     An interval counts from the moment the push is due (parse.com push guide); in local time from
-    each wave's own moment. `zoneless` is what devices without a zone go by.
+    each wave's own moment. `zoneless` is what devices without a zone go by. Without a `window` the
+    `push_time` stands, be it past: it was judged before.
 
     Raises:
         ScheduleError: naming the field.
@@ -196,7 +197,7 @@ def _is_positive(interval: object) -> bool:
 
 
 def _around_the_world(
-    local_time: datetime, submission: Submission, *, now: datetime, window: timedelta
+    local_time: datetime, submission: Submission, *, now: datetime, window: timedelta | None
 ) -> _Span:
     """Return when the clocks of the first and of the last zone show this.
 
@@ -204,19 +205,21 @@ def _around_the_world(
     far off may have no moment that a calendar knows.
     """
     about = local_time.replace(tzinfo=UTC)
-    if not now - PAST_TOLERANCE - _A_DAY <= about <= now + window + _A_DAY:
+    if window and not now - PAST_TOLERANCE - _A_DAY <= about <= now + window + _A_DAY:
         _check_window(about, about, submission.push_time, now=now, window=window)
     waves = [wave.at for wave in moments(local_time)]
     first, last = waves[0], waves[-1]
     _check_window(first, last, submission.push_time, now=now, window=window)
     if submission.late is Late.SEND:
         return _Span(first, last, first)
-    return _Span(first, last, next(at for at in waves if at >= now - PAST_TOLERANCE))
+    return _Span(first, last, next((at for at in waves if at >= now - PAST_TOLERANCE), last))
 
 
 def _check_window(
-    first: datetime, last: datetime, value: object, *, now: datetime, window: timedelta
+    first: datetime, last: datetime, value: object, *, now: datetime, window: timedelta | None
 ) -> None:
+    if window is None:
+        return
     if last < now - PAST_TOLERANCE:
         message = f"push_time {value} lies in the past."
         raise ScheduleError("/push_time", message, parse_code=152)

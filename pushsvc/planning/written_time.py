@@ -6,13 +6,12 @@ from typing import Final
 
 #: Of a caller's own value in an error's message.
 SHOWN_CHARACTERS: Final = 100
+_DATE: Final = r"\d{4}-\d{2}-\d{2}"
+_TIME: Final = r"[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?"
 #: A time with its zone: Z or an offset, whose colon some leave out.
-_ZONED: Final = re.compile(r"(Z|[+-]\d{2}(:?\d{2})?)$", re.ASCII)
+_ZONED: Final = re.compile(rf"{_DATE}{_TIME} ?(Z|z|[+-]\d{{2}}(:?\d{{2}})?)", re.ASCII)
 #: A wall time, which is that of each device's own clock: a date alone is its midnight.
-_WALL: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?",
-    re.ASCII,
-)
+_WALL: Final = re.compile(rf"{_DATE}({_TIME})?", re.ASCII)
 
 
 class TimeError(Exception):
@@ -25,10 +24,7 @@ def moment_or_wall(name: str, value: object) -> datetime:
     Raises:
         TimeError: it is neither.
     """
-    found = _read(name, value)
-    if found.tzinfo is not None:
-        return found.astimezone(UTC)
-    if _WALL.fullmatch(str(value)) is None:
+    if (found := _read(name, value)) is None:
         hint = (
             f"{name} ends in Z or an offset such as +02:00; or it is a local time, such as "
             "2026-12-24T18:00:00."
@@ -44,13 +40,14 @@ def moment(name: str, value: object) -> datetime:
         TimeError: it is none.
     """
     found = _read(name, value)
-    if found.tzinfo is None:
-        hint = f"{name} needs a zone: end it in Z or an offset such as +02:00."
+    if found is None or found.tzinfo is None:
+        hint = f"{name} needs a zone: end it in Z or an offset, as in 2026-12-24T18:00:00+02:00."
         raise TimeError(_invalid(value, hint))
-    return found.astimezone(UTC)
+    return found
 
 
-def _read(name: str, value: object) -> datetime:
+def _read(name: str, value: object) -> datetime | None:
+    """Return a moment in UTC or a wall time; None where ISO 8601 alone knows what is meant."""
     if isinstance(value, str):
         return _read_text(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and not _is_nan(value):
@@ -62,16 +59,16 @@ def _read(name: str, value: object) -> datetime:
     raise TimeError(_invalid(value))
 
 
-def _read_text(value: str) -> datetime:
+def _read_text(value: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(value)
-        # The pattern alone takes 2026-03-01-02:00 for zoned: any sign may stand before a time.
-        if found.tzinfo is None or _ZONED.search(value):
-            # OverflowError: in UTC it lies before the year 1 or after the year 9999.
-            return found if found.tzinfo is None else found.astimezone(UTC)
+        found = datetime.fromisoformat(value.upper())
+        # OverflowError: in UTC it lies before the year 1 or after the year 9999.
+        found = found if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
-        pass
-    raise TimeError(_invalid(value))
+        raise TimeError(_invalid(value)) from None
+    # Python also reads week dates, 20261224T18Z, any sign before a time, and seconds of an offset.
+    form = _WALL if found.tzinfo is None else _ZONED
+    return found if form.fullmatch(value) else None
 
 
 def _is_nan(value: float) -> bool:

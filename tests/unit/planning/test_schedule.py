@@ -41,6 +41,7 @@ def test_without_times_a_push_is_due_now_and_never_expires() -> None:
         pytest.param("2026-03-01T13:00:00.000Z", id="milliseconds"),
         pytest.param("2026-03-01T15:00:00+02:00", id="offset"),
         pytest.param("2026-03-01T15:00:00+0200", id="offset without a colon"),
+        pytest.param("2026-03-01t13:00:00z", id="in lower case, as RFC 3339 lets it be"),
     ],
 )
 def test_absolute_times_are_understood_in_every_form(push_time: object) -> None:
@@ -54,6 +55,8 @@ def test_absolute_times_are_understood_in_every_form(push_time: object) -> None:
         pytest.param({"push_time": "soon"}, "push_time", 115, id="words"),
         pytest.param({"push_time": "2026-03-01-13:00"}, "push_time", 115, id="no zone, but a sign"),
         pytest.param({"push_time": "2026-W09-7"}, "push_time", 115, id="a week's day"),
+        pytest.param({"push_time": "2026-W09-7T13:00Z"}, "push_time", 115, id="that with a zone"),
+        pytest.param({"push_time": "2026-03-01?13:00Z"}, "push_time", 115, id="any separator"),
         pytest.param({"push_time": ""}, "push_time", 115, id="empty"),
         pytest.param(
             {"expiration_time": "2026-03-02T13:00:00"}, "expiration_time", 115, id="local expiry"
@@ -244,6 +247,23 @@ def test_an_expiry_before_the_next_wave_suits_those_that_are_late() -> None:
     with pytest.raises(ScheduleError) as caught:
         resolve(now, late=Late.SKIP, **times)
     assert caught.value.parse_code == 138
+
+
+@pytest.mark.parametrize("push_time", ["2026-02-27T12:00:00Z", "2026-02-27T12:00:00"])
+def test_a_time_that_stands_is_not_judged_again(push_time: str) -> None:
+    """It is past, or too far ahead by now; an expiry with it is told by itself."""
+    submission = Submission(
+        source=Source.V1,
+        audience={},
+        content={},
+        push_time=push_time,
+        expiration_time="2026-03-01T13:00:00Z",
+        late=Late.SKIP,
+    )
+
+    assert schedule.resolve(submission, now=NOW, window=None).expires_at == NOW + HOUR
+    with pytest.raises(ScheduleError, match="expiration_time"):
+        schedule.resolve(submission, now=NOW + HOUR, window=None)
 
 
 offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
