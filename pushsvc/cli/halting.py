@@ -57,11 +57,14 @@ def reschedule(
     push_ids: PushIds,
     *,
     at: Annotated[
-        str | None, typer.Option(help="When: ISO 8601 with a zone; `now` for at once.")
+        str | None,
+        typer.Option(
+            help="When: ISO 8601; without Z or offset by the devices' clocks; `now` for at once."
+        ),
     ] = None,
     expires_at: Annotated[
         str | None,
-        typer.Option(help="Until when they may be sent, in the same form; `never` for no end."),
+        typer.Option(help="Until when they may be sent: ISO 8601 with a zone; `never`: no end."),
     ] = None,
     expires_in: Annotated[
         int | None, typer.Option(min=1, help="The same, in seconds from their time.")
