@@ -1,6 +1,5 @@
 """The criterion of an audience, and the statement that finds its members by the best of indexes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -28,8 +27,6 @@ from pushsvc.targeting.conditions import And, Condition
 from pushsvc.targeting.jsonb import Clause
 from pushsvc.targeting.rows import Reader, Rows, installation_rows
 
-#: Picks rows, by the name that their table has in a statement.
-Picked = Callable[[FromClause], Clause]
 #: Ids that differ only in so many bits are one array, of 4,096 at most.
 _ARRAY_BITS: Final = literal_column("12", Integer())
 
@@ -79,15 +76,11 @@ class Criterion:
         picked = self._picks(others, installation_rows(self.reader))
         return select(*columns).select_from(together).where(picked)
 
-    def has_earlier(self, served: Picked | None = None) -> Clause:
-        """Return whether an earlier member has the token of the row of `installations`.
-
-        With `served` only members count that it picks.
-        """
+    def has_earlier(self) -> Clause:
+        """Return whether an earlier member has the token of the row of `installations`."""
         earlier = i.alias()
         same_token = earlier.c.device_token == i.c.device_token, earlier.c.id < i.c.id
-        picked = self.picks(earlier), true() if served is None else served(earlier)
-        there = select(earlier.c.id).where(*same_token, *picked).exists()
+        there = select(earlier.c.id).where(*same_token, self.picks(earlier)).exists()
         # Only where there can be one: each look is a walk down an index.
         may = and_(i.c.token_shared, i.c.token_retired_at.is_(None))
         return case((may, there), else_=false())
