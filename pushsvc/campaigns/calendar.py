@@ -140,6 +140,6 @@ def _wall(local: datetime) -> Time:
     local = local.replace(microsecond=local.microsecond // 1000 * 1000)
     return Time(
         push_time=iso_local(local),
-        at=localtime.moments(local)[0].at,
+        at=localtime.first_moment(local),
         local=local,
     )

@@ -58,7 +58,9 @@ async def _fire(resources: Resources, due: DueCampaign) -> None:
     async with resources.engine.begin() as connection:
         if not await campaigns.lock_due(connection, campaign):
             return
-        is_busy = bool(await campaigns.runs_under_way(connection, campaign.id))
+        is_busy = await campaigns.is_busy(
+            connection, campaign.id, local_time=_awaited(campaign).local
+        )
         decision = _decided(resources, due, made, is_busy=is_busy)
         if decision.start is not None and not await _has_room(resources, connection, due):
             return
@@ -77,11 +79,10 @@ async def _fire(resources: Resources, due: DueCampaign) -> None:
 
 def _decided(resources: Resources, due: DueCampaign, made: Ready, *, is_busy: bool) -> Decision:
     campaign, definition = due.campaign, made.definition
-    assert campaign.next_push_time is not None
     assert campaign.next_run_at is not None
     times = calendar.due_times(
         definition.schedule,
-        calendar.time_of(campaign.next_push_time),
+        _awaited(campaign),
         now=due.now,
         anchor=campaign.created_at,
         most=MISSED_LIMIT,
@@ -94,6 +95,12 @@ def _decided(resources: Resources, due: DueCampaign, made: Ready, *, is_busy: bo
         is_busy=is_busy,
     )
     return decide(found, late=Late(definition.late), overlap=Overlap(definition.overlap))
+
+
+def _awaited(campaign: Campaign) -> Time:
+    """Return the time that a campaign waits for."""
+    assert campaign.next_push_time is not None
+    return calendar.time_of(campaign.next_push_time)
 
 
 def _has_waited(due: DueCampaign, time: Time) -> bool:

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    RowMapping,
+    Select,
+    func,
+    literal,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -129,6 +140,8 @@ async def find_campaign(
     connection: AsyncConnection, *, app_id: int, key: str, lock: bool = False
 ) -> Campaign | None:
     """Return the app's campaign with this id or, where none has it, this name."""
+    if "\0" in key:
+        return None  # to Postgres that is no text
     with_id = await _one(connection, app_id, campaigns.c.object_id == key, lock=lock)
     return with_id or await _one(connection, app_id, campaigns.c.name == key, lock=lock)
 
@@ -293,7 +306,8 @@ async def runs_of(
     """Return the runs of a campaign, newest first, below the number `before`."""
     statement = _runs().where(campaign_runs.c.campaign_id == campaign_id)
     if before is not None:
-        statement = statement.where(campaign_runs.c.number < before)
+        # A cursor of another list may be larger than any number.
+        statement = statement.where(campaign_runs.c.number < literal(before, BigInteger))
     statement = statement.order_by(campaign_runs.c.number.desc()).limit(limit)
     return [_run_row(row) for row in (await connection.execute(statement)).mappings()]
 
@@ -324,6 +338,34 @@ async def runs_under_way(connection: AsyncConnection, campaign_id: int) -> list[
         .order_by(pushes.c.id)
     )
     return [as_push(row) for row in (await connection.execute(statement)).mappings()]
+
+
+# A run in local time is on its way for longer than a day, and the next one follows it around the
+# world. It is in the way where it is behind by half of what lies between the two: with a zone that
+# is not planned, or not sent to.
+_IS_BUSY: Final = text("""
+    SELECT EXISTS (
+        SELECT FROM pushes WHERE campaign_id = :campaign_id
+            AND state IN ('waiting', 'planning', 'sending')
+            AND (
+                local_time IS NULL OR CAST(:wall AS timestamp) IS NULL OR halt IS NOT NULL
+                OR state <> 'sending' AND due_at <= now() - (:wall - local_time) / 2
+                OR EXISTS (
+                    SELECT FROM batches JOIN waves USING (push_id, zone)
+                    WHERE batches.push_id = pushes.id AND batches.state <> 2
+                        AND waves.due_at <= now() - (:wall - local_time) / 2
+                )
+            )
+    )
+""")
+
+
+async def is_busy(
+    connection: AsyncConnection, campaign_id: int, *, local_time: datetime | None
+) -> bool:
+    """Tell whether a run is in the way of the next one; `local_time`: that one's wall time."""
+    values = {"campaign_id": campaign_id, "wall": local_time}
+    return bool((await connection.execute(_IS_BUSY, values)).scalar_one())
 
 
 async def is_leased(connection: AsyncConnection, push_id: int) -> bool:

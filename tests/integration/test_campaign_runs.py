@@ -14,7 +14,7 @@ from pushsvc.campaigns.counting import recipients
 from pushsvc.campaigns.definition import parse_definition
 from pushsvc.campaigns.prepare import ready
 from pushsvc.config import Settings
-from pushsvc.model import App, Campaign, CampaignState, Push, PushState
+from pushsvc.model import App, BatchState, Campaign, CampaignState, Push, PushState
 from pushsvc.planning.localtime import moments
 from pushsvc.planning.schedule import iso
 from pushsvc.resources import Resources, open_resources
@@ -193,6 +193,40 @@ async def test_a_run_that_overlaps_is_skipped(stage: Stage) -> None:
     await stage.comes(campaign)
     await stage.fire()
     assert await stage.told(campaign) == ["started", "overlap", "started"]
+
+
+async def test_a_run_in_local_time_follows_the_one_before(stage: Stage) -> None:
+    """Which is on its way for 26 hours: it is in the way only where it is behind, or paused."""
+    wall = datetime.now(UTC).replace(tzinfo=None, microsecond=0) + timedelta(days=1)
+    campaign = await stage.campaign(schedule={"at": wall.isoformat(), "local_time": True})
+    now = datetime.now(UTC)
+    await stage._set(tables.campaigns, tables.campaigns.c.id == campaign.id, {"next_run_at": now})
+    await stage.fire()
+    (before,) = await stage.runs(campaign)
+    assert before.push
+    mine, seen = tables.pushes.c.id == before.push.id, []
+    wave = {"push_id": before.push.id, "zone": "Asia/Tokyo"}
+    async with stage.resources.engine.begin() as connection:
+        await connection.execute(insert(tables.waves).values(**wave, due_at=now))
+        batch = insert(tables.batches).values(**wave, seq=1, lane="bulk")
+        await connection.execute(batch)
+    half_a_day = timedelta(hours=12, minutes=1)
+    for table, values in (
+        (tables.pushes, {"state": PushState.PLANNING, "due_at": now + timedelta(hours=2)}),
+        (tables.pushes, {"due_at": now - half_a_day}),
+        (tables.pushes, {"state": PushState.SENDING}),
+        (tables.waves, {"due_at": now - half_a_day}),
+        (tables.batches, {"state": BatchState.DONE}),
+        (tables.pushes, {"halt": "pause"}),
+    ):
+        where = mine if table is tables.pushes else table.c.push_id == before.push.id
+        await stage._set(table, where, values)
+        async with stage.resources.engine.connect() as connection:
+            following = {"local_time": wall + timedelta(days=1)}
+            seen.append(await campaigns.is_busy(connection, campaign.id, **following))
+            assert await campaigns.is_busy(connection, campaign.id, local_time=None)
+    assert seen == [False, True, False, True, False, True]
+    await desk.cancel(stage.resources, stage.app, campaign.object_id)
 
 
 async def test_a_run_that_overlaps_waits(stage: Stage) -> None:
