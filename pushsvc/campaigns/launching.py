@@ -16,12 +16,12 @@ from pushsvc.campaigns.calendar import Time
 from pushsvc.campaigns.deciding import WAIT_SECONDS, Decision, Due, decide
 from pushsvc.campaigns.definition import Times
 from pushsvc.campaigns.prepare import Ready, as_read, ready, told
-from pushsvc.errors import CallerError, TooManyPushesError
+from pushsvc.errors import CallerError, IdempotencyMismatchError, TooManyPushesError
 from pushsvc.model import Campaign, CampaignState, Late, Overlap, Push, SkipReason
 from pushsvc.planning import localtime
 from pushsvc.resources import Resources
 from pushsvc.shaping.body import push_hash
-from pushsvc.storage import apps, audiences, campaigns, pushes
+from pushsvc.storage import apps, audiences, campaigns, pushes, under_way
 from pushsvc.storage.campaigns import NOTHING, DueCampaign, Next
 from pushsvc.storage.engine import DATABASE_ERRORS
 
@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 FIRE_LIMIT: Final = 50
 #: Of the times that an outage has swallowed, so many are written down, the latest.
 MISSED_LIMIT: Final = 100
+OTHER_REQUEST: Final = (
+    "The request's Idempotency-Key came before with another request. Use another key."
+)
 
 
 async def fire_due(resources: Resources) -> None:
@@ -58,7 +61,7 @@ async def _fire(resources: Resources, due: DueCampaign) -> None:
     async with resources.engine.begin() as connection:
         if not await campaigns.lock_due(connection, campaign):
             return
-        is_busy = await campaigns.is_busy(
+        is_busy = await under_way.is_busy(
             connection, campaign.id, local_time=_awaited(campaign).local
         )
         decision = _decided(resources, due, made, is_busy=is_busy)
@@ -104,10 +107,14 @@ def _awaited(campaign: Campaign) -> Time:
 
 
 def _has_waited(due: DueCampaign, time: Time) -> bool:
-    """Tell whether this is the time that waited for the run before: it counts from now on."""
+    """Tell whether this is the time that waited for the run before: it counts from now on.
+
+    In local time it does not: each zone has its own moment, and those that are past follow `late`.
+    """
     look_at = due.campaign.next_run_at
     return (
         look_at is not None
+        and time.local is None
         and time.push_time == due.campaign.next_push_time
         and (look_at > time.at)
     )
@@ -187,6 +194,9 @@ async def start(
         lane=submission.lane,
         push_hash=push_hash(submission.content),
     )
+    if stored.replayed:
+        # Of another campaign, or a push that is no run, while this one was being prepared.
+        raise IdempotencyMismatchError(OTHER_REQUEST)
     push = stored.push
     for object_id in made.audience_ids:
         await audiences.use_audience(connection, app_id=app.id, object_id=object_id)

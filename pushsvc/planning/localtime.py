@@ -109,7 +109,7 @@ def first_moment(local_time: datetime) -> datetime:
 @lru_cache(maxsize=512)
 def _eastern(day: date) -> Sequence[str]:
     """Return the zones of which one has each time of a day first, however clocks are changed."""
-    noon = datetime(day.year, day.month, day.day, 12)
+    noon = datetime.combine(day, datetime.min.time()) + timedelta(hours=12)
     moments_of_noon = {zone: moment_of(noon, zone) for zone in known_zones()}
     until = min(moments_of_noon.values()) + _SHIFT_MOST
     return [zone for zone, at in moments_of_noon.items() if at <= until]

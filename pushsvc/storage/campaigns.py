@@ -10,10 +10,10 @@ from sqlalchemy import (
     ColumnElement,
     RowMapping,
     Select,
+    delete,
     func,
     literal,
     select,
-    text,
     tuple_,
     update,
 )
@@ -22,22 +22,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.errors import TooManyCampaignsError
 from pushsvc.model import (
-    BatchState,
     Campaign,
     CampaignState,
     Json,
     Push,
-    PushState,
     Run,
     RunState,
     SkipReason,
 )
 from pushsvc.storage.pushes import COLUMNS as PUSH_COLUMNS, as_push
-from pushsvc.storage.tables import apps, batches, campaign_runs, campaigns, pushes
+from pushsvc.storage.tables import apps, campaign_runs, campaigns, pushes
 
 #: Of one app: each costs the clock a look when its time comes.
 CAMPAIGNS_LIMIT: Final = 10_000
-OPEN: Final = (PushState.WAITING, PushState.PLANNING, PushState.SENDING)
 
 _COLUMNS: Final = (
     campaigns.c.id,
@@ -161,6 +158,11 @@ async def _one(
     return _campaign(row) if row else None
 
 
+async def delete_campaign(connection: AsyncConnection, campaign_id: int) -> None:
+    """Delete a campaign, which is locked, and the record of its runs."""
+    await connection.execute(delete(campaigns).where(campaigns.c.id == campaign_id))
+
+
 async def list_campaigns(
     connection: AsyncConnection,
     *,
@@ -197,8 +199,8 @@ async def _check_room(connection: AsyncConnection, app_id: int) -> None:
     counted = select(func.count()).select_from(campaigns).where(campaigns.c.app_id == app_id)
     if (await connection.execute(counted)).scalar_one() >= CAMPAIGNS_LIMIT:
         message = (
-            f"The app has {CAMPAIGNS_LIMIT:,} campaigns, which is the most it can have. Change one "
-            "that has ended: PUT /v1/campaigns/{id}."
+            f"The app has {CAMPAIGNS_LIMIT:,} campaigns, which is the most it can have. Delete "
+            "one that is over: DELETE /v1/campaigns/{id}."
         )
         raise TooManyCampaignsError(message)
 
@@ -285,6 +287,14 @@ async def add_run(
     return added
 
 
+async def is_on_record(connection: AsyncConnection, campaign_id: int, *, push_time: str) -> bool:
+    """Tell whether a time of a campaign has come already."""
+    found = select(campaign_runs.c.number).where(
+        campaign_runs.c.campaign_id == campaign_id, campaign_runs.c.push_time == push_time
+    )
+    return (await connection.execute(found)).first() is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
     """A run with its push, if there is one."""
@@ -328,52 +338,6 @@ async def run_of_push(connection: AsyncConnection, push_id: int) -> RunRow | Non
     statement = _runs().where(campaign_runs.c.push_id == push_id)
     row = (await connection.execute(statement)).mappings().first()
     return _run_row(row) if row else None
-
-
-async def runs_under_way(connection: AsyncConnection, campaign_id: int) -> list[Push]:
-    """Return the pushes of a campaign's runs that are not closed, oldest first."""
-    statement = (
-        select(*PUSH_COLUMNS)
-        .where(pushes.c.campaign_id == campaign_id, pushes.c.state.in_([one.value for one in OPEN]))
-        .order_by(pushes.c.id)
-    )
-    return [as_push(row) for row in (await connection.execute(statement)).mappings()]
-
-
-# A run in local time is on its way for longer than a day, and the next one follows it around the
-# world. It is in the way where it is behind by half of what lies between the two: with a zone that
-# is not planned, or not sent to.
-_IS_BUSY: Final = text("""
-    SELECT EXISTS (
-        SELECT FROM pushes WHERE campaign_id = :campaign_id
-            AND state IN ('waiting', 'planning', 'sending')
-            AND (
-                local_time IS NULL OR CAST(:wall AS timestamp) IS NULL OR halt IS NOT NULL
-                OR state <> 'sending' AND due_at <= now() - (:wall - local_time) / 2
-                OR EXISTS (
-                    SELECT FROM batches JOIN waves USING (push_id, zone)
-                    WHERE batches.push_id = pushes.id AND batches.state <> 2
-                        AND waves.due_at <= now() - (:wall - local_time) / 2
-                )
-            )
-    )
-""")
-
-
-async def is_busy(
-    connection: AsyncConnection, campaign_id: int, *, local_time: datetime | None
-) -> bool:
-    """Tell whether a run is in the way of the next one; `local_time`: that one's wall time."""
-    values = {"campaign_id": campaign_id, "wall": local_time}
-    return bool((await connection.execute(_IS_BUSY, values)).scalar_one())
-
-
-async def is_leased(connection: AsyncConnection, push_id: int) -> bool:
-    """Tell whether a worker has a batch of the push."""
-    leased = select(batches.c.seq).where(
-        batches.c.push_id == push_id, batches.c.state == BatchState.LEASED
-    )
-    return bool((await connection.execute(select(leased.exists()))).scalar_one())
 
 
 def _next(following: Next) -> dict[str, Any]:
