@@ -91,6 +91,7 @@ def when_due(
             zoneless=localtime.zone_for_zoneless(
                 settings.zoneless_devices, app_zone=app.settings.time_zone
             ),
+            late_after=timedelta(seconds=settings.late_after_seconds),
         )
 
 

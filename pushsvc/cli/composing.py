@@ -142,7 +142,10 @@ def of_a_push(command: Callable[..., ReturnT]) -> Callable[..., ReturnT]:
         try:
             return command(body(**said), **given)
         except CallerError as error:
-            raise _by_option(error, said) from error
+            used = {
+                pointer: name for pointer, name in _OPTIONS.items() if said[name] not in (None, [])
+            }
+            raise by_option(error, used) from error
 
     whole = (first, *options.values(), *others)
     vars(asked)["__signature__"] = inspect.Signature(whole)
@@ -150,13 +153,16 @@ def of_a_push(command: Callable[..., ReturnT]) -> Callable[..., ReturnT]:
     return asked
 
 
-def _by_option(error: CallerError, said: dict[str, Any]) -> CommandError | CallerError:
-    """Return the error under the name of the option that it is of, if there is one."""
+def by_option(error: CallerError, options: Mapping[str, str]) -> CommandError | CallerError:
+    """Return the error under the name of the option that it is of, if there is one.
+
+    `options` are those that were given, by where the API finds what they say.
+    """
     field = error.field or ""
     if isinstance(error, InvalidRequestError):
         field = error.faults[0].pointer
-    for pointer, name in _OPTIONS.items():
-        if said[name] not in (None, []) and (field == pointer or field.startswith(f"{pointer}/")):
+    for pointer, name in options.items():
+        if field == pointer or field.startswith(f"{pointer}/"):
             option = f"--{name.replace('_', '-')}"
             message = f"{option}: {error.detail.removeprefix(f'{field}: ')}"
             return CommandError(message, code=error.code, status=MISTAKE, field=option)

@@ -7,16 +7,23 @@ import typer
 
 from pushsvc import halting
 from pushsvc.api.v1 import views
-from pushsvc.cli import session, watching
+from pushsvc.cli import composing, session, watching
 from pushsvc.cli.display import result, table
 from pushsvc.cli.failures import MISTAKE, CommandError
 from pushsvc.cli.options import Json
+from pushsvc.errors import CallerError
 from pushsvc.halting import Named
 from pushsvc.model import Counts, Outcome, Push
 from pushsvc.resources import Resources
 from pushsvc.stats import tally
 
 HOW: Final = "from the command line"
+#: Where the API finds what an option says.
+_OPTIONS: Final = {
+    "/push_time": "at",
+    "/expiration_time": "expires_at",
+    "/expiration_interval": "expires_in",
+}
 #: What each push came to so far.
 _SHOWN: Final = (Outcome.SENT, Outcome.FAILED, Outcome.UNKNOWN, Outcome.CANCELLED)
 
@@ -84,7 +91,10 @@ def reschedule(
         raise CommandError(message, code="usage", status=MISTAKE, field="--at")
 
     async def step(resources: Resources, named: Named) -> Push:
-        return await halting.reschedule(resources, named, times)
+        try:
+            return await halting.reschedule(resources, named, times)
+        except CallerError as error:
+            raise composing.by_option(error, _OPTIONS) from error
 
     _do(push_ids, step, as_json=as_json)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -115,7 +115,7 @@ class _Span:
 
     first: datetime
     last: datetime
-    #: the first that is still to come: before it the push may not expire
+    #: the first that is neither past nor late: before it the push may not expire
     next: datetime
 
 
@@ -125,12 +125,14 @@ def resolve(
     now: datetime,
     window: timedelta | None = FARTHEST,
     zoneless: str | None = None,
+    late_after: timedelta = PAST_TOLERANCE,
 ) -> Schedule:
     """Return the due moment and the expiry.
 
     An interval counts from the moment the push is due (parse.com push guide); in local time from
-    each wave's own moment. `zoneless` is what devices without a zone go by. Without a `window` the
-    `push_time` stands, be it past: it was judged before.
+    each wave's own moment. `zoneless` is what devices without a zone go by; `late_after`, how long
+    after its moment a wave is not late yet. Without a `window` the `push_time` stands, be it past:
+    it was judged before.
 
     Raises:
         ScheduleError: naming the field.
@@ -144,7 +146,9 @@ def resolve(
         _check_window(told, told, submission.push_time, now=now, window=window)
         span = _Span(told, told, told)
     else:
-        span = _around_the_world(local_time, submission, now=now, window=window)
+        span = _around_the_world(local_time, submission.push_time, now=now, window=window)
+        if submission.late is Late.SKIP:
+            span = _but_late(span, local_time, since=now - max(late_after, PAST_TOLERANCE))
     by_zone = local_time is not None or submission.rules is not None
     return Schedule(
         due_at=span.first,
@@ -197,7 +201,7 @@ def _is_positive(interval: object) -> bool:
 
 
 def _around_the_world(
-    local_time: datetime, submission: Submission, *, now: datetime, window: timedelta | None
+    local_time: datetime, value: object, *, now: datetime, window: timedelta | None
 ) -> _Span:
     """Return when the clocks of the first and of the last zone show this.
 
@@ -206,13 +210,17 @@ def _around_the_world(
     """
     about = local_time.replace(tzinfo=UTC)
     if window and not now - PAST_TOLERANCE - _A_DAY <= about <= now + window + _A_DAY:
-        _check_window(about, about, submission.push_time, now=now, window=window)
-    waves = [wave.at for wave in moments(local_time)]
-    first, last = waves[0], waves[-1]
-    _check_window(first, last, submission.push_time, now=now, window=window)
-    if submission.late is Late.SEND:
-        return _Span(first, last, first)
-    return _Span(first, last, next((at for at in waves if at >= now - PAST_TOLERANCE), last))
+        _check_window(about, about, value, now=now, window=window)
+    waves = moments(local_time)
+    first, last = waves[0].at, waves[-1].at
+    _check_window(first, last, value, now=now, window=window)
+    return _Span(first, last, first)
+
+
+def _but_late(span: _Span, local_time: datetime, *, since: datetime) -> _Span:
+    """Return the span of a push whose waves before then are not sent."""
+    to_come = (wave.at for wave in moments(local_time) if wave.at >= since)
+    return replace(span, next=next(to_come, span.last))
 
 
 def _check_window(

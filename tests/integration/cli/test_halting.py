@@ -59,6 +59,7 @@ def test_pushes_are_moved(pushsvc: Pushsvc, ids: list[str]) -> None:
     for wrong, code in ((("--at", "2001-01-01T00:00:00Z"), "invalid_push_time"), ((), "usage")):
         refused = pushsvc("push", "reschedule", ids[1], *wrong, "--json")
         assert (refused.status, refused.error["code"]) == (2, code)
+        assert refused.error["message"].startswith("--at: ")
 
 
 def test_a_push_that_is_not_there_stops_all(pushsvc: Pushsvc, ids: list[str]) -> None:

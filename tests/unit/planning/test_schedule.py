@@ -239,7 +239,7 @@ def test_an_expiry_before_every_wave_is_refused(late: Late, expires_at: str) -> 
 
 
 def test_an_expiry_before_the_next_wave_suits_those_that_are_late() -> None:
-    """What is past goes out at once, unless it is to be skipped."""
+    """What is past goes out at once, unless it is to be skipped: for it is late by then."""
     now = datetime(2026, 3, 1, 9, 20, tzinfo=UTC)
     times = {"push_time": "2026-03-01T09:00:00", "expiration_time": "2026-03-01T09:40:00Z"}
 
@@ -247,6 +247,15 @@ def test_an_expiry_before_the_next_wave_suits_those_that_are_late() -> None:
     with pytest.raises(ScheduleError) as caught:
         resolve(now, late=Late.SKIP, **times)
     assert caught.value.parse_code == 138
+    skipping = Submission(
+        source=Source.V1,
+        audience={},
+        content={},
+        push_time=times["push_time"],
+        expiration_time=times["expiration_time"],
+        late=Late.SKIP,
+    )
+    assert schedule.resolve(skipping, now=now, late_after=HOUR / 2).expires_at is not None
 
 
 @pytest.mark.parametrize("push_time", ["2026-02-27T12:00:00Z", "2026-02-27T12:00:00"])
