@@ -217,13 +217,19 @@ class DueCampaign:
 
 
 async def due_campaigns(connection: AsyncConnection, *, limit: int) -> list[DueCampaign]:
-    """Return active campaigns that are to be looked at, those that waited longest first."""
-    statement = (
-        select(*_COLUMNS, func.now().label("now"))
+    """Return active campaigns that are to be looked at, apps in turns, what waited longest first."""
+    order = {"partition_by": campaigns.c.app_id, "order_by": campaigns.c.next_run_at}
+    due = (
+        select(campaigns.c.id, func.row_number().over(**order).label("turn"))
         .where(
             campaigns.c.state == CampaignState.ACTIVE.value, campaigns.c.next_run_at <= func.now()
         )
-        .order_by(campaigns.c.next_run_at)
+        .subquery()
+    )
+    statement = (
+        select(*_COLUMNS, func.now().label("now"))
+        .join(due, due.c.id == campaigns.c.id)
+        .order_by(due.c.turn, campaigns.c.next_run_at)
         .limit(limit)
     )
     found = []
