@@ -35,6 +35,8 @@ from pushsvc.storage.tables import apps, campaign_runs, campaigns, pushes
 
 #: Of one app: each costs the clock a look when its time comes.
 CAMPAIGNS_LIMIT: Final = 10_000
+#: Of one campaign, the latest: more than a day of one that runs each second.
+RUNS_KEPT: Final = 100_000
 
 _COLUMNS: Final = (
     campaigns.c.id,
@@ -290,6 +292,10 @@ async def add_run(
     if added is not None:
         count = update(campaigns).where(campaigns.c.id == campaign_id).values(runs=added)
         await connection.execute(count)
+        if added > RUNS_KEPT:
+            old = campaign_runs.c.number <= added - RUNS_KEPT
+            mine = campaign_runs.c.campaign_id == campaign_id
+            await connection.execute(delete(campaign_runs).where(mine, old))
     return added
 
 

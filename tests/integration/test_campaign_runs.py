@@ -252,6 +252,17 @@ async def test_a_run_that_overlaps_waits(stage: Stage) -> None:
     assert iso(second.push.due_at) > second.run.push_time
 
 
+async def test_the_record_is_bounded(stage: Stage) -> None:
+    """The latest runs are kept."""
+    campaign = await stage.campaign()
+    for runs in (0, campaigns.RUNS_KEPT):
+        mine = tables.campaigns.c.id == campaign.id
+        await stage._set(tables.campaigns, mine, {"runs": runs})
+        await stage.comes(campaign, timedelta(seconds=5 - bool(runs)))
+        await stage.fire()
+    assert [row.run.number for row in await stage.runs(campaign)] == [campaigns.RUNS_KEPT + 1]
+
+
 async def test_apps_take_turns(stage: Stage, database: AsyncEngine) -> None:
     """Where more is due than one look takes, an app with many is no more in the way than another."""
     async with database.begin() as connection:
