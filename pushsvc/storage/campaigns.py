@@ -219,7 +219,7 @@ class DueCampaign:
 
 
 async def due_campaigns(connection: AsyncConnection, *, limit: int) -> list[DueCampaign]:
-    """Return active campaigns that are to be looked at, apps in turns, what waited longest first."""
+    """Return active campaigns that are to be looked at, apps in turns, the oldest first."""
     order = {"partition_by": campaigns.c.app_id, "order_by": campaigns.c.next_run_at}
     due = (
         select(campaigns.c.id, func.row_number().over(**order).label("turn"))

@@ -264,7 +264,7 @@ async def test_the_record_is_bounded(stage: Stage) -> None:
 
 
 async def test_apps_take_turns(stage: Stage, database: AsyncEngine) -> None:
-    """Where more is due than one look takes, an app with many is no more in the way than another."""
+    """Where more is due than one look takes, an app with many is in nobody's way."""
     async with database.begin() as connection:
         app = await apps.create_app(connection, name=f"test-{uuid.uuid4().hex}")
     few = Stage(stage.resources, app)
