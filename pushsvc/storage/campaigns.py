@@ -220,9 +220,9 @@ class DueCampaign:
 
 async def due_campaigns(connection: AsyncConnection, *, limit: int) -> list[DueCampaign]:
     """Return active campaigns that are to be looked at, apps in turns, the oldest first."""
-    order = {"partition_by": campaigns.c.app_id, "order_by": campaigns.c.next_run_at}
+    turn = func.row_number().over(partition_by=campaigns.c.app_id, order_by=campaigns.c.next_run_at)
     due = (
-        select(campaigns.c.id, func.row_number().over(**order).label("turn"))
+        select(campaigns.c.id, turn.label("turn"))
         .where(
             campaigns.c.state == CampaignState.ACTIVE.value, campaigns.c.next_run_at <= func.now()
         )
