@@ -6,6 +6,7 @@ transaction under the lock of the campaign's row.
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import shuffle
 from typing import Final
 
 import structlog
@@ -40,6 +41,8 @@ async def fire_due(resources: Resources) -> None:
     """Start what is due of campaigns, by the database's time. Any worker may, at any time."""
     async with resources.engine.connect() as connection:
         due = await campaigns.due_campaigns(connection, limit=FIRE_LIMIT)
+    # Workers look at once: each begins elsewhere, and what fails is not always before the others.
+    shuffle(due)
     for one in due:
         try:
             await _fire(resources, one)
@@ -56,6 +59,8 @@ async def fire_due(resources: Resources) -> None:
 async def _fire(resources: Resources, due: DueCampaign) -> None:
     campaign = due.campaign
     async with resources.engine.connect() as connection:
+        if not await campaigns.lock_due(connection, campaign):
+            return  # before anything is prepared in vain
         app = await apps.get_app(connection, campaign.app_id)
     made = await ready(resources, app, as_read(campaign.definition), object_id=campaign.object_id)
     async with resources.engine.begin() as connection:

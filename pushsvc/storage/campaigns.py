@@ -35,6 +35,8 @@ from pushsvc.storage.tables import apps, campaign_runs, campaigns, pushes
 
 #: Of one app: each costs the clock a look when its time comes.
 CAMPAIGNS_LIMIT: Final = 10_000
+#: Of one campaign, the latest: more than a day of one that runs each second.
+RUNS_KEPT: Final = 100_000
 
 _COLUMNS: Final = (
     campaigns.c.id,
@@ -217,13 +219,19 @@ class DueCampaign:
 
 
 async def due_campaigns(connection: AsyncConnection, *, limit: int) -> list[DueCampaign]:
-    """Return active campaigns that are to be looked at, those that waited longest first."""
-    statement = (
-        select(*_COLUMNS, func.now().label("now"))
+    """Return active campaigns that are to be looked at, apps in turns, the oldest first."""
+    turn = func.row_number().over(partition_by=campaigns.c.app_id, order_by=campaigns.c.next_run_at)
+    due = (
+        select(campaigns.c.id, turn.label("turn"))
         .where(
             campaigns.c.state == CampaignState.ACTIVE.value, campaigns.c.next_run_at <= func.now()
         )
-        .order_by(campaigns.c.next_run_at)
+        .subquery()
+    )
+    statement = (
+        select(*_COLUMNS, func.now().label("now"))
+        .join(due, due.c.id == campaigns.c.id)
+        .order_by(due.c.turn, campaigns.c.next_run_at)
         .limit(limit)
     )
     found = []
@@ -284,6 +292,10 @@ async def add_run(
     if added is not None:
         count = update(campaigns).where(campaigns.c.id == campaign_id).values(runs=added)
         await connection.execute(count)
+        if added > RUNS_KEPT:
+            old = campaign_runs.c.number <= added - RUNS_KEPT
+            mine = campaign_runs.c.campaign_id == campaign_id
+            await connection.execute(delete(campaign_runs).where(mine, old))
     return added
 
 

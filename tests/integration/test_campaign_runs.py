@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.campaigns import desk, launching
 from pushsvc.campaigns.counting import recipients
@@ -19,7 +20,7 @@ from pushsvc.model import App, BatchState, Campaign, CampaignState, Push, PushSt
 from pushsvc.planning.localtime import moments
 from pushsvc.planning.schedule import iso
 from pushsvc.resources import Resources, open_resources
-from pushsvc.storage import campaigns, tables, under_way
+from pushsvc.storage import apps, campaigns, tables, under_way
 from pushsvc.storage.campaigns import RunRow
 from pushsvc.storage.ids import new_object_id
 from tests.integration.conftest import AppRow
@@ -249,6 +250,33 @@ async def test_a_run_that_overlaps_waits(stage: Stage) -> None:
     assert second.run.push_time == waiting.next_push_time
     assert second.push
     assert iso(second.push.due_at) > second.run.push_time
+
+
+async def test_the_record_is_bounded(stage: Stage) -> None:
+    """The latest runs are kept."""
+    campaign = await stage.campaign()
+    for runs in (0, campaigns.RUNS_KEPT):
+        mine = tables.campaigns.c.id == campaign.id
+        await stage._set(tables.campaigns, mine, {"runs": runs})
+        await stage.comes(campaign, timedelta(seconds=5 - bool(runs)))
+        await stage.fire()
+    assert [row.run.number for row in await stage.runs(campaign)] == [campaigns.RUNS_KEPT + 1]
+
+
+async def test_apps_take_turns(stage: Stage, database: AsyncEngine) -> None:
+    """Where more is due than one look takes, an app with many is in nobody's way."""
+    async with database.begin() as connection:
+        app = await apps.create_app(connection, name=f"test-{uuid.uuid4().hex}")
+    few = Stage(stage.resources, app)
+    many = [await stage.campaign() for _ in range(3)]
+    for campaign in many:
+        await stage.comes(campaign, timedelta(minutes=1))
+    one = await few.campaign()
+    await few.comes(one)
+    async with stage.resources.engine.connect() as connection:
+        due = await campaigns.due_campaigns(connection, limit=2)
+    assert {found.campaign.app_id for found in due} == {stage.app.id, few.app.id}
+    await desk.cancel(few.resources, few.app, one.name)
 
 
 async def test_a_change_takes_no_time_away(stage: Stage) -> None:

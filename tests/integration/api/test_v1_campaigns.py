@@ -13,6 +13,7 @@ from pushsvc.storage.ids import new_object_id
 from tests.integration.api.conftest import Answer, Api
 
 PLACE = "/v1/campaigns"
+NOWHERE = {"__type": "GeoPoint", "latitude": 0, "longitude": 0}
 
 
 def campaign(**changes: Any) -> dict[str, Any]:
@@ -99,6 +100,11 @@ async def test_a_name_is_taken_once(api: Api) -> None:
         (
             {"audience": {"where": {}, "exclude": {"where": {"a": {"$x": 1}}}}},
             "/audience/exclude/where/a",
+            "invalid_query",
+        ),
+        (
+            {"audience": {"where": {}, "exclude": {"where": {"a": {"$nearSphere": NOWHERE}}}}},
+            "/audience/exclude",
             "invalid_query",
         ),
     ],
