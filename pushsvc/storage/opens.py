@@ -119,8 +119,9 @@ _ADD: Final = text("""
 async def add_opens(connection: AsyncConnection, told: Sequence[Opened]) -> Sequence[OpenedRun]:
     """Count these opens, each for the push it names or else the newest one with its hash.
 
-    Of those whose time has come. That is the hash of the push's alert, or of one of its variants'. What names no push of its app
-    is not counted. Returns those of campaigns' runs, for `add_run_opens`.
+    Of those whose time has come. That is the hash of the push's alert, or of one of its variants'.
+    What names no push of its app is not counted. Returns those of campaigns' runs, for
+    `add_run_opens`.
     """
     parameters = {
         "apps": [one.app_id for one in told],
