@@ -76,16 +76,26 @@ _DOUBLES: Final = text(f"""
     ), twins AS MATERIALIZED (
         SELECT id, device_token FROM installations
         JOIN (SELECT DISTINCT app_id, device_token FROM asked) AS token USING (app_id, device_token)
-    ), sent AS MATERIALIZED (
-        {_OF_PLAN.format(ids="(SELECT array_agg(id ORDER BY id) FROM twins)")}
-        INTERSECT SELECT id FROM twins
+    ), sent AS (
+        SELECT id, max(device_token) AS device_token FROM (
+            SELECT id, device_token FROM twins
+            UNION ALL
+            SELECT id, NULL FROM (
+                {_OF_PLAN.format(ids="(SELECT array_agg(id ORDER BY id) FROM twins)")}
+            ) AS of_plan
+        ) AS either
+        GROUP BY id HAVING count(*) > count(device_token) AND count(device_token) > 0
     )
     SELECT id FROM (
-        SELECT id, device_token, row_number() OVER (PARTITION BY device_token ORDER BY id) AS place
-        FROM asked
+        SELECT id, is_asked,
+            row_number() OVER (PARTITION BY device_token ORDER BY is_asked, id) AS place
+        FROM (
+            SELECT id, device_token, true AS is_asked FROM asked
+            UNION ALL
+            SELECT id, device_token, false FROM sent
+        ) AS either
     ) AS placed
-    WHERE place > 1
-        OR device_token IN (SELECT device_token FROM twins WHERE id IN (SELECT id FROM sent))
+    WHERE is_asked AND place > 1
 """)  # noqa: S608 - of constants
 #: Whole batches of devices that the plan leaves out.
 _LEFT_OUT: Final = [OutcomeClass.HOLDOUT, OutcomeClass.NO_TIME_ZONE, OutcomeClass.LATE]
