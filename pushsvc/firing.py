@@ -224,6 +224,8 @@ class Volley:
         self._routed = routed
         self._sheet = dispatch.JointSheet([part.sheet for part in parts])
         self._open = list(parts)
+        #: all that was ever begun, each with an end that `send` waits for
+        self._writes: list[asyncio.Task[None]] = []
         self._now = ending.time_of(parts[0].batch, resources.clock)
         #: pushes that are closed, and those that somebody has to close
         self._closed: set[int] = set()
@@ -241,13 +243,16 @@ class Volley:
         finally:
             for part in self._open:
                 part.sheet.settle_rest(dispatch.NOT_SENT)
+            self._write(self._open)
             # Also when the worker is told to stop: what is out must be in the ledger.
-            await asyncio.shield(self._write_down(self._open))
+            await asyncio.shield(asyncio.gather(*self._writes))
         log.info("volley.sent", pushes=len(self._closed | self._unclosed))
         return sorted(self._unclosed - self._closed)
 
     async def _renew(self) -> bool:
         some = [part.batch for part in self._open]
+        if not some:
+            return True  # they are being written down, and ours until another has claimed them
         return await storage.renew(self._resources.engine, some, lease_seconds=self._lease_seconds)
 
     async def _hand_over(self, overdue: Callable[[], bool]) -> None:
@@ -272,17 +277,22 @@ class Volley:
                 await asyncio.wait({sending}, timeout=WRITING_SECONDS)
                 settled = [part for part in self._open if part.is_settled]
                 if not sending.done() and settled:
-                    await asyncio.shield(self._write_down(settled))
+                    self._write(settled)
+                    await asyncio.wait(self._writes)
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
             # Sooner than the ledger: what was answered is in no doubt, whoever dies now.
             self._resources.journal.hurry()
 
-    async def _write_down(self, parts: Sequence[Part]) -> None:
-        """Close batches, each of which is settled."""
+    def _write(self, parts: Sequence[Part]) -> None:
+        """Have batches closed, each of which is settled, whatever becomes of the volley."""
         leaving = set(parts)
         self._open = [part for part in self._open if part not in leaving]
+        task = asyncio.create_task(self._write_down(parts), name="write a volley down")
+        self._writes.append(task)
+
+    async def _write_down(self, parts: Sequence[Part]) -> None:
         ends = list(self._ends(parts))
         written = Written()
         try:

@@ -97,6 +97,12 @@ class Callers:
         )
         return True
 
+    async def resume_all(self, plan: Sequence[Planned]) -> None:
+        """Resume once more what was paused: a pause that was not answered may come after all."""
+        for push in plan:
+            if push.pause_after is not None and push.number in self.accepted:
+                await self._step(push, "resume")
+
     async def _pause(self, push: Planned) -> None:
         if not await self._step(push, "pause"):
             return

@@ -53,6 +53,7 @@ async def run(size: Size, directory: Path, tell: Callable[[str], None]) -> dict[
         stormed = time.monotonic()
         began = time.time()
         await _storm(stage, callers, plan, events=events, tell=tell)
+        await callers.resume_all(plan)
         calm = time.monotonic()
         await _close(stage, tell, stormed_seconds=calm - stormed)
         closed = time.monotonic()

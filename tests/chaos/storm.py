@@ -42,6 +42,8 @@ SECONDS: Final = {Kind.OUTAGE: 20.0, Kind.SLOW_READERS: 8.0, Kind.GOAWAY_STORM: 
 CLOSE: Final = 5.0
 #: A push that is halted stops within this time.
 STOP_SECONDS: Final = 2.0
+#: By so much processes lag, and what was handed over arrives, where all cores are busy.
+LAG_SECONDS: Final = 3.0
 #: Postgres is back in this time, with connections to it.
 AWAY_SECONDS: Final = 6.0
 #: APNs, FCM and WNS.
@@ -84,11 +86,12 @@ def deaf_until(events: Sequence[Event], moment: float) -> float:
     What was handed over to a gateway that reads nothing is read later, and while Postgres is away
     nobody can tell the workers.
     """
-    end = moment + STOP_SECONDS
+    heard = STOP_SECONDS + LAG_SECONDS
+    end = moment + heard
     for event in events:
         lasts = {Kind.RESTART_POSTGRES: AWAY_SECONDS, Kind.SLOW_READERS: event.seconds}
         if event.kind in lasts and event.at <= end:
-            end = max(end, event.at + lasts[event.kind] + STOP_SECONDS)
+            end = max(end, event.at + lasts[event.kind] + heard)
     return end
 
 

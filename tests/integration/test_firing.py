@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from pushsvc import firing, pipeline
 from pushsvc.config import Settings
@@ -199,7 +199,7 @@ async def test_one_that_cannot_be_written_takes_nobody_with_it(site: Site) -> No
 
     await fire(site, *[await site.now(push) for push in volley])
     assert {(await site.now(push)).state for push in volley} == {PushState.PLANNING}
-    hasty = site.resources.settings.model_copy(update={"lease_seconds": 1})
+    hasty = site.resources.settings.model_copy(update={"lease_seconds": 3})
     async with working(replace(site, resources=replace(site.resources, settings=hasty))):
         ends = [await site.done(push) for push in volley]
 
@@ -311,6 +311,40 @@ async def test_a_gateway_that_hangs_holds_up_no_ledger_but_its_own(site: Site) -
         await work
 
     assert await site.outcomes(slow) == {"unknown": 1}
+
+
+async def test_a_volley_that_loses_its_lease_waits_for_what_it_writes(site: Site) -> None:
+    """Its worker does not end over a ledger that is half written."""
+    settings = site.resources.settings.model_copy(update={"lease_seconds": 3})
+    hasty = replace(site, resources=replace(site.resources, settings=settings))
+    _, hanging = await install(site, fcm_token("~never"), "android")
+    slow = await push_to(site, hanging, on_unknown=OnUnknown.DROP)
+    quick = await push_to(site, explicit(site, apns_token()))
+    batches = tables.batches.c
+
+    async def is_writing() -> bool:
+        async with site.engine.connect() as connection:
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(await connection.scalar(waiting))
+
+    async with asyncio.timeout(20), site.engine.begin() as locking:
+        work = asyncio.create_task(fire(hasty, slow, quick))
+
+        async def is_locked() -> bool:
+            begun = select(batches.seq).where(batches.push_id == quick.id).with_for_update()
+            return await locking.scalar(begun) is not None
+
+        await until(is_locked)
+        await until(is_writing)
+        async with site.engine.begin() as connection:
+            taken = update(tables.batches).where(batches.push_id == slow.id).values(leases=2)
+            await connection.execute(taken)
+        await asyncio.wait({work}, timeout=1.5)
+        assert not work.done()
+    await work
+
+    assert (await site.now(quick)).state is PushState.DONE
+    assert await site.outcomes(slow) == {}
 
 
 async def test_a_worker_fires_at_the_moment(site: Site) -> None:
