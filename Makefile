@@ -32,7 +32,7 @@ DELIVERY_TESTS := tests/unit/delivery tests/unit/simulators tests/unit/chaos \
 WHEN_TESTS := tests/unit/campaigns tests/unit/planning tests/unit/stats \
 	$(wildcard $(addprefix tests/unit/,test_clock.py cli/test_campaign*.py api/test_report*.py \
 	storage/test_firing.py delivery/test_halts.py)) \
-	$(wildcard $(addsuffix .py,$(addprefix tests/integration/test_,campaign_runs caps database_time \
+	$(wildcard $(addsuffix .py,$(addprefix tests/integration/test_,campaign_delivered campaign_runs caps database_time \
 	firing halts runs times_by_setting waves))) \
 	$(wildcard $(addsuffix .py,$(addprefix tests/integration/api/test_v1_,campaigns reports steps waves))) \
 	$(wildcard $(addsuffix .py,$(addprefix tests/integration/cli/test_,campaigns halting reports))) \

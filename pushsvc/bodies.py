@@ -95,7 +95,7 @@ _SAID: Final[Mapping[str, str]] = {
     "string_type": "must be a string",
     "int_type": "must be an integer",
     "bool_type": "must be true or false",
-    "string_too_short": "must not be empty",
+    **dict.fromkeys(("string_too_short", "too_short"), "must not be empty"),
 }
 
 

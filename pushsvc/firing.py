@@ -213,7 +213,13 @@ class Volley:
     ) -> None:
         """Take what has begun, at this moment of the monotonic clock or after it."""
         self._lease_seconds = lease_seconds(resources)
-        self._hand_until = began + min(HANDING_SECONDS, self._lease_seconds / 2)
+        left = [part.batch.seconds_left for part in parts]
+        self._hand_until = began + min(
+            HANDING_SECONDS,
+            self._lease_seconds / 2,
+            # Whoever is held up before has used up the seconds by which none expires.
+            *(seconds for seconds in left if seconds is not None and seconds > 0),
+        )
         self._resources = resources
         self._routed = routed
         self._sheet = dispatch.JointSheet([part.sheet for part in parts])

@@ -283,8 +283,8 @@ async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
     way = await quiet.way_of(resources, push, seq)
     if way is None:
         return None
-    # What may be leased of a halted push is not sent to, and needs no turn.
-    rate = push.rate_per_minute if push.halt is None else None
+    # What is not sent to needs no turn: so it is with all that may be leased of a halted push.
+    rate = push.rate_per_minute if push.halt is None and way.left_out is None else None
     if rate and not await turns.take(resources.engine, push.id, seq, rate_per_minute=rate):
         return None
     if resources.stopping.is_set():

@@ -300,7 +300,7 @@ async def _timed(
     rate = push.rate_per_minute
     if rate is None:
         return new
-    devices = cutting.devices_of(new)
+    devices = cutting.devices_of([batch for batch in new if not cutting.is_settled(batch)])
     turn = await turns.reserve(connection, push.id, devices=devices, rate_per_minute=rate)
     timed = cutting.in_turn(
         new, wait_seconds=turn.wait_seconds, end_seconds=turn.end_seconds, rate_per_minute=rate

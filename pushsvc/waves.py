@@ -4,7 +4,14 @@ A piece is larger than that of other plans: its devices are of many zones and va
 batches of each are to be full, too.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence, Set as AbstractSet
+from collections.abc import (
+    AsyncIterator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set as AbstractSet,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,14 +19,14 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc.model import HOLDOUT, Json, NewBatch, OutcomeClass, Push
+from pushsvc.model import HOLDOUT, Json, NewBatch, OutcomeClass, Push, Recipient
 from pushsvc.planning import batches as cutting, legs, variants
 from pushsvc.planning.legs import ZONELESS, Leg
 from pushsvc.planning.localtime import known_zones
 from pushsvc.resources import Resources
 from pushsvc.storage import plans, waves
 from pushsvc.targeting import audience, zoned
-from pushsvc.targeting.criterion import Criterion, Picked
+from pushsvc.targeting.criterion import Criterion
 
 #: A piece is so many batches, were they all full.
 BATCHES_PER_PIECE: Final = 100
@@ -64,14 +71,22 @@ class _Terms:
                 for batch in new:
                     yield replace(batch, zone=name, variant=variant, expires_at=zone.expires_at)
 
-    def explicit(self, named: audience.Named) -> Iterator[NewBatch]:
+    def explicit(
+        self, recipients: Sequence[Recipient], *, taken: AbstractSet[str]
+    ) -> Iterator[NewBatch]:
         """Cut devices that are no installations: nobody knows their zones."""
         zone = self._zone(ZONELESS)
-        new = cutting.cut_recipients(named.recipients, taken=named.tokens, size=self.size)
+        new = cutting.cut_recipients(recipients, taken=taken, size=self.size)
         if zone.left_out is not None:
             new = cutting.left_out(new, zone.left_out)
         for batch in new:
             yield replace(batch, zone=ZONELESS, expires_at=zone.expires_at)
+
+    def sent_to(self, ids: Mapping[str, Iterable[int]]) -> Sequence[int]:
+        """Return who of the devices of zones gets a message, as far as a plan can tell."""
+        some = [n for name, of in ids.items() if self._zone(name).left_out is None for n in of]
+        parts = variants.split(self.push.rules, some)
+        return [n for variant, part in parts.items() if variant != HOLDOUT for n in part]
 
     def _zone(self, name: str) -> legs.Zone:
         return legs.zone_of(self.push, name, now=self.now, late_after=self.late_after)
@@ -98,7 +113,6 @@ async def pieces(
         after=push.planned_through,
         size=resources.settings.batch_size * BATCHES_PER_PIECE,
         timeout_seconds=resources.settings.plan_timeout_seconds,
-        served=_served(terms),
     ) as pages:
         yield _cut(connection, terms, pages)
 
@@ -110,17 +124,20 @@ async def named_piece(
     terms = await _terms(resources, push, connection)
     async with connection.begin():
         named = await audience.named(connection, devices, app_id=push.app_id)
-        zones = await audience.zones_of(connection, named.ids)
+        rows = await audience.zones_and_tokens(connection, named.ids)
         before = await _before(connection, terms, named.ids)
-    ids: dict[str, list[int]] = {}
-    for number in named.ids:
-        name = zones.get(number) or ZONELESS
-        name = name if name in known_zones() else ZONELESS
-        if number not in before and _is_of(terms.leg, name):
-            ids.setdefault(name, []).append(number)
-    new = list(terms.cut(ids, duplicates=named.duplicates))
-    if terms.leg.has_zoneless:
-        new += terms.explicit(named)
+        ahead: dict[str, list[int]] = {}
+        for number in named.ids:
+            if number not in before:
+                zone = rows[number][0] if number in rows else None
+                ahead.setdefault(zone if zone in known_zones() else ZONELESS, []).append(number)
+        ids = {name: of_zone for name, of_zone in ahead.items() if _is_of(terms.leg, name)}
+        duplicates = await _doubles(connection, terms, ids if named.duplicates else {})
+        new = list(terms.cut(ids, duplicates=duplicates))
+        if terms.leg.has_zoneless and named.recipients:
+            sent = await waves.sent_to(connection, push.id, before) if before else ()
+            taken = {rows[number][1] for number in (*sent, *terms.sent_to(ahead)) if number in rows}
+            new += terms.explicit(named.recipients, taken=taken)
     return Piece(batches=new, through=max(named.ids, default=1))
 
 
@@ -174,15 +191,6 @@ async def _among(connection: AsyncConnection, terms: _Terms) -> zoned.Among:
     return zoned.Among(zones=zones, zoneless=leg.has_zoneless, changed_since=since)
 
 
-def _served(terms: _Terms) -> Picked | None:
-    served = legs.served(terms.push, late_after=terms.late_after)
-    if served is None:
-        return None
-    if served.others:
-        return zoned.has_none_of(known_zones() - served.zones)
-    return zoned.has_one_of(served.zones)
-
-
 async def _nobody() -> AsyncIterator[zoned.Page]:
     """Yield no page."""
     return
@@ -195,9 +203,19 @@ async def _cut(
     async for page in pages:
         async with connection.begin():
             before = await _before(connection, terms, sorted(page.changed))
-        ids = zoned.by_known(page, known_zones(), but=before)
-        new = list(terms.cut(ids, duplicates=page.duplicates))
+            ids = zoned.by_known(page, known_zones(), but=before)
+            shared = {name: page.shared.intersection(of_zone) for name, of_zone in ids.items()}
+            duplicates = await _doubles(connection, terms, shared)
+        new = list(terms.cut(ids, duplicates=duplicates))
         yield Piece(batches=new, through=page.through)
+
+
+async def _doubles(
+    connection: AsyncConnection, terms: _Terms, shared: Mapping[str, Iterable[int]]
+) -> frozenset[int]:
+    """Return those whose token has its message, or gets it with an earlier one of these."""
+    sent_to = terms.sent_to(shared)
+    return await waves.doubles(connection, terms.push.id, sent_to) if sent_to else frozenset()
 
 
 async def _before(connection: AsyncConnection, terms: _Terms, ids: Sequence[int]) -> frozenset[int]:

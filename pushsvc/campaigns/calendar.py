@@ -17,7 +17,7 @@ from cronsim import CronSim
 from pushsvc.campaigns.definition import Times, zone_of
 from pushsvc.campaigns.values import YEARS, moment_of, read_time, seconds_of
 from pushsvc.planning import localtime
-from pushsvc.planning.schedule import iso, iso_local
+from pushsvc.planning.schedule import PAST_TOLERANCE, iso, iso_local
 
 #: At any time some place in the world is further ahead of UTC than this.
 _SOME_EAST = timedelta(hours=10)
@@ -52,6 +52,19 @@ def times(schedule: Times, *, after: datetime, anchor: datetime) -> Iterator[Tim
     end = _LAST if schedule.end is None else moment_of(schedule.end)
     until = takewhile(lambda time: time.at < end, found)
     return dropwhile(lambda time: time.at <= after or _is_early(schedule, time), until)
+
+
+def pending(schedule: Times, *, now: datetime, anchor: datetime) -> Time | None:
+    """Return the first time that is not over, for a schedule that is asked for now.
+
+    Once in local time, that is until the last zone has had it.
+    """
+    if schedule.at is None:
+        return next_time(schedule, after=now, anchor=anchor)
+    time = _once(schedule)
+    last = time.at if time.local is None else localtime.moments(time.local)[-1].at
+    # Clocks differ: a time this little ago is now.
+    return time if last > now - PAST_TOLERANCE else None
 
 
 def next_time(schedule: Times, *, after: datetime, anchor: datetime) -> Time | None:
@@ -140,6 +153,6 @@ def _wall(local: datetime) -> Time:
     local = local.replace(microsecond=local.microsecond // 1000 * 1000)
     return Time(
         push_time=iso_local(local),
-        at=localtime.moments(local)[0].at,
+        at=localtime.first_moment(local),
         local=local,
     )

@@ -1,17 +1,15 @@
 """How many a campaign is for: before it is made, and before it runs."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import func
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.errors import ConfirmationRequiredError
+from pushsvc.finding import finding
 from pushsvc.model import App, Json
 from pushsvc.planning.localtime import known_zones
 from pushsvc.resources import Resources
-from pushsvc.storage.engine import taking_at_most
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting.audience import criterion
 from pushsvc.targeting.criterion import Criterion
@@ -28,7 +26,7 @@ async def recipients(resources: Resources, app: App, audience: Json) -> int:
         QueryTimeoutError: it took longer than `find_timeout_seconds`.
     """
     members = await _members(resources, app, audience)
-    async with _counting(resources) as connection:
+    async with finding(resources) as connection:
         found = await connection.execute(members.select(func.count(i.c.id)))
         return int(found.scalar_one())
 
@@ -42,7 +40,7 @@ async def zones(resources: Resources, app: App, audience: Json) -> Mapping[str |
     members = await _members(resources, app, audience)
     number = func.count(i.c.id).label("n")
     statement = members.select(i.c.time_zone, number).group_by(i.c.time_zone)
-    async with _counting(resources) as connection:
+    async with finding(resources) as connection:
         rows = await connection.execute(statement.order_by(number.desc()).limit(_ZONES_MOST))
         found: dict[str | None, int] = {}
         for row in rows:
@@ -75,14 +73,3 @@ async def _members(resources: Resources, app: App, audience: Json) -> Criterion:
     schema = await resources.schemas.now(app.id)
     reader = Reader(app_id=app.id, schema=schema)
     return criterion(audience, reader, limits=resources.limits.of_stored())
-
-
-@asynccontextmanager
-async def _counting(resources: Resources) -> AsyncIterator[AsyncConnection]:
-    seconds = resources.settings.find_timeout_seconds
-    async with (
-        resources.finding,
-        resources.engine.connect() as connection,
-        taking_at_most(connection, seconds),
-    ):
-        yield connection

@@ -22,10 +22,9 @@ from pushsvc.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from pushsvc.model import App, Campaign, CampaignState, Submission
-from pushsvc.planning.schedule import PAST_TOLERANCE
+from pushsvc.model import App, Campaign, CampaignState
 from pushsvc.resources import Resources
-from pushsvc.storage import campaigns
+from pushsvc.storage import campaigns, under_way
 from pushsvc.storage.campaigns import NOTHING, Next, RunRow
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.pushes import find_replay
@@ -146,15 +145,31 @@ async def change(
     await _check(resources, app, definition, object_id=there.object_id, confirmed=confirmed)
     async with _locked(resources, app, key) as (connection, campaign):
         _refuse(campaign, CampaignState.CANCELLED, "It was cancelled. Create another one.")
+        await _check_new(connection, campaign, following)
         stays = campaign.state is CampaignState.PAUSED
         return await campaigns.move(
             connection,
             campaign.id,
-            NOTHING if stays else following,
+            NOTHING if stays else _due(campaign, now=now) or following,
             definition=definition.as_stored(),
             confirmed_recipients=confirmed,
             state=CampaignState.PAUSED if stays else CampaignState.ACTIVE,
         )
+
+
+async def _check_new(connection: AsyncConnection, campaign: Campaign, following: Next) -> None:
+    assert following.push_time is not None
+    if await campaigns.is_on_record(connection, campaign.id, push_time=following.push_time):
+        text = "/schedule: this time has come already, and no time comes twice. Choose a later one."
+        raise InvalidRequestError([Fault("/schedule", "invalid_value", text)])
+
+
+def _due(campaign: Campaign, *, now: datetime) -> Next | None:
+    """Return the time that has come and was not started yet, which no change takes away."""
+    awaited = campaign.next_push_time
+    if awaited is None or calendar.time_of(awaited).at > now:
+        return None
+    return Next(push_time=awaited, look_at=campaign.next_run_at)
 
 
 async def _check(
@@ -172,7 +187,9 @@ async def _check(
 
 def _following(definition: Definition, *, now: datetime, anchor: datetime) -> Next:
     time = first_time(definition, now=now, anchor=anchor)
-    return Next(push_time=time.push_time, look_at=time.at)
+    # In local time the first zone may have had it: nobody was to start it then.
+    look_at = time.at if time.local is None else max(time.at, now)
+    return Next(push_time=time.push_time, look_at=look_at)
 
 
 def first_time(definition: Definition, *, now: datetime, anchor: datetime) -> Time:
@@ -181,9 +198,7 @@ def first_time(definition: Definition, *, now: datetime, anchor: datetime) -> Ti
     Raises:
         InvalidRequestError: it has none any more.
     """
-    # Clocks differ: a time this little ago is now.
-    after = now if definition.schedule.at is None else now - PAST_TOLERANCE
-    time = calendar.next_time(definition.schedule, after=after, anchor=anchor)
+    time = calendar.pending(definition.schedule, now=now, anchor=anchor)
     if time is None:
         text = "/schedule: all of its times lie in the past. Choose times to come."
         raise InvalidRequestError([Fault("/schedule", "invalid_value", text)])
@@ -232,6 +247,10 @@ async def run(resources: Resources, app: App, key: str, *, asked: Asked) -> Star
         CallerError: why not; nothing is stored.
     """
     there = await found(resources, app, key)
+    async with resources.engine.connect() as connection:
+        replayed = await _replayed(connection, app, asked)
+    if replayed is not None:
+        return replayed
     definition = as_read(there.definition)
     made = await ready(resources, app, definition, object_id=there.object_id)
     made = replace(
@@ -246,7 +265,7 @@ async def run(resources: Resources, app: App, key: str, *, asked: Asked) -> Star
     audience, most = made.submission.audience, definition.max_recipients
     await check_confirmed(resources, app, audience, most=most, confirmed=confirmed)
     async with _locked(resources, app, key) as (connection, campaign):
-        replayed = await _replayed(connection, app, made.submission)
+        replayed = await _replayed(connection, app, asked)
         if replayed is not None:
             return replayed
         await _check_idle(connection, campaign)
@@ -263,18 +282,15 @@ async def run(resources: Resources, app: App, key: str, *, asked: Asked) -> Star
     return Started(row=row, replayed=False)
 
 
-async def _replayed(
-    connection: AsyncConnection, app: App, submission: Submission
-) -> Started | None:
-    if submission.idempotency_key is None:
+async def _replayed(connection: AsyncConnection, app: App, asked: Asked) -> Started | None:
+    if asked.idempotency_key is None:
         return None
-    stored = await find_replay(connection, submission, app_id=app.id)
+    stored = await find_replay(connection, asked, app_id=app.id)
     if stored is None:
         return None
     row = await campaigns.run_of_push(connection, stored.push.id)
     if stored.mismatched or row is None:
-        message = "The request's Idempotency-Key came before with another request. Use another key."
-        raise IdempotencyMismatchError(message)
+        raise IdempotencyMismatchError(launching.OTHER_REQUEST)
     return Started(row=row, replayed=True)
 
 
@@ -282,7 +298,7 @@ async def _check_idle(connection: AsyncConnection, campaign: Campaign) -> None:
     _refuse(campaign, CampaignState.CANCELLED, "It was cancelled. Create another one.")
     paused = f"It is paused: {campaign.state_reason or PAUSED} Resume it first."
     _refuse(campaign, CampaignState.PAUSED, paused)
-    for push in await campaigns.runs_under_way(connection, campaign.id):
+    for push in await under_way.runs(connection, campaign.id):
         message = f"A run is under way: push {push.object_id}. Wait until it is done, or cancel it."
         raise CampaignStateError(message)
 
@@ -298,8 +314,8 @@ async def pause(resources: Resources, app: App, key: str) -> Campaign:
     """
     async with _locked(resources, app, key) as (connection, campaign):
         _refuse(campaign, CampaignState.CANCELLED, "It was cancelled: nothing of it is to come.")
-        under_way = await halting.pause_runs(connection, campaign, reason=PAUSED)
-        if not under_way:
+        paused = await halting.pause_runs(connection, campaign, reason=PAUSED)
+        if not paused:
             _refuse(campaign, CampaignState.ENDED, "It has ended: nothing of it is to come.")
         if campaign.state is CampaignState.PAUSED:
             return campaign
@@ -320,6 +336,7 @@ async def resume(resources: Resources, app: App, key: str, *, confirmed: int | N
         await _check(resources, app, definition, object_id=there.object_id, confirmed=confirmed)
     async with _locked(resources, app, key) as (connection, campaign):
         _refuse(campaign, CampaignState.CANCELLED, "It was cancelled. Create another one.")
+        definition = as_read(campaign.definition)
         await halting.resume_runs(connection, campaign, confirmed=_limit(definition, confirmed))
         if campaign.state is not CampaignState.PAUSED:
             return await campaigns.change_campaign(
@@ -355,3 +372,19 @@ async def cancel(resources: Resources, app: App, key: str) -> Campaign:
             return campaign
         changes = {"state": CampaignState.CANCELLED, "state_reason": CANCELLED}
         return await campaigns.move(connection, campaign.id, NOTHING, **changes)
+
+
+async def delete(resources: Resources, app: App, key: str) -> None:
+    """Forget a campaign that is over, and the record of its runs; their pushes stay.
+
+    Raises:
+        CallerError: there is none, or it is not over.
+    """
+    async with _locked(resources, app, key) as (connection, campaign):
+        for state in (CampaignState.ACTIVE, CampaignState.PAUSED):
+            _refuse(campaign, state, f"It is {state}. Cancel it first.")
+        for push in await under_way.runs(connection, campaign.id):
+            message = f"A run is under way: push {push.object_id}. Wait until it is done."
+            raise CampaignStateError(message)
+        await campaigns.delete_campaign(connection, campaign.id)
+    log.info("campaign.deleted", campaign=campaign.object_id, app=app.name, name=campaign.name)

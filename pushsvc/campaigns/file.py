@@ -15,7 +15,6 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import Reader, ReaderError
 
 from pushsvc.bodies import pointer_to
-from pushsvc.campaigns.definition import Definition, parse_definition
 from pushsvc.errors import Fault, InvalidRequestError
 
 #: Content and a query may have 128 KB each.
@@ -117,19 +116,6 @@ def _of_json(text: str, body: dict[str, Any]) -> Source:
     except _NotComposedError:
         return Source(body=body, marks={"": Mark(1, 1)})
     return Source(body=body, marks=reading.marks)
-
-
-def definition_of(text: str) -> Definition:
-    """Return the campaign that a file defines.
-
-    Raises:
-        FileError: where it is wrong, by line and field.
-    """
-    source = read(text)
-    try:
-        return parse_definition(source.body)
-    except InvalidRequestError as error:
-        raise FileError(source.faults(error)) from None
 
 
 def _json(text: str) -> dict[str, Any] | None:

@@ -6,17 +6,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.halting import require_confirmed
 from pushsvc.model import Campaign, Halt, Push
-from pushsvc.storage import campaigns, halts
+from pushsvc.storage import halts, under_way
 
 
 async def pause_runs(connection: AsyncConnection, campaign: Campaign, *, reason: str) -> int:
     """Pause what is under way; return how many runs that are. The campaign is locked."""
-    under_way = 0
+    number = 0
     async for push in _locked(connection, campaign):
-        under_way += 1
+        number += 1
         if push.halt is None:
             await halts.pause(connection, push, reason=reason)
-    return under_way
+    return number
 
 
 async def resume_runs(
@@ -44,7 +44,7 @@ async def cancel_runs(connection: AsyncConnection, campaign: Campaign, *, reason
 
 async def _locked(connection: AsyncConnection, campaign: Campaign) -> AsyncIterator[Push]:
     """Yield the pushes of runs that are still under way when they are locked."""
-    for seen in await campaigns.runs_under_way(connection, campaign.id):
+    for seen in await under_way.runs(connection, campaign.id):
         push = await halts.lock_push(connection, object_id=seen.object_id)
-        if push is not None and push.state in campaigns.OPEN:
+        if push is not None and push.state in under_way.OPEN:
             yield push

@@ -6,6 +6,7 @@ transaction under the lock of the campaign's row.
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import shuffle
 from typing import Final
 
 import structlog
@@ -16,12 +17,12 @@ from pushsvc.campaigns.calendar import Time
 from pushsvc.campaigns.deciding import WAIT_SECONDS, Decision, Due, decide
 from pushsvc.campaigns.definition import Times
 from pushsvc.campaigns.prepare import Ready, as_read, ready, told
-from pushsvc.errors import CallerError, TooManyPushesError
+from pushsvc.errors import CallerError, IdempotencyMismatchError, TooManyPushesError
 from pushsvc.model import Campaign, CampaignState, Late, Overlap, Push, SkipReason
 from pushsvc.planning import localtime
 from pushsvc.resources import Resources
 from pushsvc.shaping.body import push_hash
-from pushsvc.storage import apps, audiences, campaigns, pushes
+from pushsvc.storage import apps, audiences, campaigns, pushes, under_way
 from pushsvc.storage.campaigns import NOTHING, DueCampaign, Next
 from pushsvc.storage.engine import DATABASE_ERRORS
 
@@ -31,12 +32,17 @@ log = structlog.get_logger(__name__)
 FIRE_LIMIT: Final = 50
 #: Of the times that an outage has swallowed, so many are written down, the latest.
 MISSED_LIMIT: Final = 100
+OTHER_REQUEST: Final = (
+    "The request's Idempotency-Key came before with another request. Use another key."
+)
 
 
 async def fire_due(resources: Resources) -> None:
     """Start what is due of campaigns, by the database's time. Any worker may, at any time."""
     async with resources.engine.connect() as connection:
         due = await campaigns.due_campaigns(connection, limit=FIRE_LIMIT)
+    # Workers look at once: each begins elsewhere, and what fails is not always before the others.
+    shuffle(due)
     for one in due:
         try:
             await _fire(resources, one)
@@ -53,12 +59,16 @@ async def fire_due(resources: Resources) -> None:
 async def _fire(resources: Resources, due: DueCampaign) -> None:
     campaign = due.campaign
     async with resources.engine.connect() as connection:
+        if not await campaigns.lock_due(connection, campaign):
+            return  # before anything is prepared in vain
         app = await apps.get_app(connection, campaign.app_id)
     made = await ready(resources, app, as_read(campaign.definition), object_id=campaign.object_id)
     async with resources.engine.begin() as connection:
         if not await campaigns.lock_due(connection, campaign):
             return
-        is_busy = bool(await campaigns.runs_under_way(connection, campaign.id))
+        is_busy = await under_way.is_busy(
+            connection, campaign.id, local_time=_awaited(campaign).local
+        )
         decision = _decided(resources, due, made, is_busy=is_busy)
         if decision.start is not None and not await _has_room(resources, connection, due):
             return
@@ -77,11 +87,10 @@ async def _fire(resources: Resources, due: DueCampaign) -> None:
 
 def _decided(resources: Resources, due: DueCampaign, made: Ready, *, is_busy: bool) -> Decision:
     campaign, definition = due.campaign, made.definition
-    assert campaign.next_push_time is not None
     assert campaign.next_run_at is not None
     times = calendar.due_times(
         definition.schedule,
-        calendar.time_of(campaign.next_push_time),
+        _awaited(campaign),
         now=due.now,
         anchor=campaign.created_at,
         most=MISSED_LIMIT,
@@ -96,11 +105,21 @@ def _decided(resources: Resources, due: DueCampaign, made: Ready, *, is_busy: bo
     return decide(found, late=Late(definition.late), overlap=Overlap(definition.overlap))
 
 
+def _awaited(campaign: Campaign) -> Time:
+    """Return the time that a campaign waits for."""
+    assert campaign.next_push_time is not None
+    return calendar.time_of(campaign.next_push_time)
+
+
 def _has_waited(due: DueCampaign, time: Time) -> bool:
-    """Tell whether this is the time that waited for the run before: it counts from now on."""
+    """Tell whether this is the time that waited for the run before: it counts from now on.
+
+    In local time it does not: each zone has its own moment, and those that are past follow `late`.
+    """
     look_at = due.campaign.next_run_at
     return (
         look_at is not None
+        and time.local is None
         and time.push_time == due.campaign.next_push_time
         and (look_at > time.at)
     )
@@ -180,6 +199,9 @@ async def start(
         lane=submission.lane,
         push_hash=push_hash(submission.content),
     )
+    if stored.replayed:
+        # Of another campaign, or a push that is no run, while this one was being prepared.
+        raise IdempotencyMismatchError(OTHER_REQUEST)
     push = stored.push
     for object_id in made.audience_ids:
         await audiences.use_audience(connection, app_id=app.id, object_id=object_id)

@@ -50,7 +50,9 @@ async def ready(resources: Resources, app: App, definition: Definition, *, objec
         await _check(resources, definition.audience.exclude, stock, at="/audience/exclude")
     salt = composing.salt_of(object_id)
     submission = composing.submission_of(definition, stock, salt=salt)
-    with _placed("/audience"):
+    # Each alone is right: what is wrong now is that the one stands within the other.
+    together = "/audience/exclude" if definition.audience.exclude else None
+    with _placed("/audience", whole=together):
         await admission.check_audience(resources, submission.audience)
     return Ready(
         app=app,

@@ -124,7 +124,7 @@ def _checked_channels(names: list[str]) -> list[str]:
 
 def _checked_name(name: str) -> str:
     if not re.fullmatch(NAME_PATTERN, name) or name in {".", ".."}:
-        message = "must have 1 to 64 characters: letters A to Z, digits, _, - and ."
+        message = "must be 1 to 64 of A-Z, a-z, 0-9, _, . and -"
         raise ValueError(message)
     return name
 

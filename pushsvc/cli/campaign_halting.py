@@ -14,7 +14,7 @@ from pushsvc.cli.options import AppName, CampaignName, Json
 from pushsvc.cli.watching import ENDS, LOOK_SECONDS
 from pushsvc.model import App, Campaign, Halt
 from pushsvc.resources import Resources
-from pushsvc.storage import campaigns
+from pushsvc.storage import campaigns, under_way
 
 #: A batch under way stops within two seconds, and is then written down.
 STOP_SECONDS: Final = 3.0
@@ -36,12 +36,12 @@ def _stop(name: str, app_name: str, step: Step, *, as_json: bool) -> None:
     async def work(resources: Resources) -> dict[str, Any]:
         owner, there = await documents.found(resources, app_name, name)
         async with resources.engine.connect() as connection:
-            under_way = await campaigns.runs_under_way(connection, there.id)
+            stopping = await under_way.runs(connection, there.id)
         stopped = await step(resources, owner, there.object_id)
         return {
             "campaign": await documents.campaign_shown(resources, stopped),
-            # There are two only where one was started by hand in the same moment.
-            "run": await _come_to_rest(resources, under_way[0].id) if under_way else None,
+            # There are several in local time, where one follows another around the world.
+            "run": await _come_to_rest(resources, stopping[-1].id) if stopping else None,
         }
 
     value = session.run(work)
@@ -58,7 +58,7 @@ async def _come_to_rest(resources: Resources, push_id: int) -> dict[str, Any] | 
     while True:
         async with resources.engine.connect() as connection:
             row = await campaigns.run_of_push(connection, push_id)
-            is_leased = await campaigns.is_leased(connection, push_id)
+            is_leased = await under_way.is_leased(connection, push_id)
         if row is None or row.push is None:
             return None
         at_rest = row.push.state in ENDS or (row.push.halt is Halt.PAUSE and not is_leased)

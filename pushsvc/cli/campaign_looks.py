@@ -18,7 +18,7 @@ from pushsvc.cli.display import result
 from pushsvc.cli.options import AppName, CampaignName, Json
 from pushsvc.model import Campaign, PushState
 from pushsvc.resources import Resources
-from pushsvc.storage import campaigns
+from pushsvc.storage import campaigns, under_way
 from pushsvc.storage.waves import Wave, list_waves
 
 #: Of the newest runs, one that ended before it was looked for is hardly further back.
@@ -70,10 +70,10 @@ class Looks:
 
     async def _runs(self, connection: AsyncConnection) -> list[dict[str, Any]]:
         """Return the runs under way, however many were skipped since, and the newest."""
-        pushes = await campaigns.runs_under_way(connection, self.campaign.id)
-        under_way = [await campaigns.run_of_push(connection, push.id) for push in pushes]
+        pushes = await under_way.runs(connection, self.campaign.id)
+        open_ones = [await campaigns.run_of_push(connection, push.id) for push in pushes]
         newest = await campaigns.runs_of(connection, self.campaign.id, before=None, limit=_NEWEST)
-        return [run_shown(row, None) for row in (*under_way, *newest) if row is not None]
+        return [run_shown(row, None) for row in (*open_ones, *newest) if row is not None]
 
     async def _seen(self, campaign: dict[str, Any], push_id: str) -> Seen:
         async with self.resources.engine.connect() as connection:

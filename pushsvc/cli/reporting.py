@@ -9,7 +9,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from pushsvc.api.v1.report_page import page_of
-from pushsvc.api.v1.report_table import COUNTS, DIMENSIONS, csv_of, label
+from pushsvc.api.v1.report_table import COUNTS, DIMENSIONS, NO_REASON, csv_of, label
 from pushsvc.api.v1.report_views import push_document
 from pushsvc.cli import output, session, watching
 from pushsvc.cli.display import result, table
@@ -91,7 +91,10 @@ def tables(document: Document) -> list[RenderableType]:
     if excluded:
         shown.append(table(("excluded by", "devices"), list(excluded.items())))
     if document["failures"]:
-        failures = [(one["reason"], one["class"], one["devices"]) for one in document["failures"]]
+        failures = [
+            (one["reason"] or NO_REASON, one["class"], one["devices"])
+            for one in document["failures"]
+        ]
         shown.append(table(("failed for", "class", "devices"), failures))
     return shown
 

@@ -65,10 +65,21 @@ def size_at(rate_per_minute: int | None, *, size: int) -> int:
 def in_turn(
     new: Sequence[NewBatch], *, wait_seconds: float, end_seconds: float, rate_per_minute: int
 ) -> Iterator[NewBatch]:
-    """Give batches their times, one after another at this rate; at the end what has none before."""
+    """Give batches their times, one after another at this rate; at the end what has none before.
+
+    Those that send nothing have no turn.
+    """
     for batch in new:
+        if is_settled(batch):
+            yield batch
+            continue
         yield replace(batch, delay_seconds=min(wait_seconds, end_seconds), paced=True)
-        wait_seconds += devices_of([batch]) * 60 / rate_per_minute
+        wait_seconds += batch.size * 60 / rate_per_minute
+
+
+def is_settled(batch: NewBatch) -> bool:
+    """Tell whether none of a batch's devices is sent to."""
+    return batch.outcomes is not None and OutcomeClass.OPEN not in batch.outcomes
 
 
 def devices_of(new: Sequence[NewBatch]) -> int:

@@ -43,15 +43,6 @@ class Zone:
     left_out: OutcomeClass | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """Whose devices get the push."""
-
-    zones: frozenset[str]
-    #: and those without a zone, or with one that nobody knows
-    others: bool
-
-
 def leg_of(push: Push) -> Leg:
     """Return the leg that a push whose plan is leased is at."""
     if push.local_time is None:
@@ -108,20 +99,3 @@ def leaves_out_zoneless(push: Push) -> bool:
 def goes_by_clocks(local_time: datetime | None, rules: Rules | None) -> bool:
     """Tell whether a push asks what the devices' clocks show."""
     return local_time is not None or (rules is not None and rules.quiet_hours is not None)
-
-
-def served(push: Push, *, late_after: timedelta) -> Served | None:
-    """Return who of the audience gets the push, as known when its plan began; None: everybody.
-
-    A device is the double only of one that gets the message.
-    """
-    by_clock, started_at = push.local_time is not None, push.started_at or push.due_at
-    late = frozenset(
-        zone
-        for zone in (localtime.known_zones() if by_clock else ())
-        if left_out_late(push, moment_of(push, zone), now=started_at, late_after=late_after)
-    )
-    others = not leaves_out_zoneless(push) and push.zoneless not in late
-    if others and not late:
-        return None
-    return Served(zones=localtime.known_zones() - late, others=others)

@@ -9,7 +9,7 @@ import difflib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -21,6 +21,8 @@ _NO_PLACES: Final = frozenset({"localtime", "posixrules", "Factory"})
 #: Of a text that is no zone's name, looked at for what was meant: longer than any name.
 _NAME_CHARACTERS: Final = 64
 _SECOND: Final = timedelta(seconds=1)
+#: A change of the clocks is two hours at most, of the first zone's and of another's.
+_SHIFT_MOST: Final = timedelta(hours=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,20 @@ def moments(local_time: datetime) -> Sequence[Moment]:
     for zone in sorted(known_zones()):
         zones[moment_of(local_time, zone)].append(zone)
     return [Moment(at, tuple(zones[at])) for at in sorted(zones)]
+
+
+def first_moment(local_time: datetime) -> datetime:
+    """Return the earliest of a wall time's moments, without working out the others."""
+    return min(moment_of(local_time, zone) for zone in _eastern(local_time.date()))
+
+
+@lru_cache(maxsize=512)
+def _eastern(day: date) -> Sequence[str]:
+    """Return the zones of which one has each time of a day first, however clocks are changed."""
+    noon = datetime.combine(day, datetime.min.time()) + timedelta(hours=12)
+    moments_of_noon = {zone: moment_of(noon, zone) for zone in known_zones()}
+    until = min(moments_of_noon.values()) + _SHIFT_MOST
+    return [zone for zone, at in moments_of_noon.items() if at <= until]
 
 
 def utc_offset(local_time: datetime, zone: str) -> timedelta:

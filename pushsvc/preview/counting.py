@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pushsvc.finding import finding
 from pushsvc.model import App, Device, Json
 from pushsvc.preview.left_out import LeftOut
 from pushsvc.preview.reach import Cohort, Judge, Reach, address_of_kind
@@ -16,7 +17,7 @@ from pushsvc.resources import Resources
 from pushsvc.storage import reach as kinds
 from pushsvc.storage.channel_uri import DEFAULT_CHANNEL
 from pushsvc.storage.devices import address_of
-from pushsvc.storage.engine import taking_at_most, too_slow
+from pushsvc.storage.engine import too_slow
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting import audience
 from pushsvc.targeting.rows import Reader
@@ -60,12 +61,7 @@ async def count(
 async def _counting(resources: Resources) -> AsyncIterator[AsyncConnection]:
     """Lend a connection, of those that finds have, for a statement that may be long."""
     seconds = resources.settings.find_timeout_seconds
-    async with (
-        resources.finding,
-        resources.engine.connect() as connection,
-        taking_at_most(connection, seconds),
-        within(seconds),
-    ):
+    async with finding(resources) as connection, within(seconds):
         await connection.execute(kinds.SETTINGS)
         yield connection
 

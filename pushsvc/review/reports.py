@@ -56,7 +56,7 @@ class _Made(TypedDict):
 async def of_push(resources: Resources, push: Push) -> PushReport:
     """Return the report of a push."""
     async with resources.finding:
-        made = await _added_up(resources.engine, [push.id])
+        made = await _added_up(resources.engine, [push.id], of_runs=push.campaign_id is not None)
     return PushReport(push=push, **made)
 
 
@@ -72,7 +72,8 @@ async def of_campaign(
             # One more tells that there are more.
             found = await campaigns.runs_of(connection, campaign.id, before=before, limit=limit + 1)
         runs = within(found[:limit])
-        made = await _added_up(resources.engine, [row.push.id for row in runs if row.push])
+        push_ids = [row.push.id for row in runs if row.push]
+        made = await _added_up(resources.engine, push_ids, of_runs=True)
     return CampaignReport(
         campaign=campaign,
         runs=runs,
@@ -91,7 +92,7 @@ def within(rows: Sequence[RunRow]) -> Sequence[RunRow]:
     return rows
 
 
-async def _added_up(engine: AsyncEngine, push_ids: Sequence[int]) -> _Made:
+async def _added_up(engine: AsyncEngine, push_ids: Sequence[int], *, of_runs: bool) -> _Made:
     """Add up these pushes, as they are at one moment."""
     # In between a batch could be finished, and what it has carried on would count twice.
     async with (
@@ -99,7 +100,6 @@ async def _added_up(engine: AsyncEngine, push_ids: Sequence[int]) -> _Made:
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         tallies = await reports.tallies(connection, push_ids)
-        opened = await reports.opened(connection, push_ids)
         reasoned = Reasoned()
         for push_id in push_ids:
             async for batch in reports.failed_batches(connection, push_id, FAILED):
@@ -107,11 +107,12 @@ async def _added_up(engine: AsyncEngine, push_ids: Sequence[int]) -> _Made:
         present = {one.value for one in tallies if one.dimension is Dimension.RUN}
         gone = [push_id for push_id in push_ids if push_id not in present]
         counts = await reports.kept_counts(connection, gone)
+        opened = await reports.opened(connection, push_ids, dropped=gone)
         made_at = await reports.now(connection)
     for push_id, kept in counts.items():
         tallies += tallies_of(push_id, kept)
     return {
-        "report": build(tallies, opened, reasoned),
+        "report": build(tallies, opened, reasoned, of_runs=of_runs),
         "made_at": made_at,
         "ledger_dropped": any(counts.values()),
     }

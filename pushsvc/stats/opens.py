@@ -114,8 +114,9 @@ def placed(opened: OpenedRun, rules: Rules | None, placing: Placing) -> PlacedOp
     if rules is not None and opened.installation is not None:
         variant, zone = placing(rules, opened.installation, opened.zone)
     elif rules is not None:
-        same = (one.name for one in rules.variants if one.push_hash == opened.push_hash)
-        variant = next(same, None)
+        same = [one.name for one in rules.variants if one.push_hash == opened.push_hash]
+        # Two with one alert may differ in what the hash does not say.
+        variant = same[0] if len(same) == 1 else None
     return PlacedOpen(
         push_id=opened.push_id,
         hour=opened.hour,

@@ -22,6 +22,8 @@ from pushsvc.stats import tally
 
 #: Classes that count as failed, in their order.
 FAILED: Final = tuple(c for c, word in OUTCOME_OF.items() if word is Outcome.FAILED)
+#: By what the opens of every push are counted; those of campaigns' runs by the other things, too.
+_OPENS_OF_ALL: Final = (Dimension.RUN, Dimension.HOUR)
 #: reason and class of a failure -> devices
 Reasons = Counter[tuple[str, OutcomeClass]]
 
@@ -167,15 +169,25 @@ class _Sums:
         )
 
 
-def build(tallies: Iterable[Tally], opened: Iterable[OpenTally], reasoned: Reasoned) -> Report:
-    """Add up a report. Every push is among the runs, so these have the totals."""
+def build(
+    tallies: Iterable[Tally],
+    opened: Iterable[OpenTally],
+    reasoned: Reasoned,
+    *,
+    of_runs: bool,
+) -> Report:
+    """Add up a report. Every push is among the runs, so these have the totals.
+
+    Opens are known by device where the pushes are `of_runs` of a campaign.
+    """
     classes: dict[Dimension, dict[Value, Counter[OutcomeClass]]] = {d: {} for d in Dimension}
     for one in tallies:
         of_value = classes[one.dimension].setdefault(one.value, Counter())
         of_value[one.outcome] += one.devices
-    opens: dict[Dimension, Counter[Value]] = {}
+    known = Dimension if of_runs else _OPENS_OF_ALL
+    opens: dict[Dimension, Counter[Value]] = {dimension: Counter() for dimension in known}
     for told in opened:
-        opens.setdefault(told.dimension, Counter())[told.value] += told.opens
+        opens[told.dimension][told.value] += told.opens
     # The ledger has the reasons of places, whose platforms it does not have.
     sums = {
         d: _Sums(

@@ -51,7 +51,7 @@ _INSERT: Final = """
         outcomes, attempt, first_tried_at, paced, badges_applied, zone, variant,
         expires_at, not_before)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-        $13, $14, $15, now() + make_interval(secs => $16))
+        $13, $14, $15, least(now() + make_interval(secs => $16), $15))
 """
 
 

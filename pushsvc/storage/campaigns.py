@@ -5,28 +5,38 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    RowMapping,
+    Select,
+    delete,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.errors import TooManyCampaignsError
 from pushsvc.model import (
-    BatchState,
     Campaign,
     CampaignState,
     Json,
     Push,
-    PushState,
     Run,
     RunState,
     SkipReason,
 )
 from pushsvc.storage.pushes import COLUMNS as PUSH_COLUMNS, as_push
-from pushsvc.storage.tables import apps, batches, campaign_runs, campaigns, pushes
+from pushsvc.storage.tables import apps, campaign_runs, campaigns, pushes
 
 #: Of one app: each costs the clock a look when its time comes.
 CAMPAIGNS_LIMIT: Final = 10_000
-OPEN: Final = (PushState.WAITING, PushState.PLANNING, PushState.SENDING)
+#: Of one campaign, the latest: more than a day of one that runs each second.
+RUNS_KEPT: Final = 100_000
 
 _COLUMNS: Final = (
     campaigns.c.id,
@@ -129,6 +139,8 @@ async def find_campaign(
     connection: AsyncConnection, *, app_id: int, key: str, lock: bool = False
 ) -> Campaign | None:
     """Return the app's campaign with this id or, where none has it, this name."""
+    if "\0" in key:
+        return None  # to Postgres that is no text
     with_id = await _one(connection, app_id, campaigns.c.object_id == key, lock=lock)
     return with_id or await _one(connection, app_id, campaigns.c.name == key, lock=lock)
 
@@ -146,6 +158,11 @@ async def _one(
         statement = statement.with_for_update()
     row = (await connection.execute(statement)).mappings().first()
     return _campaign(row) if row else None
+
+
+async def delete_campaign(connection: AsyncConnection, campaign_id: int) -> None:
+    """Delete a campaign, which is locked, and the record of its runs."""
+    await connection.execute(delete(campaigns).where(campaigns.c.id == campaign_id))
 
 
 async def list_campaigns(
@@ -184,8 +201,8 @@ async def _check_room(connection: AsyncConnection, app_id: int) -> None:
     counted = select(func.count()).select_from(campaigns).where(campaigns.c.app_id == app_id)
     if (await connection.execute(counted)).scalar_one() >= CAMPAIGNS_LIMIT:
         message = (
-            f"The app has {CAMPAIGNS_LIMIT:,} campaigns, which is the most it can have. Change one "
-            "that has ended: PUT /v1/campaigns/{id}."
+            f"The app has {CAMPAIGNS_LIMIT:,} campaigns, which is the most it can have. Delete "
+            "one that is over: DELETE /v1/campaigns/{id}."
         )
         raise TooManyCampaignsError(message)
 
@@ -202,13 +219,19 @@ class DueCampaign:
 
 
 async def due_campaigns(connection: AsyncConnection, *, limit: int) -> list[DueCampaign]:
-    """Return active campaigns that are to be looked at, those that waited longest first."""
-    statement = (
-        select(*_COLUMNS, func.now().label("now"))
+    """Return active campaigns that are to be looked at, apps in turns, the oldest first."""
+    turn = func.row_number().over(partition_by=campaigns.c.app_id, order_by=campaigns.c.next_run_at)
+    due = (
+        select(campaigns.c.id, turn.label("turn"))
         .where(
             campaigns.c.state == CampaignState.ACTIVE.value, campaigns.c.next_run_at <= func.now()
         )
-        .order_by(campaigns.c.next_run_at)
+        .subquery()
+    )
+    statement = (
+        select(*_COLUMNS, func.now().label("now"))
+        .join(due, due.c.id == campaigns.c.id)
+        .order_by(due.c.turn, campaigns.c.next_run_at)
         .limit(limit)
     )
     found = []
@@ -269,7 +292,19 @@ async def add_run(
     if added is not None:
         count = update(campaigns).where(campaigns.c.id == campaign_id).values(runs=added)
         await connection.execute(count)
+        if added > RUNS_KEPT:
+            old = campaign_runs.c.number <= added - RUNS_KEPT
+            mine = campaign_runs.c.campaign_id == campaign_id
+            await connection.execute(delete(campaign_runs).where(mine, old))
     return added
+
+
+async def is_on_record(connection: AsyncConnection, campaign_id: int, *, push_time: str) -> bool:
+    """Tell whether a time of a campaign has come already."""
+    found = select(campaign_runs.c.number).where(
+        campaign_runs.c.campaign_id == campaign_id, campaign_runs.c.push_time == push_time
+    )
+    return (await connection.execute(found)).first() is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +328,8 @@ async def runs_of(
     """Return the runs of a campaign, newest first, below the number `before`."""
     statement = _runs().where(campaign_runs.c.campaign_id == campaign_id)
     if before is not None:
-        statement = statement.where(campaign_runs.c.number < before)
+        # A cursor of another list may be larger than any number.
+        statement = statement.where(campaign_runs.c.number < literal(before, BigInteger))
     statement = statement.order_by(campaign_runs.c.number.desc()).limit(limit)
     return [_run_row(row) for row in (await connection.execute(statement)).mappings()]
 
@@ -314,24 +350,6 @@ async def run_of_push(connection: AsyncConnection, push_id: int) -> RunRow | Non
     statement = _runs().where(campaign_runs.c.push_id == push_id)
     row = (await connection.execute(statement)).mappings().first()
     return _run_row(row) if row else None
-
-
-async def runs_under_way(connection: AsyncConnection, campaign_id: int) -> list[Push]:
-    """Return the pushes of a campaign's runs that are not closed, oldest first."""
-    statement = (
-        select(*PUSH_COLUMNS)
-        .where(pushes.c.campaign_id == campaign_id, pushes.c.state.in_([one.value for one in OPEN]))
-        .order_by(pushes.c.id)
-    )
-    return [as_push(row) for row in (await connection.execute(statement)).mappings()]
-
-
-async def is_leased(connection: AsyncConnection, push_id: int) -> bool:
-    """Tell whether a worker has a batch of the push."""
-    leased = select(batches.c.seq).where(
-        batches.c.push_id == push_id, batches.c.state == BatchState.LEASED
-    )
-    return bool((await connection.execute(select(leased.exists()))).scalar_one())
 
 
 def _next(following: Next) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from pushsvc.storage.pushes import SELECTED, as_push
 #: Pushes of a volley: what it costs by itself is then little for each; a worker is busy with it for
 #: some 50 ms.
 VOLLEY: Final = 100
-#: Due pushes that one looks at; where there are more, of each app.
+#: Due pushes that one looks at; where there are more, of each app, and of all.
 LOOK: Final = 1_000
 LOOK_OF_EACH: Final = VOLLEY
+LOOK_OF_ALL: Final = 5_000
 #: Claimed pushes that one look puts back.
 PUT_BACK_LIMIT: Final = 1_000
 
@@ -27,10 +28,11 @@ _DUE: Final = f"SELECT id, app_id FROM pushes WHERE {_FIRED} ORDER BY due_at LIM
 # Nobody's thousands hide another's.
 _DUE_OF_EACH: Final = f"""
     SELECT due.id, due.app_id FROM apps CROSS JOIN LATERAL (
-        SELECT id, app_id, due_at FROM pushes WHERE app_id = apps.id AND {_FIRED}
+        SELECT id, app_id, due_at, row_number() OVER (ORDER BY due_at) AS turn
+        FROM pushes WHERE app_id = apps.id AND {_FIRED}
         ORDER BY due_at LIMIT $1
     ) AS due
-    ORDER BY due_at
+    ORDER BY turn, due_at LIMIT $2
 """  # noqa: S608 - of constants
 _NEXT: Final = """
     SELECT extract(epoch FROM min(due_at) - now())::float8 FROM pushes
@@ -49,11 +51,14 @@ class Due:
 
 
 async def look(engine: AsyncEngine, *, most: int = LOOK) -> Due:
-    """Return small pushes that are due: fewer than `most`, or LOOK_OF_EACH of each app."""
+    """Return small pushes that are due: fewer than `most`; or LOOK_OF_EACH of each app.
+
+    Then no more than LOOK_OF_ALL, of as many apps as there are.
+    """
     async with driver(engine) as connection:
         rows = await connection.fetch(_DUE, most)
         if len(rows) == most:
-            rows = await connection.fetch(_DUE_OF_EACH, LOOK_OF_EACH)
+            rows = await connection.fetch(_DUE_OF_EACH, LOOK_OF_EACH, LOOK_OF_ALL)
             following = None
         else:
             following = await connection.fetchval(_NEXT)

@@ -9,6 +9,7 @@ from pushsvc.model import PushState
 from pushsvc.storage.tables import (
     audiences,
     batches,
+    campaigns,
     class_fields,
     installations,
     objects,
@@ -32,6 +33,8 @@ async def empty_app(engine: AsyncEngine, app_id: int) -> None:
     """
     of_app = select(pushes.c.id).where(pushes.c.app_id == app_id)
     steps: tuple[Executable, ...] = (
+        # First, so that none starts another push.
+        delete(campaigns).where(campaigns.c.app_id == app_id),
         update(pushes)
         .where(pushes.c.app_id == app_id, pushes.c.state.in_(_OPEN))
         .values(

@@ -83,6 +83,9 @@ async def resume(connection: AsyncConnection, push: Push, *, confirmed: int | No
     values: dict[str, Any] = {"halt": None, "halt_reason": None, "halted_at": None}
     if confirmed is not None:
         values["rules"] = _with_rules(max_recipients=confirmed, unconfirmed=None)
+    if push.rules is not None and push.rules.unconfirmed is not None and push.local_time is None:
+        # It was not late when it asked: who says yes means that it goes.
+        values["due_at"] = func.greatest(pushes.c.due_at, func.now())
     return await _changed(connection, push, **values)
 
 

@@ -1,7 +1,8 @@
 """The database's level: forward, back, and what is missing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ LOCK_TIMEOUT = "500ms"
 TRIES = 40
 PAUSE_SECONDS = 0.25
 LOCK_NOT_AVAILABLE = "55P03"
+#: An index that is built beside saves waits so long for a transaction that is older: nothing queues
+#: behind it.
+BUILD_LOCK_TIMEOUT = "30s"
 
 
 class BusyError(Exception):
@@ -36,11 +40,33 @@ class UnknownRevisionError(Exception):
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
     """Bring the database forward to `revision`.
 
+    What a step has in `CONCURRENTLY` is there before the step: indexes by name, each with the
+    statement that builds it outside of a transaction.
+
     Raises:
         UnknownRevisionError: the revision, or the database's own, is not known here.
         BusyError: the tables are in use.
     """
+    async with engine.connect() as connection:
+        missing = await pending(connection)
+    for before, indexes in _built_ahead(missing, revision):
+        await _run(engine, command.upgrade, before)
+        for name, statement in indexes.items():
+            await _build(engine, name, statement)
     await _run(engine, command.upgrade, revision)
+
+
+def _built_ahead(missing: list[str], revision: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield what is built ahead of steps up to a revision, and the level at which it is."""
+    scripts = ScriptDirectory.from_config(_config())
+    with _known():
+        last = scripts.get_revision(revision)
+    upto = missing.index(last.revision) + 1 if last.revision in missing else 0
+    for step in missing[:upto]:
+        script = scripts.get_revision(step)
+        indexes: Mapping[str, str] | None = getattr(script.module, "CONCURRENTLY", None)
+        if indexes:
+            yield str(script.down_revision), indexes
 
 
 async def downgrade(engine: AsyncEngine, revision: str) -> None:
@@ -90,19 +116,84 @@ async def _run(engine: AsyncEngine, step: Callable[..., Any], revision: str) -> 
 
     async with engine.connect() as connection:
         await pending(connection)
-    try:
+    with _known():
         for _ in range(TRIES):
             if await _has_run(engine, migrate):
                 return
             await asyncio.sleep(PAUSE_SECONDS)
+    raise _busy()
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """Say what to do about a revision that there is not."""
+    try:
+        yield
     except CommandError as error:
         message = f"{error}. `pushsvc migrate --show` lists the revisions."
         raise UnknownRevisionError(message) from error
-    message = (
-        "Somebody has the tables in use without a pause, so nothing was changed. Run it again when "
-        "no backup, no long query and no other migration runs."
+
+
+def _busy() -> BusyError:
+    return BusyError(
+        "Somebody has the tables in use without a pause, so no step was done by halves. Run it "
+        "again when no backup, no long query and no other migration runs."
     )
-    raise BusyError(message)
+
+
+# An index that is built beside saves: they go on, and so does everything else.
+
+_IS_VALID = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
+
+
+async def _build(engine: AsyncEngine, name: str, statement: str) -> None:
+    """Build an index unless it is there; what an attempt that broke off has left goes first.
+
+    Raises:
+        BusyError: a transaction goes on that began before.
+    """
+    try:
+        async with _alone(engine) as connection:
+            valid = (await connection.execute(_IS_VALID, {"name": name})).scalar()
+            if valid is False:
+                await connection.execute(text(f"DROP INDEX CONCURRENTLY {name}"))
+            if not valid:
+                await connection.execute(text(statement))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise _busy() from error
+
+
+@asynccontextmanager
+async def _alone(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection outside of a transaction, while nobody else migrates.
+
+    It asks for its turn again and again: a build waits for everybody who waits in a statement.
+
+    Raises:
+        BusyError: others migrate all the time.
+    """
+    async with engine.connect() as plain:
+        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            await _take_turn(connection)
+            await connection.execute(text(f"SET lock_timeout = '{BUILD_LOCK_TIMEOUT}'"))
+            yield connection
+        finally:
+            # Its end is the end of its turn.
+            await connection.invalidate()
+
+
+async def _take_turn(connection: AsyncConnection) -> None:
+    for _ in range(TRIES):
+        mine = await connection.execute(
+            text("SELECT pg_try_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK}
+        )
+        if mine.scalar():
+            return
+        await asyncio.sleep(PAUSE_SECONDS)
+    raise _busy()
 
 
 async def _has_run(engine: AsyncEngine, step: Callable[[Connection], None]) -> bool:

@@ -58,6 +58,8 @@ class HourOfOpens:
     opens: int
 
 
+# A hash means a push that devices may have: none that waits for its time with the same alert. One
+# in local time is due again and again, and begun since the first time.
 # A device may tell a time that is wrong: no push is opened before it was made, nor in the future.
 # The order of the rows is that of their locks, so that two processes do not wait in a circle.
 # Each push is looked up once, whoever tells of it. A campaign may have thousands of runs with one
@@ -80,14 +82,16 @@ _ADD: Final = text("""
                 (
                     SELECT id, created_at, campaign_id, 2 AS rank FROM pushes
                     WHERE app_id = names.app_id AND push_hash = names.push_hash
+                        AND (due_at <= now() OR started_at IS NOT NULL)
                     ORDER BY id DESC LIMIT 1
                 )
                 UNION ALL
                 SELECT id, created_at, campaign_id, 2 AS rank FROM (
-                    SELECT id, created_at, campaign_id, app_id FROM pushes
+                    SELECT id, created_at, campaign_id, app_id, due_at, started_at
+                    FROM pushes
                     WHERE variant_hashes @> ARRAY[names.push_hash] OFFSET 0
                 ) AS of_variants
-                WHERE app_id = names.app_id
+                WHERE app_id = names.app_id AND (due_at <= now() OR started_at IS NOT NULL)
             ) AS found
             ORDER BY found.rank, found.id DESC LIMIT 1
         ) AS push
@@ -115,8 +119,9 @@ _ADD: Final = text("""
 async def add_opens(connection: AsyncConnection, told: Sequence[Opened]) -> Sequence[OpenedRun]:
     """Count these opens, each for the push it names or else the newest one with its hash.
 
-    That is the hash of the push's alert, or of one of its variants'. What names no push of its app
-    is not counted. Returns those of campaigns' runs, for `add_run_opens`.
+    Of those whose time has come. That is the hash of the push's alert, or of one of its variants'.
+    What names no push of its app is not counted. Returns those of campaigns' runs, for
+    `add_run_opens`.
     """
     parameters = {
         "apps": [one.app_id for one in told],

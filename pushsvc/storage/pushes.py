@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy import (
     ColumnElement,
@@ -163,8 +163,22 @@ def _where_of(audience: Json) -> str | None:
     return encode_json(audience["where"]) if "where" in audience else None
 
 
+class Keyed(Protocol):
+    """A request that may be a repeat."""
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """Which a repeat has, too."""
+        ...
+
+    @property
+    def request_hash(self) -> bytes | None:
+        """By which it is told from another request under the same key."""
+        ...
+
+
 async def find_replay(
-    connection: AsyncConnection, submission: Submission, *, app_id: int
+    connection: AsyncConnection, submission: Keyed, *, app_id: int
 ) -> Stored | None:
     """Return the push that this submission's idempotency key has stored before."""
     statement = select(*COLUMNS, pushes.c.request_hash).where(

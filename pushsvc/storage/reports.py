@@ -97,13 +97,15 @@ async def failed_batches(
 
 
 # What told no installation is of a device that is not known, and so of no zone that is. What the
-# version before this one has counted told none, either.
+# version before this one has counted told none, either. Where a push's batches are dropped, nobody
+# knows how many were sent to of a variant or a zone, so that its opens are of no known one, either.
 _OPENS: Final = """
     WITH told AS (SELECT * FROM opens WHERE push_id = ANY($1)),
     placed AS (SELECT * FROM run_opens WHERE push_id = ANY($1)),
     by_device AS (
-        SELECT nullif(variant, '') AS variant, nullif(device_type, '') AS device_type,
-            CASE WHEN device_type <> '' THEN zone END AS zone, opens
+        SELECT CASE WHEN push_id <> ALL($2) THEN nullif(variant, '') END AS variant,
+            nullif(device_type, '') AS device_type,
+            CASE WHEN push_id <> ALL($2) AND device_type <> '' THEN zone END AS zone, opens
         FROM placed
         UNION ALL
         SELECT NULL, NULL, NULL,
@@ -124,11 +126,16 @@ _OPENS: Final = """
 """
 
 
-async def opened(connection: "Driver", push_ids: Sequence[int]) -> list[OpenTally]:
-    """Add up the opens of these pushes; by device only those of campaigns' runs."""
+async def opened(
+    connection: "Driver", push_ids: Sequence[int], *, dropped: Sequence[int]
+) -> list[OpenTally]:
+    """Add up the opens of these pushes; by device only those of campaigns' runs.
+
+    Of those that are `dropped`, the batches are no longer there.
+    """
     return [
         OpenTally(Dimension(row["dimension"]), _value(row), row["n"])
-        for row in await connection.fetch(_OPENS, push_ids)
+        for row in await connection.fetch(_OPENS, push_ids, dropped)
     ]
 
 

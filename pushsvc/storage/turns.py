@@ -26,17 +26,20 @@ _RESERVE: Final = text("""
 
 # What comes late, after an outage say, gets a new turn behind all others: there is no burst. It
 # was not asked about, so the time until then is none of its retries': it does not age. A turn that
-# the push does not live to see comes when it expires.
+# the push, or its wave, does not live to see comes when it expires. What sends nothing needs none.
 _TAKE: Final = f"""
     WITH batch AS (
-        SELECT ({IN_TURN}) OR attempt > 1 AS in_turn, make_interval(secs => $3::float8 * greatest(
-            cardinality(installation_ids), coalesce(jsonb_array_length(recipients), 0))) AS length
+        SELECT expires_at AS ends_at, ({IN_TURN}) OR attempt > 1
+            OR coalesce(expires_at <= now(), false)
+            OR coalesce(position('\\000'::bytea IN outcomes) = 0, false) AS in_turn,
+            make_interval(secs => $3::float8 * greatest(cardinality(installation_ids),
+                coalesce(jsonb_array_length(recipients), 0))) AS length
         FROM batches WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
         FOR UPDATE SKIP LOCKED
     ), turn AS (
         UPDATE pushes SET paced_until = greatest(paced_until, now()) + length
         FROM batch WHERE id = $1 AND NOT in_turn
-        RETURNING least(paced_until - length, expires_at) AS at
+        RETURNING least(paced_until - length, coalesce(ends_at, expires_at)) AS at
     )
     UPDATE batches SET not_before = at, paced = true, first_tried_at = first_tried_at + (at - now())
     FROM turn WHERE push_id = $1 AND seq = $2 AND at > now()

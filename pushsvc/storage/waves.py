@@ -1,6 +1,6 @@
 """The waves of a push that is planned by zone: of each zone what is to come and what is planned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -54,15 +54,51 @@ _FORGET_EMPTY: Final = text("""
         AND (CAST(:before AS timestamptz) IS NULL OR due_at < :before)
 """)
 
-# Of the plan's own batches: a follow-up has devices of these. No join: Postgres takes each array
-# for ten ids, and would hold every one against every other.
-_PLANNED: Final = text("""
+# Of the plan's own batches: a follow-up has devices of these. Only those that have one between
+# their first and last are read. No join: Postgres takes each array for ten ids, and would hold
+# every one against every other.
+_OF_PLAN: Final = """
+    SELECT unnest(installation_ids) AS id FROM batches
+    WHERE push_id = :push_id AND attempt = 1
+        AND width_bucket(last_id, {ids}) > width_bucket(first_id - 1, {ids})
+        AND coalesce(get_byte(outcomes, 0) <> ALL(CAST(:but AS integer[])), true)
+"""
+_PLANNED: Final = text(f"""
     SELECT array_agg(id) FROM (
-        SELECT unnest(installation_ids) AS id FROM batches
-        WHERE push_id = :push_id AND attempt = 1 AND first_id <= :last AND last_id >= :first
+        {_OF_PLAN.format(ids="CAST(:ids AS bigint[])")}
         INTERSECT SELECT unnest(CAST(:ids AS bigint[]))
     ) AS planned
-""")
+""")  # noqa: S608 - of constants
+_DOUBLES: Final = text(f"""
+    WITH asked AS MATERIALIZED (
+        SELECT id, app_id, device_token FROM installations
+        WHERE id = ANY(CAST(:ids AS bigint[])) AND device_token IS NOT NULL
+    ), twins AS MATERIALIZED (
+        SELECT id, device_token FROM installations
+        JOIN (SELECT DISTINCT app_id, device_token FROM asked) AS token USING (app_id, device_token)
+    ), sent AS (
+        SELECT id, max(device_token) AS device_token FROM (
+            SELECT id, device_token FROM twins
+            UNION ALL
+            SELECT id, NULL FROM (
+                {_OF_PLAN.format(ids="(SELECT array_agg(id ORDER BY id) FROM twins)")}
+            ) AS of_plan
+        ) AS either
+        GROUP BY id HAVING count(*) > count(device_token) AND count(device_token) > 0
+    )
+    SELECT id FROM (
+        SELECT id, is_asked,
+            row_number() OVER (PARTITION BY device_token ORDER BY is_asked, id) AS place
+        FROM (
+            SELECT id, device_token, true AS is_asked FROM asked
+            UNION ALL
+            SELECT id, device_token, false FROM sent
+        ) AS either
+    ) AS placed
+    WHERE is_asked AND place > 1
+""")  # noqa: S608 - of constants
+#: Whole batches of devices that the plan leaves out.
+_LEFT_OUT: Final = [OutcomeClass.HOLDOUT, OutcomeClass.NO_TIME_ZONE, OutcomeClass.LATE]
 
 _LIST: Final = text("""
     SELECT zone, due_at, devices FROM waves
@@ -130,9 +166,31 @@ async def forget_empty(
 
 async def planned(connection: AsyncConnection, push_id: int, ids: Sequence[int]) -> frozenset[int]:
     """Return which of these installations are in batches of the push."""
-    parameters = {"push_id": push_id, "ids": ids, "first": min(ids), "last": max(ids)}
+    return await _planned(connection, push_id, ids, but=())
+
+
+async def sent_to(
+    connection: AsyncConnection, push_id: int, ids: Collection[int]
+) -> frozenset[int]:
+    """Return which of these installations are in batches of the push, and not left out there."""
+    return await _planned(connection, push_id, ids, but=_LEFT_OUT)
+
+
+async def _planned(
+    connection: AsyncConnection, push_id: int, ids: Collection[int], *, but: Sequence[OutcomeClass]
+) -> frozenset[int]:
+    parameters = {"push_id": push_id, "ids": sorted(ids), "but": but}
     found: list[int] | None = (await connection.execute(_PLANNED, parameters)).scalar_one()
     return frozenset(found or ())
+
+
+async def doubles(connection: AsyncConnection, push_id: int, ids: Sequence[int]) -> frozenset[int]:
+    """Return which of these installations have the token of an earlier one of them.
+
+    Or of one that is in the push's batches already, and not left out there.
+    """
+    parameters = {"push_id": push_id, "ids": ids, "but": _LEFT_OUT}
+    return frozenset((await connection.execute(_DOUBLES, parameters)).scalars())
 
 
 async def list_waves(

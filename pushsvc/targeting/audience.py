@@ -158,10 +158,15 @@ def named_among(devices: Sequence[Json], found: Sequence[Found]) -> Named:
     )
 
 
-async def zones_of(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, str | None]:
-    """Return the zone of each of these installations, as its row has it."""
-    statement = select(i.c.id, i.c.time_zone).where(i.c.id == any_(literal(ids, ARRAY(BigInteger))))
-    return {row.id: row.time_zone for row in await connection.execute(statement)}
+async def zones_and_tokens(
+    connection: AsyncConnection, ids: Sequence[int]
+) -> Mapping[int, tuple[str | None, str]]:
+    """Return the zone of each of these installations, as its row has it, and its token."""
+    statement = select(i.c.id, i.c.time_zone, i.c.device_token).where(
+        i.c.id == any_(literal(ids, ARRAY(BigInteger)))
+    )
+    rows = await connection.execute(statement)
+    return {row.id: (row.time_zone, row.device_token or "") for row in rows}
 
 
 def _any_of(column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:

@@ -28,8 +28,6 @@ from pushsvc.targeting.conditions import And, Condition
 from pushsvc.targeting.jsonb import Clause
 from pushsvc.targeting.rows import Reader, Rows, installation_rows
 
-#: Picks rows, by the name that their table has in a statement.
-Picked = Callable[[FromClause], Clause]
 #: Ids that differ only in so many bits are one array, of 4,096 at most.
 _ARRAY_BITS: Final = literal_column("12", Integer())
 
@@ -79,10 +77,10 @@ class Criterion:
         picked = self._picks(others, installation_rows(self.reader))
         return select(*columns).select_from(together).where(picked)
 
-    def has_earlier(self, served: Picked | None = None) -> Clause:
+    def has_earlier(self, served: Callable[[FromClause], Clause] | None = None) -> Clause:
         """Return whether an earlier member has the token of the row of `installations`.
 
-        With `served` only members count that it picks.
+        With `served` only members count that it picks, by the name that their table has.
         """
         earlier = i.alias()
         same_token = earlier.c.device_token == i.c.device_token, earlier.c.id < i.c.id

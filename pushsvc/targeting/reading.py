@@ -22,7 +22,7 @@ from sqlalchemy.sql import ClauseElement, Executable, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from pushsvc.storage.tables import installations as i
-from pushsvc.targeting.criterion import Criterion, Picked, array_of
+from pushsvc.targeting.criterion import Criterion, array_of
 
 #: Arrays in one answer. What is read ahead is at most so many ids: 64 x 4,096.
 _ARRAYS: Final = 64
@@ -173,17 +173,13 @@ async def _paged(
 
 
 async def doubles(
-    connection: AsyncConnection,
-    wanted: Criterion,
-    doubtful: set[int],
-    *,
-    served: Picked | None = None,
+    connection: AsyncConnection, wanted: Criterion, doubtful: set[int]
 ) -> frozenset[int]:
-    """Return those that an earlier member has the token of; with `served`, one that it picks."""
+    """Return those that an earlier member has the token of."""
     if not doubtful:
         return frozenset()
     statement = select(i.c.id).where(
-        i.c.id == any_(literal(sorted(doubtful), ARRAY(BigInteger))), wanted.has_earlier(served)
+        i.c.id == any_(literal(sorted(doubtful), ARRAY(BigInteger))), wanted.has_earlier()
     )
     async with connection.begin():
         return frozenset((await connection.execute(statement)).scalars())

@@ -17,7 +17,6 @@ from sqlalchemy import (
     DateTime,
     Row,
     Text,
-    all_,
     any_,
     func,
     literal,
@@ -28,9 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Select
 
 from pushsvc.storage.tables import installations as i
-from pushsvc.targeting.criterion import Criterion, Picked, array_of, part_of
+from pushsvc.targeting.criterion import Criterion, array_of, part_of
 from pushsvc.targeting.jsonb import Clause
-from pushsvc.targeting.reading import doubles, held
+from pushsvc.targeting.reading import held
 
 #: What stands for no zone.
 _NONE: Final = ""
@@ -55,8 +54,8 @@ class Page:
 
     #: ascending within a zone
     ids: dict[str, list[int]] = field(default_factory=dict)
-    #: those that share their token with an earlier one that is served
-    duplicates: frozenset[int] = frozenset()
+    #: those whose token others have, too
+    shared: set[int] = field(default_factory=set)
     changed: set[int] = field(default_factory=set)
     #: all members up to this one are in this page, or in one before
     through: int = 0
@@ -99,17 +98,6 @@ def _are_among(among: Among) -> Sequence[Clause]:
     return (or_(has_one, i.c.time_zone.is_(None)) if among.zoneless else has_one,)
 
 
-def has_one_of(zones: Collection[str]) -> Picked:
-    """Return what picks the rows with one of these zones."""
-    return lambda table: table.c.time_zone == any_(literal(sorted(zones), ARRAY(Text)))
-
-
-def has_none_of(zones: Collection[str]) -> Picked:
-    """Return what picks the rows with any other zone, or none."""
-    others = literal(sorted(zones), ARRAY(Text))
-    return lambda table: func.coalesce(table.c.time_zone, _NONE) != all_(others)
-
-
 @asynccontextmanager
 async def pages(
     connection: AsyncConnection,
@@ -119,7 +107,6 @@ async def pages(
     after: int,
     size: int,
     timeout_seconds: float,
-    served: Picked | None,
 ) -> AsyncIterator[AsyncIterator[Page]]:
     """Find members as `reading.pages` does; a page ends with a part, and has at least `size`.
 
@@ -128,32 +115,25 @@ async def pages(
     """
     statement = members(wanted, among, after=after)
     async with held(connection, statement, timeout_seconds=timeout_seconds, cursor=_CURSOR) as rows:
-        yield _paged(connection, wanted, rows, size=size, served=served)
+        yield _paged(rows, size=size)
 
 
 async def _paged(
-    connection: AsyncConnection,
-    wanted: Criterion,
-    fetched: AsyncIterator[Sequence[Row[*tuple[Any, ...]]]],
-    *,
-    size: int,
-    served: Picked | None,
+    fetched: AsyncIterator[Sequence[Row[*tuple[Any, ...]]]], *, size: int
 ) -> AsyncIterator[Page]:
-    page, shared, count, last = Page(), set[int](), 0, None
+    page, count, last = Page(), 0, None
     async for rows in fetched:
         for part, zone, ids, some_shared, some_changed in rows:
             if part != last and count >= size:
-                page.duplicates = await doubles(connection, wanted, shared, served=served)
                 yield page
-                page, shared, count = Page(), set[int](), 0
+                page, count = Page(), 0
             last = part
             page.ids.setdefault(zone, []).extend(ids)
             page.changed.update(some_changed or ())
             page.through = max(page.through, ids[-1])
-            shared.update(some_shared or ())
+            page.shared.update(some_shared or ())
             count += len(ids)
     if count:
-        page.duplicates = await doubles(connection, wanted, shared, served=served)
         yield page
 
 

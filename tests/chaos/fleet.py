@@ -18,6 +18,11 @@ DEAD_SHARE: Final = 0.05
 #: Answered by an error the first time only; and by an answer that takes its time.
 ONCE_SHARE: Final = 0.01
 SLOW_SHARE: Final = 0.002
+#: Where devices are. A wall time that Baker Island's clock shows is past in all of them.
+ZONES: Final = (
+    *("Pacific/Kiritimati", "Asia/Tokyo", "Asia/Kolkata", "Europe/Berlin"),
+    *("UTC", "America/New_York", "America/Los_Angeles", "Pacific/Honolulu"),
+)
 #: An APNs token asks for a fault in its last eight digits; by chance it must not.
 NO_FAULT: Final = "00000000"
 #: type -> what the simulators read in the token. Of a dead token they know for sure.
@@ -64,6 +69,7 @@ class Device:
             **address(self.device_type, self.token),
             "channels": [EVERYONE, block_channel(self.rank)],
             "appIdentifier": topic,
+            "timeZone": ZONES[self.rank % len(ZONES)],
             "rank": self.rank,
         }
 

@@ -1,7 +1,8 @@
 """The verdict: what was planned, what Postgres says, what the gateways had, held together. Pure."""
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,9 +23,12 @@ MUST_BE_ZERO: Final = (
     "pushes_not_closed",
     "sent_not_delivered",
     "delivered_not_sent",
+    "cancel_forgotten",
+    "delivered_while_halted",
     "submits_refused",
 )
 NOTHING: Final = Receipt()
+NOWHERE: Final = Ends()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,16 @@ class Accepted:
     #: Unix seconds when its caller first posted it, and when there was the 2xx
     posted: float
     answered: float
+    #: when it was to go out, if not at once
+    due: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halted:
+    """When a push was not to be sent, in Unix seconds: from the 2xx on, until it was resumed."""
+
+    since: float
+    until: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +61,8 @@ class Verdict:
     #: of each single urgent push: seconds from POST to the gateway, and from its 2xx
     latencies: list[float] = field(default_factory=list)
     after_answers: list[float] = field(default_factory=list)
+    #: of each single push that had to wait: seconds from its time, or its 2xx, to the gateway
+    lateness: list[float] = field(default_factory=list)
 
     def blame(self, figure: str, example: str, *, times: int = 1) -> None:
         """Count something that must not be."""
@@ -67,6 +83,10 @@ class Evidence:
     shown: Mapping[str, Mapping[str, int]]
     database: Database
     receipts: Receipts
+    #: number of the push -> when it was paused or cancelled, where that came in time
+    halted: Mapping[int, Halted] = field(default_factory=dict)
+    #: the moment of a halt -> from when on nothing may arrive
+    deaf_until: Callable[[float], float] = lambda moment: moment
 
 
 def judge(plan: Sequence[Planned], evidence: Evidence) -> Verdict:
@@ -87,8 +107,9 @@ def _judge_push(push: Planned, accepted: Accepted, evidence: Evidence, verdict: 
     if stored is None:
         verdict.blame("lost", f"{name}: no row", times=push.size)
         return
-    if stored.state != "done":
+    if stored.state not in {"done", "cancelled"}:
         verdict.blame("pushes_not_closed", f"{name}: {stored.state} {stored.error or ''}")
+    _judge_halt(push, stored, evidence, verdict)
     _judge_audience(push, stored, evidence, verdict)
     counted: Counter[str] = Counter()
     for token, ends in stored.ends.items():
@@ -103,14 +124,40 @@ def _judge_push(push: Planned, accepted: Accepted, evidence: Evidence, verdict: 
         _time(push, accepted, evidence, verdict)
 
 
+def _judge_halt(push: Planned, stored: Stored, evidence: Evidence, verdict: Verdict) -> None:
+    """Hold what arrived, and how the push ended, against what its caller did to it."""
+    halted = evidence.halted.get(push.number)
+    is_cancelled = halted is not None and halted.until is None
+    if is_cancelled != (stored.state == "cancelled"):
+        said = "cancelled" if is_cancelled else "never cancelled"
+        verdict.blame("cancel_forgotten", f"push {push.number}: {said}, and {stored.state}")
+    if halted is None:
+        return
+    verdict.figures["cancelled" if is_cancelled else "paused"] += 1
+    begin, end = evidence.deaf_until(halted.since), halted.until or math.inf
+    for device in push.members(evidence.fleet):
+        receipt = evidence.receipts.get((device.token, push.marker), NOTHING)
+        ends = stored.ends.get(device.token, NOWHERE)
+        times = [at - halted.since for at in (receipt.first, receipt.last) if begin < at < end]
+        if times and not ends.in_doubt:
+            name = f"push {push.number} ({stored.object_id}) to {device.token}"
+            verdict.blame("delivered_while_halted", f"{name}: {times[0]:.1f} s after it")
+        if receipt.delivered and ends is NOWHERE:
+            verdict.blame("delivered_not_sent", f"push {push.number} to {device.token}: no batch")
+
+
 def _judge_audience(push: Planned, stored: Stored, evidence: Evidence, verdict: Verdict) -> None:
-    """Each device that can be sent to has its end; one whose token is retired may be left out."""
+    """Each device that can be sent to has its end; one whose token is retired may be left out.
+
+    So may those that were not planned when the push was cancelled.
+    """
+    is_cancelled = stored.state == "cancelled"
     members = push.members(evidence.fleet)
     for device in members:
         ends = stored.ends.get(device.token)
         if ends is not None or not device.dead:
             verdict.figures["devices"] += 1
-        if not (ends and ends.final) and not (ends is None and device.dead):
+        if not (ends and ends.final) and not (ends is None and (device.dead or is_cancelled)):
             verdict.blame("lost", f"push {push.number} {stored.object_id} to {device.token}")
     for token in stored.ends.keys() - {device.token for device in members}:
         verdict.blame("not_one_outcome", f"push {push.number} was not for {token}")
@@ -147,7 +194,11 @@ def _words(ends: Ends) -> Iterator[str]:
 def _time(push: Planned, accepted: Accepted, evidence: Evidence, verdict: Verdict) -> None:
     (device,) = push.members(evidence.fleet)
     receipt = evidence.receipts.get((device.token, push.marker))
-    if receipt is not None:
+    if receipt is None or push.number in evidence.halted:
+        return
+    if accepted.due is not None:
+        verdict.lateness.append(receipt.first - max(accepted.due, accepted.answered))
+    else:
         verdict.latencies.append(receipt.first - accepted.posted)
         # The gateway may have had it before the caller had the answer.
         verdict.after_answers.append(max(0.0, receipt.first - accepted.answered))
@@ -168,6 +219,7 @@ def figures_of(verdict: Verdict) -> dict[str, Any]:
         for name, values in (
             ("urgent", verdict.latencies),
             ("urgent_from_2xx", verdict.after_answers),
+            ("scheduled", verdict.lateness),
         )
         for share in (50, 90, 99)
     }
@@ -181,6 +233,9 @@ def figures_of(verdict: Verdict) -> dict[str, Any]:
         "possible_duplicates": figures["possible_duplicates"],
         "tokens_retired": figures["tokens_retired"],
         "outcomes": dict(sorted(verdict.outcomes.items())),
+        "cancelled": figures["cancelled"],
+        "paused": figures["paused"],
         "urgent_pushes": len(verdict.latencies),
+        "scheduled_pushes": len(verdict.lateness),
         **urgent,
     }

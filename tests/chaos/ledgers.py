@@ -21,6 +21,8 @@ class Receipt:
     delivered: int = 0
     #: Unix seconds of the first delivery
     first: float = 0.0
+    #: and of the last
+    last: float = 0.0
 
 
 #: (token, marker of the push) -> receipt
@@ -39,6 +41,7 @@ def read_receipts(files: Iterable[Path]) -> Receipts:
                     continue
                 receipt = found.setdefault((token, marker), Receipt())
                 receipt.delivered += CHANGE[change]
+                receipt.last = seconds
                 if not receipt.first:
                     receipt.first = seconds
     return found

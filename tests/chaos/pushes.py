@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tests.chaos.fleet import BLOCK, DEAD_SHARE, EVERYONE, Device, Fleet, stranger
@@ -19,6 +19,17 @@ BUSY_PART: Final = 0.7
 DROP_SHARE, EXPIRY_SHARE, LATER_SHARE = 0.2, 0.1, 0.15
 EXPIRY_SECONDS: Final = (20, 60)
 LATER_SECONDS: Final = (5, 30)
+#: Single pushes that wait for their time: they go in volleys.
+SOON_SHARE, SOON_SECONDS = 0.3, (0.5, 3.0)
+#: Of those that do not say when: for a time of each device's own clock.
+LOCAL_SHARE: Final = 0.2
+#: Of all that can be met on their way: cancelled, or paused for a while.
+CANCEL_SHARE, PAUSE_SHARE = 0.12, 0.15
+#: When that is: after the push was accepted, or about its time where that lies ahead.
+STEP_SECONDS, ABOUT_SECONDS = (0.05, 4.0), (-0.3, 0.6)
+PAUSE_SECONDS: Final = (1.0, 5.0)
+#: Larger ones are not cancelled, or little would be left of the storm.
+CANCELLED_DEVICES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +52,23 @@ class Planned:
     urgent: bool = False
     drop: bool = False
     expires_in: int | None = None
-    due_in: int | None = None
+    due_in: float | None = None
+    #: for a time of each device's own clock, which has come everywhere
+    local: bool = False
+    #: seconds after its 2xx when its caller cancels it; or pauses it, and for how long
+    cancel_after: float | None = None
+    pause_after: float | None = None
+    pause_for: float = 0.0
 
     @property
     def size(self) -> int:
         """Return how many devices it is for."""
         return self.count + len(self.strangers)
+
+    @property
+    def has_time(self) -> bool:
+        """Tell whether it says when it is to go out."""
+        return self.local or self.due_in is not None
 
     @property
     def marker(self) -> str:
@@ -69,7 +91,28 @@ def planned(seed: int, *, fleet: Fleet, devices: int, seconds: float) -> list[Pl
     sizes = _sizes(chance, wished, largest=min(LARGEST, fleet.size(0)))
     drafts = [*_urgent(chance, fleet, singles, seconds), *_bulk(chance, fleet, sizes, seconds)]
     drafts.sort(key=lambda draft: draft["at"])
-    return [Planned(number=number, **draft) for number, draft in enumerate(drafts)]
+    steps = random.Random(f"steps {seed}")
+    return [_stepped(steps, Planned(number=number, **draft)) for number, draft in enumerate(drafts)]
+
+
+def _stepped(chance: random.Random, push: Planned) -> Planned:
+    """Return the push with what its caller says of its time, and does to it on its way."""
+    if push.urgent and chance.random() < SOON_SHARE:
+        push = replace(push, due_in=round(chance.uniform(*SOON_SECONDS), 3))
+    elif push.urgent:
+        return push
+    has_times = push.due_in is not None or push.expires_in is not None
+    if not has_times and not push.strangers and chance.random() < LOCAL_SHARE:
+        push = replace(push, local=True)
+    after = chance.uniform(*STEP_SECONDS)
+    if push.due_in is not None:
+        after = push.due_in + chance.uniform(*ABOUT_SECONDS)
+    drawn = chance.random()
+    if drawn < CANCEL_SHARE and push.size <= CANCELLED_DEVICES:
+        return replace(push, cancel_after=after)
+    if drawn < CANCEL_SHARE + PAUSE_SHARE:
+        return replace(push, pause_after=after, pause_for=chance.uniform(*PAUSE_SECONDS))
+    return push
 
 
 def _sizes(chance: random.Random, devices: int, *, largest: int) -> list[int]:

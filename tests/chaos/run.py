@@ -5,7 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,11 +51,15 @@ async def run(size: Size, directory: Path, tell: Callable[[str], None]) -> dict[
         callers = await _prepare(stage, fleet, seed=size.seed)
         tell(f"{len(plan)} pushes to {size.devices:,} devices, {len(events)} events")
         stormed = time.monotonic()
+        began = time.time()
         await _storm(stage, callers, plan, events=events, tell=tell)
         calm = time.monotonic()
         await _close(stage, tell, stormed_seconds=calm - stormed)
         closed = time.monotonic()
-        evidence = await _gather(stage, callers, plan, fleet)
+        evidence = replace(
+            await _gather(stage, callers, plan, fleet),
+            deaf_until=lambda moment: began + storm.deaf_until(events, moment - began),
+        )
     verdict = judge(plan, evidence)
     for number, said in callers.refused.items():
         verdict.blame("submits_refused", f"push {number}: {said}")
@@ -131,6 +135,7 @@ async def _gather(stage: Stage, callers: Callers, plan: list[Planned], fleet: Fl
     return Evidence(
         fleet=fleet,
         accepted=callers.accepted,
+        halted=callers.halted,
         shown=shown,
         database=await read_database(stage.dsn),
         receipts=await asyncio.to_thread(read_receipts, stage.gateways.ledger_files),

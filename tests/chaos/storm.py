@@ -1,7 +1,7 @@
 """What happens to the service, and when, as a seed says. Pure."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -40,6 +40,10 @@ BEGIN, END = 0.05, 0.8
 SECONDS: Final = {Kind.OUTAGE: 20.0, Kind.SLOW_READERS: 8.0, Kind.GOAWAY_STORM: 5.0}
 #: Simulators that were killed are back in this time.
 CLOSE: Final = 5.0
+#: A push that is halted stops within this time.
+STOP_SECONDS: Final = 2.0
+#: Postgres is back in this time, with connections to it.
+AWAY_SECONDS: Final = 6.0
 #: APNs, FCM and WNS.
 GATEWAYS: Final = 3
 
@@ -72,6 +76,20 @@ def events(seed: int, *, seconds: float, workers: int) -> list[Event]:
         for place, kind in enumerate(kinds)
     ]
     return sorted(_apart(drawn), key=lambda event: event.at)
+
+
+def deaf_until(events: Sequence[Event], moment: float) -> float:
+    """Return from when on nothing more of a push may arrive that was halted at this moment.
+
+    What was handed over to a gateway that reads nothing is read later, and while Postgres is away
+    nobody can tell the workers.
+    """
+    end = moment + STOP_SECONDS
+    for event in events:
+        lasts = {Kind.RESTART_POSTGRES: AWAY_SECONDS, Kind.SLOW_READERS: event.seconds}
+        if event.kind in lasts and event.at <= end:
+            end = max(end, event.at + lasts[event.kind] + STOP_SECONDS)
+    return end
 
 
 def _apart(drawn: list[Event]) -> Iterator[Event]:

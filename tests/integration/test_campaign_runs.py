@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.campaigns import desk, launching
 from pushsvc.campaigns.counting import recipients
-from pushsvc.campaigns.definition import parse_definition
+from pushsvc.campaigns.definition import Definition, parse_definition
 from pushsvc.campaigns.prepare import ready
 from pushsvc.config import Settings
-from pushsvc.model import App, Campaign, CampaignState, Push, PushState
+from pushsvc.errors import InvalidRequestError
+from pushsvc.model import App, BatchState, Campaign, CampaignState, Push, PushState
 from pushsvc.planning.localtime import moments
 from pushsvc.planning.schedule import iso
 from pushsvc.resources import Resources, open_resources
-from pushsvc.storage import campaigns, tables
+from pushsvc.storage import apps, campaigns, tables, under_way
 from pushsvc.storage.campaigns import RunRow
 from pushsvc.storage.ids import new_object_id
 from tests.integration.conftest import AppRow
@@ -195,6 +197,40 @@ async def test_a_run_that_overlaps_is_skipped(stage: Stage) -> None:
     assert await stage.told(campaign) == ["started", "overlap", "started"]
 
 
+async def test_a_run_in_local_time_follows_the_one_before(stage: Stage) -> None:
+    """Which is on its way for 26 hours: it is in the way only where it is behind, or paused."""
+    wall = datetime.now(UTC).replace(tzinfo=None, microsecond=0) + timedelta(days=1)
+    campaign = await stage.campaign(schedule={"at": wall.isoformat(), "local_time": True})
+    now = datetime.now(UTC)
+    await stage._set(tables.campaigns, tables.campaigns.c.id == campaign.id, {"next_run_at": now})
+    await stage.fire()
+    (before,) = await stage.runs(campaign)
+    assert before.push
+    mine, seen = tables.pushes.c.id == before.push.id, []
+    wave = {"push_id": before.push.id, "zone": "Asia/Tokyo"}
+    async with stage.resources.engine.begin() as connection:
+        await connection.execute(insert(tables.waves).values(**wave, due_at=now))
+        batch = insert(tables.batches).values(**wave, seq=1, lane="bulk")
+        await connection.execute(batch)
+    half_a_day = timedelta(hours=12, minutes=1)
+    for table, values in (
+        (tables.pushes, {"state": PushState.PLANNING, "due_at": now + timedelta(hours=2)}),
+        (tables.pushes, {"due_at": now - half_a_day}),
+        (tables.pushes, {"state": PushState.SENDING}),
+        (tables.waves, {"due_at": now - half_a_day}),
+        (tables.batches, {"state": BatchState.DONE}),
+        (tables.pushes, {"halt": "pause"}),
+    ):
+        where = mine if table is tables.pushes else table.c.push_id == before.push.id
+        await stage._set(table, where, values)
+        async with stage.resources.engine.connect() as connection:
+            following = {"local_time": wall + timedelta(days=1)}
+            seen.append(await under_way.is_busy(connection, campaign.id, **following))
+            assert await under_way.is_busy(connection, campaign.id, local_time=None)
+    assert seen == [False, True, False, True, False, True]
+    await desk.cancel(stage.resources, stage.app, campaign.object_id)
+
+
 async def test_a_run_that_overlaps_waits(stage: Stage) -> None:
     """Until the one before is closed; then it is due at that moment."""
     campaign = await stage.campaign(overlap="queue")
@@ -214,6 +250,68 @@ async def test_a_run_that_overlaps_waits(stage: Stage) -> None:
     assert second.run.push_time == waiting.next_push_time
     assert second.push
     assert iso(second.push.due_at) > second.run.push_time
+
+
+async def test_the_record_is_bounded(stage: Stage) -> None:
+    """The latest runs are kept."""
+    campaign = await stage.campaign()
+    for runs in (0, campaigns.RUNS_KEPT):
+        mine = tables.campaigns.c.id == campaign.id
+        await stage._set(tables.campaigns, mine, {"runs": runs})
+        await stage.comes(campaign, timedelta(seconds=5 - bool(runs)))
+        await stage.fire()
+    assert [row.run.number for row in await stage.runs(campaign)] == [campaigns.RUNS_KEPT + 1]
+
+
+async def test_apps_take_turns(stage: Stage, database: AsyncEngine) -> None:
+    """Where more is due than one look takes, an app with many is in nobody's way."""
+    async with database.begin() as connection:
+        app = await apps.create_app(connection, name=f"test-{uuid.uuid4().hex}")
+    few = Stage(stage.resources, app)
+    many = [await stage.campaign() for _ in range(3)]
+    for campaign in many:
+        await stage.comes(campaign, timedelta(minutes=1))
+    one = await few.campaign()
+    await few.comes(one)
+    async with stage.resources.engine.connect() as connection:
+        due = await campaigns.due_campaigns(connection, limit=2)
+    assert {found.campaign.app_id for found in due} == {stage.app.id, few.app.id}
+    await desk.cancel(few.resources, few.app, one.name)
+
+
+async def test_a_change_takes_no_time_away(stage: Stage) -> None:
+    """What has come and is not started yet runs as the campaign now is; a time that ran is over."""
+    campaign = await stage.campaign()
+    await stage.comes(campaign)
+    changed = {**campaign.definition, "content": {"data": {"alert": "New"}}}
+    definition = parse_definition(changed)
+
+    async def change(definition: Definition) -> Campaign:
+        return await desk.change(
+            stage.resources, stage.app, campaign.name, definition=definition, confirmed=None
+        )
+
+    await change(definition)
+    await stage.fire()
+    (row,) = await stage.runs(campaign)
+    assert row.push
+    assert row.push.content == {"data": {"alert": "New"}}
+    again = changed | {"schedule": {"at": row.run.push_time}}
+    with pytest.raises(InvalidRequestError, match="no time comes twice"):
+        await change(parse_definition(again))
+
+
+async def test_some_zones_have_had_it(stage: Stage) -> None:
+    """A campaign in local time is made all the same, and its run has all zones at once."""
+    wall = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    campaign = await stage.campaign(schedule={"at": wall.isoformat(), "local_time": True})
+    await stage.fire()
+    (row,) = await stage.runs(campaign)
+    assert row.push
+    assert row.push.due_at == moments(wall)[0].at
+    over = wall - timedelta(hours=13)
+    with pytest.raises(InvalidRequestError, match="lie in the past"):
+        await stage.campaign(schedule={"at": over.isoformat(), "local_time": True})
 
 
 async def test_a_broken_campaign_is_paused(stage: Stage) -> None:

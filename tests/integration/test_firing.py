@@ -271,6 +271,29 @@ async def test_who_is_told_to_stop_hands_nothing_over(site: Site) -> None:
     assert len(site.sent_to(token)) == 1
 
 
+async def test_what_expires_while_its_volley_is_held_up_is_not_sent(site: Site) -> None:
+    """It had seconds left when it was claimed; it ends as expired, in a batch of its own."""
+    token = apns_token()
+    mine = await claimed(site, push := await push_to(site, explicit(site, token)))
+    await alter(site, push, expires_at=func.now() + timedelta(seconds=0.3))
+    volley = await firing.begin(site.resources, await firing.load(site.resources, mine))
+    assert volley is not None
+
+    async def has_expired() -> bool:
+        async with site.engine.connect() as connection:
+            expires_at = tables.pushes.c.expires_at
+            statement = select(expires_at < func.now()).where(tables.pushes.c.id == push.id)
+            return bool(await connection.scalar(statement))
+
+    await until(has_expired)
+    await volley.send()
+    async with working(site):
+        await site.done(push)
+
+    assert site.sent_to(token) == []
+    assert await site.outcomes(push) == {"expired": 1}
+
+
 async def test_a_gateway_that_hangs_holds_up_no_ledger_but_its_own(site: Site) -> None:
     """The others' pushes are closed while it does; when it is cut off, it is in doubt."""
     _, hanging = await install(site, fcm_token("~never"), "android")

@@ -141,6 +141,67 @@ async def test_a_migration_meets_a_worker_that_delivers(
         assert len(site.sent()) == len(numbers) * len(sent)
 
 
+_SAVE = text("""
+    INSERT INTO installations (app_id, object_id, device_type)
+    SELECT id, :name, 'ios' FROM apps
+""")
+
+
+async def test_an_index_is_built_while_devices_are_saved(empty: AsyncEngine) -> None:
+    """It waits for who began before, and nobody for it; what broke off is built anew."""
+    await migrate.upgrade(empty, "0009")
+    async with empty.begin() as connection:
+        await apps.create_app(connection, name="live")
+    async with empty.connect() as saving:
+        await saving.execute(_SAVE, {"name": "one"})
+        building = asyncio.create_task(migrate.upgrade(empty))
+
+        async def is_begun() -> bool:
+            return await _is_valid(empty) is False
+
+        await until(is_begun)
+        async with asyncio.timeout(5), empty.begin() as other:
+            await other.execute(_SAVE, {"name": "two"})
+        assert not building.done()
+        building.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await building
+        await saving.commit()
+
+    assert await _is_valid(empty) is False
+    await asyncio.gather(migrate.upgrade(empty), migrate.upgrade(empty))
+    assert await _is_valid(empty)
+    async with empty.connect() as connection:
+        assert await migrate.pending(connection) == []
+
+
+async def test_an_index_that_cannot_be_built_says_so(
+    empty: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step is not done, what was before it is, and the next attempt goes on from there."""
+    monkeypatch.setattr(migrate, "BUILD_LOCK_TIMEOUT", "100ms")
+    await migrate.upgrade(empty, "0009")
+    async with empty.begin() as connection:
+        await apps.create_app(connection, name="live")
+    async with empty.connect() as saving:
+        await saving.execute(_SAVE, {"name": "one"})
+        with pytest.raises(migrate.BusyError, match="again"):
+            await migrate.upgrade(empty)
+    async with empty.connect() as connection:
+        assert await migrate.pending(connection) == ["0010"]
+    await migrate.upgrade(empty)
+    assert await _is_valid(empty)
+
+
+async def _is_valid(engine: AsyncEngine) -> bool | None:
+    async with engine.connect() as connection:
+        valid: bool | None = await connection.scalar(
+            text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"),
+            {"name": "installations_reachable_zones"},
+        )
+        return valid
+
+
 _WAITS = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pushes'::regclass")
 
 

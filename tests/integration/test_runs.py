@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from pushsvc import pipeline
+from pushsvc import halting, pipeline
 from pushsvc.config import Settings
 from pushsvc.model import (
     HOLDOUT,
     Halt,
+    Late,
     OutcomeClass as C,
     Push,
     PushState,
@@ -31,6 +32,7 @@ from tests.integration.waving import (
     LAGOS,
     batches_of,
     clock_of,
+    passes,
     settled,
     store,
     waves_of,
@@ -157,6 +159,54 @@ async def test_what_expires_in_quiet_hours_ends_in_time(site: Site) -> None:
     await pipeline.deliver_batch(site.resources, push.id, 0)
 
     assert await settled(site, push) == {number: C.EXPIRED}
+
+
+async def test_a_run_that_waited_for_a_yes_is_not_late(site: Site) -> None:
+    """It goes to all of them, although it is one that skips what is late."""
+    numbers = [await site.install(apns_token(), time_zone=KOLKATA) for _ in range(2)]
+    push = await store(site, rules=rules(variants=(), holdout=0, max_recipients=1), late=Late.SKIP)
+    await pipeline.plan_push(site.resources, push.id)
+    push = await passes(site, push, HOUR)
+    assert push.halt is Halt.PAUSE
+
+    named = halting.Named(app_id=site.app.id, object_id=push.object_id, how="")
+    await halting.resume(site.resources, named, confirm_recipients=2)
+    await pipeline.plan_push(site.resources, push.id)
+
+    assert await settled(site, push) == dict.fromkeys(numbers, C.OPEN)
+
+
+async def test_only_what_is_sent_has_a_turn_at_the_rate_of_a_run(site: Site) -> None:
+    """Not the holdout; and what its wave's end comes before is there in time to expire."""
+    numbers = [await site.install(apns_token(), time_zone=KOLKATA) for _ in range(40)]
+    push = await store(site, rules=rules(holdout=90), rate_per_minute=60)
+    await pipeline.plan_push(site.resources, push.id)
+    of = await settled(site, push)
+    sent = [number for number in numbers if of[number] is C.OPEN]
+    rows = await batches_of(site, push, "variant", "paced", "seq")
+    waits = {seq: await not_before(site, push, seq) for _, _, seq in rows}
+    assert 0 < len(sent) < 40
+    assert max(waits.values()) < len(sent)
+    assert all(waits[seq] < 0 for name, paced, seq in rows if name == HOLDOUT and not paced)
+
+    async with site.engine.begin() as connection:
+        statement = """
+            UPDATE batches SET paced = false, not_before = now(),
+                expires_at = now() + interval '9 seconds'
+            WHERE push_id = :id
+        """
+        await connection.execute(text(statement), {"id": push.id})
+        await connection.execute(
+            text("UPDATE pushes SET paced_until = now() + interval '1 hour' WHERE id = :id"),
+            {"id": push.id},
+        )
+    for name, _, seq in rows:
+        await pipeline.deliver_batch(site.resources, push.id, seq)
+        wait = await not_before(site, push, seq)
+        assert wait < 0 if name == HOLDOUT else wait == pytest.approx(9, abs=5)
+    assert len([1 for (state,) in await batches_of(site, push, "state") if state == 2]) == len(
+        [name for name, *_ in rows if name == HOLDOUT]
+    )
 
 
 async def test_quiet_hours_drop_where_the_run_says_so(site: Site) -> None:

@@ -194,9 +194,10 @@ async def test_each_wave_expires_by_its_own_moment(site: Site) -> None:
 
 
 async def test_doubles_are_doubles_in_whichever_zone(site: Site) -> None:
-    """Of installations with one token the first gets it; unless it gets nothing for its zone."""
+    """Of installations with one token the first to have its wave gets it, or else the next."""
     token, other = apns_token(), apns_token()
-    first = await site.install(token, token_shared=True, time_zone=LAGOS)
+    later = await site.install(token, token_shared=True, time_zone=LAGOS)
+    first = await site.install(token, token_shared=True, time_zone=KOLKATA)
     double = await site.install(token, token_shared=True, time_zone=KOLKATA)
     zoneless = await site.install(other, token_shared=True)
     there = await site.install(other, token_shared=True, time_zone=KOLKATA)
@@ -206,10 +207,77 @@ async def test_doubles_are_doubles_in_whichever_zone(site: Site) -> None:
     await pipeline.plan_push(site.resources, push.id)
 
     assert await settled(site, push) == {
+        later: C.DEDUPLICATED,
         first: C.OPEN,
         double: C.DEDUPLICATED,
         zoneless: C.NO_TIME_ZONE,
         there: C.OPEN,
+    }
+
+
+async def test_who_missed_its_wave_keeps_nobody_from_a_message(site: Site) -> None:
+    """Neither a double that has moved to a zone that is through, nor one whose wave was late."""
+    token, other = apns_token(), apns_token()
+    moved = await site.install(token, token_shared=True, time_zone=BOGOTA)
+    there = await site.install(token, token_shared=True, time_zone=LAGOS)
+    late = await site.install(other, token_shared=True, time_zone=LAGOS)
+    last = await site.install(other, token_shared=True, time_zone=BOGOTA)
+    wall = clock_of(KOLKATA)
+    push = await store(site, local_time=wall, late=Late.SKIP)
+    await pipeline.plan_push(site.resources, push.id)
+    await move(site, moved, TOKYO)
+    wait = localtime.moment_of(wall, LAGOS) - datetime.now(UTC)
+    await passes(site, push, wait)
+    await pipeline.plan_push(site.resources, push.id)
+
+    assert await settled(site, push) == {there: C.OPEN, late: C.OPEN}
+    skipped = await store(site, local_time=clock_of(KOLKATA), late=Late.SKIP)
+    await pipeline.plan_push(site.resources, skipped.id)
+    await passes(site, skipped, wait + HOUR)
+    await pipeline.plan_push(site.resources, skipped.id)
+    await passes(site, skipped, 5 * HOUR)
+    await pipeline.plan_push(site.resources, skipped.id)
+
+    assert await settled(site, skipped) == {
+        moved: C.LATE,
+        there: C.LATE,
+        late: C.LATE,
+        last: C.OPEN,
+    }
+
+
+async def test_of_named_devices_those_that_get_it_are_the_first(site: Site) -> None:
+    """An installation that is left out has no double, nor has its token when it is named."""
+    shared, of_none, of_later = apns_token(), apns_token(), apns_token()
+    await site.install(shared)
+    await site.install(shared, time_zone=KOLKATA)
+    await site.install(of_none)
+    await site.install(of_later, time_zone=LAGOS)
+    objects = text("SELECT object_id FROM installations WHERE app_id = :app_id ORDER BY id")
+    async with site.engine.connect() as connection:
+        names = (await connection.execute(objects, {"app_id": site.app.id})).scalars().all()
+    explicit = [{"token": token, "device_type": "ios"} for token in (of_none, of_later)]
+    audience = {"devices": [*({"object_id": name} for name in names), *explicit]}
+
+    async def planned(zoneless: str | None) -> dict[str, bytes | None]:
+        push = await store(site, local_time=clock_of(KOLKATA), zoneless=zoneless, audience=audience)
+        await pipeline.plan_push(site.resources, push.id)
+        await passes(site, push, 10 * HOUR)
+        await pipeline.plan_push(site.resources, push.id)
+        rows = await batches_of(site, push, "zone", "installation_ids", "outcomes")
+        return {zone or ("none" if ids else "named"): outcomes for zone, ids, outcomes in rows}
+
+    assert await planned(None) == {
+        "none": bytes([C.NO_TIME_ZONE] * 2),
+        "named": bytes([C.NO_TIME_ZONE] * 2),
+        KOLKATA: None,
+        LAGOS: None,
+    }
+    assert await planned(LAGOS) == {
+        KOLKATA: None,
+        "none": bytes([C.DEDUPLICATED, C.OPEN]),
+        "named": bytes([C.DEDUPLICATED] * 2),
+        LAGOS: None,
     }
 
 

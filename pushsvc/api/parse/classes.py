@@ -5,12 +5,12 @@ from typing import Any, Final, NoReturn
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.class_names import ROLE, USER, check_class
 from pushsvc.api.parse.find import parse_find, parse_get
-from pushsvc.api.parse.finding import finding
 from pushsvc.api.parse.query import compiled
 from pushsvc.api.parse.sent import check_known, check_new
 from pushsvc.api.parse.shown import Showing
 from pushsvc.api.replies import moment
 from pushsvc.errors import ForbiddenError, InvalidObjectError, NotFoundError, NotOursError
+from pushsvc.finding import finding
 from pushsvc.model import Json
 from pushsvc.storage import objects
 from pushsvc.storage.acl import may

@@ -5,13 +5,13 @@ from typing import Any
 
 from pushsvc.api.parse.call import Call, Reply
 from pushsvc.api.parse.find import parse_find, parse_get
-from pushsvc.api.parse.finding import finding
 from pushsvc.api.parse.query import COLLECTION, compiled
 from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.api.parse.sent import check_known, check_new
 from pushsvc.api.parse.shown import Showing
 from pushsvc.api.replies import moment
 from pushsvc.errors import NotFoundError
+from pushsvc.finding import finding
 from pushsvc.storage import installations
 from pushsvc.storage.acl import may
 from pushsvc.storage.field_types import relations_in

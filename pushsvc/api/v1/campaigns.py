@@ -129,6 +129,20 @@ async def put(request: Request, campaign: Key) -> Response:
     return await _answer(resources, changed)
 
 
+@router.delete(
+    "/campaigns/{campaign}",
+    status_code=204,
+    summary="Delete a campaign",
+    responses=reply_docs(204, None),
+)
+async def delete(request: Request, campaign: Key) -> Response:
+    """Forget a campaign that has ended or was cancelled. The pushes of its runs stay."""
+    resources, app = await enter(request, Scope.SEND)
+    check_parameters(request, ())
+    await desk.delete(resources, app, campaign)
+    return Response(status_code=204)
+
+
 @router.post(
     "/campaigns/{campaign}:run",
     status_code=202,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined, Template
 
 from pushsvc.api.v1 import report_charts as charts
-from pushsvc.api.v1.report_table import COUNTS, DIMENSIONS, label
+from pushsvc.api.v1.report_table import COUNTS, DIMENSIONS, NO_REASON, label
 from pushsvc.model import Dimension, Json, Outcome
 
 #: Of a figure.
@@ -41,6 +41,7 @@ def page_of(document: Json) -> str:
             ],
             kinds=[*charts.KINDS, "rate"],
             charts=charts,
+            no_reason=NO_REASON,
         )
         .lstrip()
     )

@@ -10,6 +10,8 @@ from pushsvc.model import OUTCOME_OF, Dimension, Json, Outcome
 #: What stands for a value that is not there, and for the zone of devices without one.
 NOT_KNOWN: Final = "(not known)"
 NO_ZONE: Final = "(no time zone)"
+#: And for that of failures without one: a line with none counts all of them.
+NO_REASON: Final = "(no reason)"
 #: Key of a report's document -> what its lines are by.
 DIMENSIONS: Final[Mapping[str, Dimension]] = {
     f"by_{one.value}": one for one in Dimension if one is not Dimension.RUN
@@ -32,7 +34,7 @@ _HEADINGS: Final = (
 )
 #: A spreadsheet takes a cell that begins so for a formula, and names come from callers and gateways
 #: (OWASP, CSV injection).
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv_of(document: Json) -> str:
@@ -49,7 +51,9 @@ def csv_of(document: Json) -> str:
         writer.writerow([_guarded(dimension), _guarded(value), "", *_cells(figures)])
         for reason, n in (figures["failed_by_reason"] or {}).items():
             counted = [n if heading == "failed" else "" for heading in _HEADINGS[3:]]
-            writer.writerow([_guarded(dimension), _guarded(value), _guarded(reason), *counted])
+            writer.writerow(
+                [_guarded(dimension), _guarded(value), _guarded(reason or NO_REASON), *counted]
+            )
     return out.getvalue()
 
 

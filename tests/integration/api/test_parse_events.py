@@ -19,8 +19,9 @@ from tests.integration.pushing import until
 OPENED = "/events/AppOpened"
 
 
-async def send(api: Api, alert: str = "hello") -> str:
-    answer = await api.master("POST", "/push", json={"where": {}, "data": {"alert": alert}})
+async def send(api: Api, alert: str = "hello", **times: Any) -> str:
+    body = {"where": {}, "data": {"alert": alert}, **times}
+    answer = await api.master("POST", "/push", json=body)
     object_id: str = answer.headers["X-Parse-Push-Status-Id"]
     return object_id
 
@@ -50,9 +51,14 @@ async def key_of(database: AsyncEngine, object_id: str) -> int:
 
 
 async def test_an_open_is_counted_by_id_or_hash(api: Api) -> None:
-    """By the id that our payloads carry; or by the hash, and then it is the newest push's."""
+    """By the id that our payloads carry; or by the hash, and then it is the newest push's.
+
+    Nobody has opened one that waits for its time.
+    """
     older, newer = await send(api), await send(api)
     other = await send(api, alert="other")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    ahead = await send(api, push_time=tomorrow)
 
     answers = [
         await opened(api, push_id=older),
@@ -63,7 +69,7 @@ async def test_an_open_is_counted_by_id_or_hash(api: Api) -> None:
     ]
 
     assert [(answer.status, answer.body) for answer in answers] == [(200, {})] * 5
-    assert [await total(api, one) for one in (older, newer, other)] == [2, 2, 1]
+    assert [await total(api, one) for one in (older, newer, other, ahead)] == [2, 2, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pushsvc.api.v1.cursor import write
 from pushsvc.storage import tables
 from pushsvc.storage.ids import new_object_id
 from tests.integration.api.conftest import Answer, Api
 
 PLACE = "/v1/campaigns"
+NOWHERE = {"__type": "GeoPoint", "latitude": 0, "longitude": 0}
 
 
 def campaign(**changes: Any) -> dict[str, Any]:
@@ -98,6 +100,11 @@ async def test_a_name_is_taken_once(api: Api) -> None:
         (
             {"audience": {"where": {}, "exclude": {"where": {"a": {"$x": 1}}}}},
             "/audience/exclude/where/a",
+            "invalid_query",
+        ),
+        (
+            {"audience": {"where": {}, "exclude": {"where": {"a": {"$nearSphere": NOWHERE}}}}},
+            "/audience/exclude",
             "invalid_query",
         ),
     ],
@@ -196,6 +203,32 @@ async def test_pause_resume_cancel(api: Api) -> None:
     for verb in ("run", "pause", "resume"):
         answer = await asked(api, shown, verb)
         assert (answer.status, answer.body["code"]) == (409, "campaign_state")
+
+
+async def test_a_campaign_that_is_over_is_deleted(api: Api) -> None:
+    """With its runs; their pushes stay, and the name is free."""
+    shown = await made(api)
+    place = f"{PLACE}/{shown['name']}"
+    push_id = (await asked(api, shown, "run")).body["push_id"]
+    refused = await api.v1("DELETE", place)
+    assert (refused.status, refused.body["code"]) == (409, "campaign_state")
+    await asked(api, shown, "cancel")
+    assert (await api.v1("DELETE", place)).status == 204
+    assert (await api.v1("DELETE", place)).status == 404
+    push = await api.v1("GET", f"/v1/pushes/{push_id}")
+    assert (push.status, push.body["campaign"]) == (200, None)
+    assert (await api.v1("GET", f"/v1/pushes/{push_id}/report")).status == 200
+    assert (await api.v1("POST", PLACE, json=campaign(name=shown["name"]))).status == 201
+
+
+async def test_what_names_no_campaign(api: Api) -> None:
+    """Is not found, whatever it is; a cursor of another list is no page."""
+    shown = await made(api)
+    for key in ("none", "%00", "a%2Fb", "%F0%9F%98%80"):
+        assert (await api.v1("GET", f"{PLACE}/{key}/runs")).status == 404
+    for cursor in (write(2**31), write(2**63 - 1)):
+        runs = await api.v1("GET", f"{PLACE}/{shown['id']}/runs", params={"cursor": cursor})
+        assert (runs.status, runs.body["runs"]) == (200, [])
 
 
 @pytest.mark.usefixtures("devices")

@@ -137,17 +137,28 @@ async def test_a_ledger_that_was_dropped_leaves_the_counts(api: Api, scene: Scen
     """They are the push's own, and the report says what it lacks."""
     key, object_id = await reported.campaign(scene)
     push = await reported.run(scene, key, PIECES, follow_ups=AGAIN)
+    await api.client("POST", "/events/AppOpened", json={"push_hash": reported.B})
     whole = await report(api, f"pushes/{push.object_id}")
+    assert sums(whole["by_variant"], "opens") == {ODD: [1], "a": [0], "holdout": [0]}
     async with scene.resources.engine.begin() as connection:
         await connection.execute(text("DELETE FROM batches WHERE push_id = :id"), {"id": push.id})
 
     found = await report(api, f"pushes/{push.object_id}")
 
     assert (whole["ledger_dropped"], found["ledger_dropped"]) == (False, True)
-    assert found["total"]["audience"] == 11
+    assert (found["total"]["audience"], found["total"]["opens"]) == (11, 1)
     assert sums(found["by_platform"], "sent") == sums(whole["by_platform"], "sent")
     assert (found["by_variant"], found["failures"]) == ([], [])
-    assert (await report(api, f"campaigns/{object_id}"))["ledger_dropped"] is True
+    await reported.run(scene, key, PIECES, follow_ups=AGAIN, number=2)
+    both = await report(api, f"campaigns/{object_id}")
+    assert (both["ledger_dropped"], both["total"]["opens"]) == (True, 1)
+    # An open rate is of opens and messages of the same runs.
+    assert sums(both["by_variant"], "audience", "opens") == {
+        ODD: [6, 0],
+        "a": [4, 0],
+        "holdout": [1, 0],
+        None: [11, 1],
+    }
 
 
 async def test_opens_of_a_run_have_variant_platform_and_zone(api: Api, scene: Scene) -> None:

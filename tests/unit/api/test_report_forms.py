@@ -1,11 +1,14 @@
-"""The forms of a report: which one is meant, and what its curves draw."""
+"""The forms of a report: which one is meant, what its curves draw, what its table adds up to."""
 
+import csv
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pushsvc.api.replies import moment
 from pushsvc.api.v1.report_charts import MOST_BARS, bars, curve
+from pushsvc.api.v1.report_table import DIMENSIONS, csv_of
 from pushsvc.api.v1.reports import accepted
 from pushsvc.model import Dimension, Json, Outcome
 
@@ -66,3 +69,19 @@ def test_bars_are_the_largest_and_their_parts_are_the_audience() -> None:
         assert sum(part.devices for part in bar.parts) == bar.audience
         assert bar.short.endswith("…")
         assert len(bar.short) < len(bar.name)
+
+
+def test_a_line_of_a_reason_has_one() -> None:
+    """One of failures without a reason, too: a sum over lines without one is that of devices."""
+    reasons = {"": 2, "\nodd": 1}
+    total = {**line(None, failed=3, audience=3), "failed_by_reason": reasons}
+    total |= {"excluded_by": {}, "possible_duplicates": 0}
+
+    found = csv_of({"total": total, **{key: [] for key in DIMENSIONS}})
+
+    rows = list(csv.DictReader(io.StringIO(found, newline="")))
+    assert [(row["reason"], row["failed"]) for row in rows] == [
+        ("", "3"),
+        ("(no reason)", "2"),
+        ("'\nodd", "1"),
+    ]

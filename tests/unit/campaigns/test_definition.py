@@ -52,7 +52,7 @@ def test_it_is_stored_as_it_was_asked_for() -> None:
 
 ZONED = "2026-12-01T09:00:00+01:00"
 WRONG: list[tuple[dict[str, Any], str, str]] = [
-    ({"name": "a b"}, "/name", "letters A to Z"),
+    ({"name": "a b"}, "/name", "A-Z, a-z"),
     ({"name": 7}, "/name", "must be a string"),
     ({"audince": {}}, "/audince", 'Did you mean "audience"?'),
     ({"audience": {"channels": ["a"], "where": {}}}, "/audience", "channels and where exclude"),

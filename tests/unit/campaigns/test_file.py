@@ -5,7 +5,9 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-from pushsvc.campaigns.file import VALUES_MOST, FileError, definition_of, read
+from pushsvc.campaigns.definition import Definition, parse_definition
+from pushsvc.campaigns.file import VALUES_MOST, FileError, read
+from pushsvc.errors import InvalidRequestError
 
 CAMPAIGN = """\
 # Mondays
@@ -23,10 +25,18 @@ quiet_hours: {start: 22:00, end: 07:00}
 def faults(text: str) -> list[tuple[int, int, str, str]]:
     """Line, column, field and sentence of what is wrong with a file."""
     try:
-        definition_of(text)
+        source = read(text)
     except FileError as error:
-        return [(one.line, one.column, one.pointer, one.detail) for one in error.faults]
-    return []
+        found = error.faults
+    else:
+        with pytest.raises(InvalidRequestError) as refused:
+            parse_definition(source.body)
+        found = tuple(source.faults(refused.value))
+    return [(one.line, one.column, one.pointer, one.detail) for one in found]
+
+
+def definition_of(text: str) -> Definition:
+    return parse_definition(read(text).body)
 
 
 def test_a_file() -> None:

@@ -4,16 +4,20 @@ from dataclasses import replace
 
 import pytest
 
+from pushsvc.model import OutcomeClass
 from tests.chaos.fleet import DEAD, Device, Fleet
-from tests.chaos.judge import MUST_BE_ZERO, Accepted, Evidence, judge
+from tests.chaos.judge import MUST_BE_ZERO, Accepted, Evidence, Halted, judge
 from tests.chaos.ledgers import CARRIED, OK, OPEN, RESENT, UNKNOWN, Database, Ends, Receipt, Stored
 from tests.chaos.pushes import Planned
+from tests.chaos.storm import Event, Kind, deaf_until
 
 LIVE, OTHER = Device(0, 0, "ios", "a" * 64), Device(0, 1, "ios", "b" * 64)
 GONE = Device(0, 2, "ios", "c" * 56 + DEAD["ios"])
 FLEET = Fleet(((LIVE, OTHER, GONE),))
 PUSH = Planned(number=1, app=0, at=0.0, door="v1", audience={}, count=3)
-TOKEN_DEAD = 2
+TOKEN_DEAD, CANCELLED = 2, int(OutcomeClass.CANCELLED)
+#: Halted before the messages of both devices arrive, and after it.
+BEFORE, AFTER = Halted(since=1.0), Halted(since=2.0)
 
 
 def ends(*bytes_of_ledger: int) -> Ends:
@@ -31,6 +35,7 @@ def evidence(
     state: str = "done",
     retired: frozenset[str] = frozenset({GONE.token}),
     shown: dict[str, int] | None = None,
+    halted: Halted | None = None,
 ) -> Evidence:
     """A push whose other devices are in order; `live` is what the ledger says of the first."""
     stored = {OTHER.token: ends(OK), GONE.token: ends(TOKEN_DEAD)}
@@ -38,7 +43,7 @@ def evidence(
     if live is not None:
         stored[LIVE.token] = live
         for byte in live.final:
-            word = {OK: "sent", UNKNOWN: "unknown"}[byte]
+            word = {OK: "sent", UNKNOWN: "unknown", CANCELLED: "cancelled"}[byte]
             words[word] = words.get(word, 0) + 1
     row = Stored(object_id="p", state=state, error=None, ends=stored)
     return Evidence(
@@ -46,9 +51,10 @@ def evidence(
         accepted={1: Accepted(object_id="p", posted=1.0, answered=1.25)},
         shown={"p": words if shown is None else shown},
         database=Database(pushes={"p": row}, retired=retired),
+        halted={} if halted is None else {1: halted},
         receipts={
-            (LIVE.token, PUSH.marker): Receipt(delivered, 1.5),
-            (OTHER.token, PUSH.marker): Receipt(1, 1.5),
+            (LIVE.token, PUSH.marker): Receipt(delivered, 1.5, 1.5) if delivered else Receipt(),
+            (OTHER.token, PUSH.marker): Receipt(1, 1.5, 1.5),
         },
     )
 
@@ -77,6 +83,16 @@ def blamed(found: Evidence) -> dict[str, int]:
         (evidence(ends(OK), state="sending"), {"pushes_not_closed": 1}),
         (evidence(ends(OK), shown={"sent": 3}), {"counts_differ": 1}),
         (evidence(ends(OK), retired=frozenset({LIVE.token})), {"tokens_wrongly_retired": 1}),
+        (evidence(ends(CANCELLED), delivered=0, state="cancelled", halted=AFTER), {}),
+        (evidence(None, delivered=0, state="cancelled", halted=AFTER), {}),
+        (evidence(None, state="cancelled", halted=AFTER), {"delivered_not_sent": 1}),
+        (evidence(ends(CANCELLED), state="cancelled", halted=AFTER), {"delivered_not_sent": 1}),
+        (evidence(ends(OK), halted=AFTER), {"cancel_forgotten": 1}),
+        (evidence(ends(OK), state="cancelled"), {"cancel_forgotten": 1}),
+        (evidence(ends(OK), state="cancelled", halted=BEFORE), {"delivered_while_halted": 2}),
+        (evidence(ends(UNKNOWN), state="cancelled", halted=BEFORE), {"delivered_while_halted": 1}),
+        (evidence(ends(OK), halted=replace(BEFORE, until=2.0)), {"delivered_while_halted": 2}),
+        (evidence(ends(OK), halted=replace(BEFORE, until=1.2)), {}),
     ],
 )
 def test_what_must_not_be_is_found(found: Evidence, expected: dict[str, int]) -> None:
@@ -91,6 +107,29 @@ def test_a_retired_token_may_be_left_out() -> None:
     left = {token: end for token, end in row.ends.items() if token != GONE.token}
     database = replace(found.database, pushes={"p": replace(row, ends=left)})
     assert blamed(replace(found, database=database)) == {}
+
+
+def test_a_halt_is_heard_when_it_can_be() -> None:
+    """Two seconds later; and where Postgres is away or a gateway reads nothing, that much later."""
+    events = [
+        Event(at=10.0, kind=Kind.SLOW_READERS, seconds=8.0),
+        Event(at=50.0, kind=Kind.RESTART_POSTGRES),
+        Event(at=54.0, kind=Kind.KILL_WORKER),
+    ]
+    heard = [deaf_until(events, moment) for moment in (5.0, 9.0, 17.0, 30.0, 49.0, 54.5, 70.0)]
+    assert heard == [7.0, 20.0, 20.0, 32.0, 58.0, 58.0, 72.0]
+
+
+def test_lateness_is_from_the_time_of_the_push() -> None:
+    """Of a single push that has to wait, from its time; or its 2xx, if that came later."""
+    single = replace(PUSH, count=1, urgent=True, due_in=0.1)
+    row = Stored(object_id="p", state="done", error=None, ends={LIVE.token: ends(OK)})
+    found = replace(evidence(ends(OK)), database=Database(pushes={"p": row}, retired=frozenset()))
+    late = []
+    for due in (1.0, 1.375):
+        accepted = {1: replace(found.accepted[1], due=due)}
+        late += judge([single], replace(found, accepted=accepted)).lateness
+    assert late == [0.25, 0.125]
 
 
 def test_latency_is_from_the_post_to_the_gateway() -> None:

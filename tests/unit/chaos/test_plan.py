@@ -46,7 +46,13 @@ def test_pushes_add_up(fleet: Fleet, seed: int) -> None:
     assert {name for push in plan for name in push.audience} == {"channels", "where", "devices"}
     assert [push.at for push in plan] == sorted(push.at for push in plan)
     assert any(push.drop for push in plan)
-    assert any(push.due_in for push in plan)
+    assert any(push.due_in for push in plan if not push.urgent)
+    assert 90 <= sum(push.due_in is not None for push in plan if push.urgent) <= 150
+    assert all(any(push.local for push in plan if push.door == door) for door in ("v1", "parse"))
+    assert any(push.cancel_after for push in plan if push.urgent)
+    assert any(push.cancel_after for push in plan if not push.urgent)
+    assert any(push.pause_after for push in plan if push.urgent)
+    assert any(push.pause_after for push in plan if not push.urgent)
     assert any(push.expires_in for push in plan)
     assert len({push.marker for push in plan}) == len(plan)
 

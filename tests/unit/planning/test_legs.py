@@ -89,20 +89,3 @@ def test_an_interval_counts_from_the_zone_s_own_moment() -> None:
     for other in (PUSH, plain):
         found = legs.zone_of(other, "Asia/Tokyo", now=FIRST, late_after=LATE_AFTER)
         assert found.expires_at is None
-
-
-def test_who_counts_as_the_first_of_doubles() -> None:
-    """Only who gets the push: everybody, or those of zones that are not left out."""
-    begun = replace(PUSH, started_at=FIRST)
-    anybody = replace(begun, zoneless="Europe/Berlin")
-    assert legs.served(anybody, late_after=LATE_AFTER) is None
-    zoned = legs.served(begun, late_after=LATE_AFTER)
-    assert zoned == legs.Served(zones=localtime.known_zones(), others=False)
-    in_berlin = localtime.moment_of(WALL, "Europe/Berlin")
-    late = legs.served(
-        replace(anybody, late=Late.SKIP, started_at=in_berlin), late_after=LATE_AFTER
-    )
-    assert late is not None
-    assert late.others
-    assert "Asia/Tokyo" not in late.zones
-    assert {"Europe/Berlin", "America/New_York"} < late.zones

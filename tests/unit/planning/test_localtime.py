@@ -139,6 +139,15 @@ def test_the_moments_of_the_world_have_every_zone_once(wall: datetime) -> None:
         assert all(localtime.moment_of(wall, zone) == one.at for zone in one.zones)
 
 
+@settings(max_examples=20, deadline=None)
+@given(wall_times | nights)
+@example(at("2011-12-30T10:00"))
+@example(at("2011-12-31T00:00"))
+def test_the_first_moment_is_found_alone(wall: datetime) -> None:
+    """The same as among all of them."""
+    assert localtime.first_moment(wall) == localtime.moments(wall)[0].at
+
+
 def test_an_offset_is_the_one_at_the_moment() -> None:
     """After a gap the new one, as the clocks show by then."""
     wall = at("2026-03-29T02:30")

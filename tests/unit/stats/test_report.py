@@ -49,7 +49,7 @@ def test_lines_are_in_order_and_hours_have_shares_of_the_whole() -> None:
         OpenTally(Dimension.VARIANT, None, 1),
     ]
 
-    report = build(tallies, opened, Reasoned())
+    report = build(tallies, opened, Reasoned(), of_runs=True)
 
     assert (report.total.audience, report.total.open, report.total.open_rate) == (11, 1, 0.5)
     variants = {line.value: line.open_rate for line in report.by[Dimension.VARIANT]}
@@ -59,13 +59,19 @@ def test_lines_are_in_order_and_hours_have_shares_of_the_whole() -> None:
     assert report.by[Dimension.ZONE] == ()
     assert report.by[Dimension.PLATFORM] == ()
 
+    nobody = build(tallies, [], Reasoned(), of_runs=True)
+
+    told = [line.opens for by in nobody.by.values() for line in by]
+    assert (set(told), nobody.total.open_rate) == ({0}, 0.0)
+
 
 def test_counts_alone_make_a_report() -> None:
     """By platform, and in all."""
     counts = {"ios": {C.OK: 3, C.RESENT: 1}, "android": {C.TOKEN_DEAD: 2}}
 
-    report = build(tallies_of(1, counts), [], Reasoned())
+    report = build(tallies_of(1, counts), [], Reasoned(), of_runs=False)
 
     assert report.total.audience == 5
     assert [line.value for line in report.by[Dimension.PLATFORM]] == ["android", "ios"]
+    assert [line.opens for line in report.by[Dimension.PLATFORM]] == [None, None]
     assert not report.by[Dimension.HOUR]
