@@ -67,7 +67,9 @@ async def _parts(resources: Resources, made: Ready, *, first: Time) -> list[Part
         first,
         due_at=first.at,
         expiration_interval=made.definition.expiration_interval,
-        zoneless=None,
+        zoneless=localtime.zone_for_zoneless(
+            resources.settings.zoneless_devices, app_zone=made.app.settings.time_zone
+        ),
     )
     found = []
     for name, weight, content in variants or [(None, 1, submission.content)]:

@@ -59,10 +59,15 @@ def send(
         return stored.push, {}, 0
 
     push, counts, opens = session.run(work)
-    told = f"Push {push.object_id} is stored; it is due at {cell(push.due_at)}."
-    shown = watching.shown(push, counts, opens) if wait else [told]
+    shown = watching.shown(push, counts, opens) if wait else [_stored(push)]
     result({"push": views.shown(push, counts, opens=opens)}, *shown, as_json=as_json)
     return int(push.state is PushState.FAILED or (wait and _reached_nobody(counts)))
+
+
+def _stored(push: Push) -> str:
+    local = push.local_time is not None
+    at = f"{push.push_time} by each device's clock" if local else cell(push.due_at)
+    return f"Push {push.object_id} is stored; it is due at {at}."
 
 
 def _reached_nobody(counts: Counts) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from pushsvc.model import Late, OutcomeClass, Push
+from pushsvc.model import Late, OutcomeClass, Push, Rules
 from pushsvc.planning import localtime
 
 #: Stands for the zone of devices that have none, or one that nobody knows.
@@ -93,7 +93,9 @@ def left_out_late(
 
 def leaves_out_zoneless(push: Push) -> bool:
     """Tell whether devices without a zone get nothing: the push goes by clocks they do not have."""
-    by_clock = push.local_time is not None or (
-        push.rules is not None and push.rules.quiet_hours is not None
-    )
-    return push.zoneless is None and by_clock
+    return push.zoneless is None and goes_by_clocks(push.local_time, push.rules)
+
+
+def goes_by_clocks(local_time: datetime | None, rules: Rules | None) -> bool:
+    """Tell whether a push asks what the devices' clocks show."""
+    return local_time is not None or (rules is not None and rules.quiet_hours is not None)

@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.finding import finding
 from pushsvc.model import App, Device, Json
+from pushsvc.preview.left_out import LeftOut
 from pushsvc.preview.reach import Cohort, Judge, Reach, address_of_kind
 from pushsvc.resources import Resources
 from pushsvc.storage import reach as kinds
 from pushsvc.storage.channel_uri import DEFAULT_CHANNEL
 from pushsvc.storage.devices import address_of
 from pushsvc.storage.engine import too_slow
+from pushsvc.storage.tables import installations as i
 from pushsvc.targeting import audience
 from pushsvc.targeting.rows import Reader
 
@@ -26,7 +28,9 @@ _ROWS: Final = 1_000
 _TURN_SECONDS: Final = 0.005
 
 
-async def count(resources: Resources, app: App, wanted: Json, *, judge: Judge) -> Reach:
+async def count(
+    resources: Resources, app: App, wanted: Json, *, judge: Judge, left_out: LeftOut
+) -> Reach:
     """Return who of the audience gets what.
 
     Raises:
@@ -35,19 +39,20 @@ async def count(resources: Resources, app: App, wanted: Json, *, judge: Judge) -
     reach = Reach()
     # Not as remembered, as in the plan: an unknown relation is everybody.
     schema = await resources.schemas.now(app.id)
+    found = (*kinds.columns(judge.apps), left_out.column(i).label("left_out"))
     async with _counting(resources) as connection:
         if "devices" in wanted:
             named = await audience.named(connection, wanted["devices"], app_id=app.id)
-            await judged(_explicit(named), judge=judge, reach=reach)
-            statement = kinds.of_ids(named.ids, sorted(named.duplicates), apps=judge.apps)
+            cohorts = _explicit(named, left_out=left_out.zoneless)
+            await judged(cohorts, judge=judge, reach=reach)
+            statement = kinds.of_ids(named.ids, sorted(named.duplicates), *found)
         else:
             limits = resources.limits.of_stored()
             members = audience.criterion(
                 wanted, Reader(app_id=app.id, schema=schema), limits=limits
             )
-            is_double = members.has_earlier().label("is_double")
-            found = kinds.columns(judge.apps)
-            statement = members.whatever_token().select(*found, is_double)
+            is_double = members.has_earlier(left_out.serves if left_out else None)
+            statement = members.whatever_token().select(*found, is_double.label("is_double"))
         await _add_all(connection, statement, judge=judge, reach=reach)
     return reach
 
@@ -117,10 +122,11 @@ def _cohort(row: Any) -> Cohort:
         member=row.id,
         retired=row.retired,
         is_double=row.is_double,
+        left_out=row.left_out,
     )
 
 
-def _explicit(named: audience.Named) -> Iterator[Cohort]:
+def _explicit(named: audience.Named, *, left_out: str | None) -> Iterator[Cohort]:
     """Yield the devices that are no installations; of those with one token the first gets it."""
     taken = set(named.tokens)
     for one in named.recipients:
@@ -131,6 +137,7 @@ def _explicit(named: audience.Named) -> Iterator[Cohort]:
             member=one,
             is_double=one.token in taken,
             is_absent=one.device_type == audience.NO_TYPE,
+            left_out=left_out,
         )
         if one.token:
             taken.add(one.token)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from pushsvc.delivery.credentials import usable
@@ -11,6 +11,7 @@ from pushsvc.planning.localtime import moments
 from pushsvc.planning.schedule import of_wave
 from pushsvc.preview.counting import count
 from pushsvc.preview.estimate import Estimate, estimated
+from pushsvc.preview.left_out import left_out
 from pushsvc.preview.reach import Judge, Reach
 from pushsvc.preview.variants import Showroom, Variant
 from pushsvc.resources import Resources
@@ -61,8 +62,19 @@ async def look(
         found = await credentials_of(connection, resources.seal, app_id=app.id)
     credentials = usable(found)
     shaper = Shaper(content, _envelope(resources, when))
-    reach = await count(resources, app, submission.audience, judge=Judge(shaper, credentials))
-    shown, left_out = await Showroom(resources.engine, shaper, credentials).show(reach)
+    reach = await count(
+        resources,
+        app,
+        submission.audience,
+        judge=Judge(shaper, credentials),
+        left_out=left_out(
+            submission,
+            when,
+            now=resources.clock.now(),
+            late_after=timedelta(seconds=resources.settings.late_after_seconds),
+        ),
+    )
+    shown, unseen = await Showroom(resources.engine, shaper, credentials).show(reach)
     async with resources.engine.connect() as connection:
         estimate = await estimated(
             connection, reach, app_id=app.id, rate_per_minute=submission.rate_per_minute
@@ -73,7 +85,7 @@ async def look(
         waves=_waves(when),
         reach=reach,
         variants=shown,
-        variants_left_out=left_out,
+        variants_left_out=unseen,
         estimate=estimate,
     )
 

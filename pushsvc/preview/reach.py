@@ -62,6 +62,8 @@ class Cohort:
     is_double: bool = False
     #: named, and not there
     is_absent: bool = False
+    #: why its zone gets nothing
+    left_out: str | None = None
 
 
 @dataclass(slots=True)
@@ -130,7 +132,7 @@ class Judge:
 
     def _judge(self, cohort: Cohort, choice: Choice) -> tuple[Form | None, str | None]:
         """Return the form of the message and why it is not sent; in the order of the delivery."""
-        reason = _unaddressed(cohort)
+        reason = cohort.left_out or _unaddressed(cohort)
         if reason is not None:
             return None, reason
         form = form_of(cohort.device)

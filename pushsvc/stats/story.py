@@ -288,7 +288,7 @@ _ENDS: Final[Mapping[OutcomeClass, str]] = {
     OutcomeClass.RETRY_BACKOFF: "The gateway failed, to the last attempt",
     OutcomeClass.UNKNOWN: "The message was written and never answered, so it may have arrived",
     OutcomeClass.EXPIRED: "The push expired before the message could be sent",
-    OutcomeClass.DEDUPLICATED: "Another device of the push with the same token is the one it goes to",
+    OutcomeClass.DEDUPLICATED: "It goes to another device of the push that has the same token",
     OutcomeClass.CANCELLED: "The push was cancelled before the message was sent",
     OutcomeClass.HOLDOUT: "The device is of the campaign's holdout, which is sent nothing",
     OutcomeClass.CAPPED: "The device has had as many messages of campaigns as it may",

@@ -4,7 +4,7 @@ An audience of a million devices is a few hundred cohorts. Whatever a client may
 installation is cut to what makes a difference.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -12,7 +12,9 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
+    FromClause,
     Select,
+    Text,
     and_,
     any_,
     case,
@@ -139,6 +141,21 @@ def columns(apps: Collection[str]) -> Sequence[ColumnElement[Any]]:
     )
 
 
+def by_zone(
+    table: FromClause, reasons: Mapping[str, str | None], *, other: str | None
+) -> ColumnElement[Any]:
+    """Return the reason of a row's zone; that of one without a zone among these is `other`."""
+    zones: dict[str, list[str]] = {}
+    for zone, reason in sorted(reasons.items()):
+        if reason != other:
+            zones.setdefault(reason or "", []).append(zone)
+    cases = [
+        (table.c.time_zone == any_(literal(some, ARRAY(Text))), literal(reason or None, Text))
+        for reason, some in zones.items()
+    ]
+    return case(*cases, else_=literal(other, Text)) if cases else literal(other, Text)
+
+
 #: What the statement is run with. Postgres takes the cohorts for nearly as many as the rows, and
 #: would sort a million of these; hashed they are some hundred, and more go to disk by themselves.
 SETTINGS: Final = text("""
@@ -151,8 +168,8 @@ SETTINGS: Final = text("""
 def cohorts(devices: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     """Return the cohorts of the devices found by a statement, the largest first.
 
-    It finds what `columns` names, and `is_double`. A cohort has also its size `n`, and the `id` of
-    one device.
+    It finds what `columns` names, and what else tells them apart. A cohort has also its size `n`,
+    and the `id` of one device.
     """
     found = devices.subquery()
     same = [column for column in found.c if column.name != "id"]
@@ -165,9 +182,9 @@ def cohorts(devices: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 
 
 def of_ids(
-    ids: Sequence[int], duplicates: Sequence[int], *, apps: Collection[str]
+    ids: Sequence[int], duplicates: Sequence[int], *others: ColumnElement[Any]
 ) -> Select[*tuple[Any, ...]]:
-    """Return the statement that finds these installations, of which some are doubles."""
+    """Return the statement that finds these columns of installations, of which some are doubles."""
     is_double = i.c.id == any_(literal(duplicates, ARRAY(BigInteger)))
     wanted = i.c.id == any_(literal(ids, ARRAY(BigInteger)))
-    return select(*columns(apps), is_double.cast(Boolean).label("is_double")).where(wanted)
+    return select(*others, is_double.cast(Boolean).label("is_double")).where(wanted)

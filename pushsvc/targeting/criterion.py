@@ -1,5 +1,6 @@
 """The criterion of an audience, and the statement that finds its members by the best of indexes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -76,11 +77,15 @@ class Criterion:
         picked = self._picks(others, installation_rows(self.reader))
         return select(*columns).select_from(together).where(picked)
 
-    def has_earlier(self) -> Clause:
-        """Return whether an earlier member has the token of the row of `installations`."""
+    def has_earlier(self, served: Callable[[FromClause], Clause] | None = None) -> Clause:
+        """Return whether an earlier member has the token of the row of `installations`.
+
+        With `served` only members count that it picks, by the name that their table has.
+        """
         earlier = i.alias()
         same_token = earlier.c.device_token == i.c.device_token, earlier.c.id < i.c.id
-        there = select(earlier.c.id).where(*same_token, self.picks(earlier)).exists()
+        picked = self.picks(earlier), true() if served is None else served(earlier)
+        there = select(earlier.c.id).where(*same_token, *picked).exists()
         # Only where there can be one: each look is a walk down an index.
         may = and_(i.c.token_shared, i.c.token_retired_at.is_(None))
         return case((may, there), else_=false())

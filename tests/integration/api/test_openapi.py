@@ -47,6 +47,7 @@ async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
         ("get", "/v1/campaigns"),
         ("get", "/v1/campaigns/{campaign}"),
         ("put", "/v1/campaigns/{campaign}"),
+        ("delete", "/v1/campaigns/{campaign}"),
         ("get", "/v1/campaigns/{campaign}/runs"),
         ("post", "/v1/campaigns/{campaign}:run"),
         ("post", "/v1/campaigns/{campaign}:pause"),

@@ -149,6 +149,28 @@ async def test_a_push_in_local_time_tells_its_moments(
     assert request["headers"]["apns-expiration"] == str(int(expires_at.timestamp()))
 
 
+async def test_whom_a_push_in_local_time_leaves_out_is_told(
+    api: Api, resources: Resources, database: AsyncEngine
+) -> None:
+    """No zone, or one that is past; a device is the double only of one that gets the push."""
+    await add_credentials(resources, api)
+    await install(database, api, "ab" * 32, time_zone="Pacific/Auckland", token_shared=True)
+    await install(database, api, "ab" * 32, time_zone="Africa/Lagos", token_shared=True)
+    for zone in (None, "Nowhere/Land"):
+        await install(database, api, f"{len(zone or '') + 10:064x}", time_zone=zone)
+    local = (datetime.now(UTC) + timedelta(hours=2)).replace(tzinfo=None).isoformat()
+    token = {"token": "cd" * 32, "device_type": "ios", "app_identifier": BUNDLE}
+
+    sent = await preview(api, {**EVERYBODY, "push_time": local})
+    skipped = await preview(api, {**EVERYBODY, "push_time": local, "late": "skip"})
+    named = await preview(api, {"devices": [token], **CONTENT, "push_time": local})
+
+    assert sent["audience"]["devices"] == skipped["audience"]["devices"] == 1
+    assert sent["audience"]["excluded"] == {"no_time_zone": 2, "duplicate_token": 1}
+    assert skipped["audience"]["excluded"] == {"no_time_zone": 2, "late": 1}
+    assert named["audience"]["excluded"] == {"no_time_zone": 1}
+
+
 async def test_every_device_of_the_audience_is_counted_once(
     api: Api, mixed: dict[str, str]
 ) -> None:

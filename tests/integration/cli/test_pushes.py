@@ -86,6 +86,7 @@ def test_a_push_in_local_time_is_sent_and_previewed(pushsvc: Pushsvc, name: str)
 
     assert (sent["local_time"], sent["late"]) == (f"{at}.000", "skip")
     assert f"In local time, {at}.000: at " in told.out
+    assert f"due at {at}.000 by each device's clock" in pushsvc("send", *push).out
 
 
 @pytest.mark.parametrize(
