@@ -59,6 +59,15 @@ def next_time(schedule: Times, *, after: datetime, anchor: datetime) -> Time | N
     return next(times(schedule, after=after, anchor=anchor), None)
 
 
+def begun_time(schedule: Times, *, now: datetime) -> Time | None:
+    """Return the one time of a schedule that has come in some zones and not yet in all."""
+    if schedule.at is None or not schedule.local_time:
+        return None
+    time = _once(schedule)
+    assert time.local is not None
+    return time if localtime.moments(time.local)[-1].at > now else None
+
+
 def due_times(
     schedule: Times, first: Time, *, now: datetime, anchor: datetime, most: int
 ) -> list[Time]:

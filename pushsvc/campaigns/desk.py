@@ -106,7 +106,7 @@ async def _stored(
     resources: Resources, app: App, definition: Definition, *, confirmed: int | None
 ) -> Campaign | None:
     object_id, now = new_object_id(), resources.clock.now()
-    following = _following(definition, now=now, anchor=now)
+    following = _following(definition, now=now, anchor=now, is_new=True)
     await _check(resources, app, definition, object_id=object_id, confirmed=confirmed)
     async with resources.engine.begin() as connection:
         stored = await campaigns.insert_campaign(
@@ -141,7 +141,7 @@ async def change(
         text = f'/name: a campaign keeps its name, "{there.name}".'
         raise InvalidRequestError([Fault("/name", "invalid_value", text)])
     now = resources.clock.now()
-    following = _following(definition, now=now, anchor=there.created_at)
+    following = _following(definition, now=now, anchor=there.created_at, is_new=False)
     confirmed = confirmed or there.confirmed_recipients
     await _check(resources, app, definition, object_id=there.object_id, confirmed=confirmed)
     async with _locked(resources, app, key) as (connection, campaign):
@@ -170,13 +170,17 @@ async def _check(
     await check_confirmed(resources, app, audience, most=most, confirmed=confirmed)
 
 
-def _following(definition: Definition, *, now: datetime, anchor: datetime) -> Next:
-    time = first_time(definition, now=now, anchor=anchor)
+def _following(definition: Definition, *, now: datetime, anchor: datetime, is_new: bool) -> Next:
+    time = first_time(definition, now=now, anchor=anchor, is_new=is_new)
     return Next(push_time=time.push_time, look_at=time.at)
 
 
-def first_time(definition: Definition, *, now: datetime, anchor: datetime) -> Time:
+def first_time(
+    definition: Definition, *, now: datetime, anchor: datetime, is_new: bool = True
+) -> Time:
     """Return the first time of a schedule that is asked for now.
+
+    Of a new campaign it may have begun in the east. One that is changed may have run for it.
 
     Raises:
         InvalidRequestError: it has none any more.
@@ -184,6 +188,8 @@ def first_time(definition: Definition, *, now: datetime, anchor: datetime) -> Ti
     # Clocks differ: a time this little ago is now.
     after = now if definition.schedule.at is None else now - PAST_TOLERANCE
     time = calendar.next_time(definition.schedule, after=after, anchor=anchor)
+    if time is None and is_new:
+        time = calendar.begun_time(definition.schedule, now=now)
     if time is None:
         text = "/schedule: all of its times lie in the past. Choose times to come."
         raise InvalidRequestError([Fault("/schedule", "invalid_value", text)])

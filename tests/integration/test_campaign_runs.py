@@ -12,8 +12,9 @@ from sqlalchemy import insert, update
 from pushsvc.campaigns import desk, launching
 from pushsvc.campaigns.counting import recipients
 from pushsvc.campaigns.definition import parse_definition
-from pushsvc.campaigns.prepare import ready
+from pushsvc.campaigns.prepare import as_read, ready
 from pushsvc.config import Settings
+from pushsvc.errors import InvalidRequestError
 from pushsvc.model import App, Campaign, CampaignState, Push, PushState
 from pushsvc.planning.localtime import moments
 from pushsvc.planning.schedule import iso
@@ -155,6 +156,22 @@ async def test_local_time(stage: Stage) -> None:
     assert row.push.local_time == wall
     assert row.push.push_time == f"{wall.isoformat()}.000"
     assert row.push.expires_at == last + timedelta(minutes=1)
+
+
+async def test_local_time_that_has_begun(stage: Stage) -> None:
+    """Its run starts at once, for the zones to come; a change to what has begun is refused."""
+    wall = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    schedule = {"at": wall.isoformat(), "local_time": True}
+    campaign = await stage.campaign(schedule=schedule)
+    await stage.fire()
+    (row,) = await stage.runs(campaign)
+    assert row.push
+    assert (row.run.state, row.push.local_time) == ("started", wall)
+    changed = as_read(campaign.definition)
+    with pytest.raises(InvalidRequestError, match="lie in the past"):
+        await desk.change(
+            stage.resources, stage.app, campaign.name, definition=changed, confirmed=None
+        )
 
 
 @pytest.mark.parametrize(
