@@ -47,8 +47,8 @@ class Decision:
 def decide(due: Due, *, late: Late, overlap: Overlap) -> Decision:
     """Return what becomes of them: at most one starts, and at most one waits.
 
-    What nobody was there to start is late. `send` starts the latest of it, once. So does `skip` in
-    local time, where zones are still to come: those that have had their time are late each by itself.
+    What nobody was there to start is late. `send` starts the latest of it, once. So does `skip`
+    in local time, where zones are still to come: each that has had its time is late by itself.
     """
     lates = [time for time in due.times if _is_late(due, time)]
     rest = due.times[len(lates) :]
