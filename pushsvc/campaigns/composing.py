@@ -1,7 +1,7 @@
 """A campaign's run as a push: its audience as one clause, its contents in full. Pure."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -100,14 +100,10 @@ def variants_of(definition: Definition, stock: Stock) -> tuple[Variant, ...]:
         InvalidPushError: what is wrong with one, and in which field.
     """
     if definition.variants:
+        written = zip(definition.variants, contents(definition), strict=True)
         return tuple(
-            _variant(
-                one.name,
-                one.weight,
-                _filled(_laid(definition.content, one.content), stock),
-                at=f"/variants/{place}/content",
-            )
-            for place, one in enumerate(definition.variants)
+            _variant(one.name, one.weight, _filled(content, stock), at=at)
+            for one, (at, content) in written
         )
     if not definition.holdout:
         return ()
@@ -116,13 +112,22 @@ def variants_of(definition: Definition, stock: Stock) -> tuple[Variant, ...]:
 
 def content_of(definition: Definition, stock: Stock) -> Json:
     """Return the content of the campaign itself, in full; of variants, the first one's."""
-    if definition.variants:
-        return _filled(_laid(definition.content, definition.variants[0].content), stock)
-    assert definition.content is not None
-    return _filled(definition.content.given(), stock)
+    _, content = contents(definition)[0]
+    return _filled(content, stock)
 
 
 _BASE: Final = "/content"
+
+
+def contents(definition: Definition) -> Sequence[tuple[str, Json]]:
+    """Return each content as it is written, with its place in the definition."""
+    if not definition.variants:
+        assert definition.content is not None
+        return [(_BASE, definition.content.given())]
+    return [
+        (f"/variants/{place}/content", _laid(definition.content, one.content))
+        for place, one in enumerate(definition.variants)
+    ]
 
 
 def _laid(base: Content | None, own: Content) -> dict[str, Any]:
@@ -158,7 +163,8 @@ def check(content: Json, *, at: str = _BASE) -> None:
         body.check_content(content)
         body.badge_change(content)
     except ContentError as error:
-        raise InvalidPushError(f"{at}: {error.message}", field=f"{at}{error.field}") from error
+        field = f"{at}{error.field}"
+        raise InvalidPushError(f"{field}: {error.message}", field=field) from error
 
 
 # ---------------------------------------------------------------- the run

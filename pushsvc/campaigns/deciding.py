@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from pushsvc.campaigns.calendar import Time
 from pushsvc.model import Late, Overlap, SkipReason
+from pushsvc.planning import localtime
 
 #: A time that waits for the run before is looked at again so often.
 WAIT_SECONDS = 1
@@ -46,12 +47,13 @@ class Decision:
 def decide(due: Due, *, late: Late, overlap: Overlap) -> Decision:
     """Return what becomes of them: at most one starts, and at most one waits.
 
-    What nobody was there to start is late. `send` starts the latest of it, once.
+    What nobody was there to start is late. `send` starts the latest of it, once. So does `skip`
+    in local time, where zones are still to come: each that has had its time is late by itself.
     """
     lates = [time for time in due.times if _is_late(due, time)]
     rest = due.times[len(lates) :]
     chosen = rest[0] if rest else None
-    if lates and late is Late.SEND:
+    if lates and (late is Late.SEND or (chosen is None and _goes_on(due, lates[-1]))):
         chosen = lates.pop()
     skipped = [(time, SkipReason.LATE) for time in lates]
     if chosen is None:
@@ -70,6 +72,11 @@ def _is_late(due: Due, time: Time) -> bool:
     """Tell whether it should have been started long ago; one that waits was not to be."""
     meant = due.look_at if time is due.times[0] else max(time.at, due.look_at)
     return due.now - meant > timedelta(seconds=due.late_after_seconds)
+
+
+def _goes_on(due: Due, time: Time) -> bool:
+    """Tell whether it has yet to come in some zone."""
+    return time.local is not None and localtime.moments(time.local)[-1].at > due.now
 
 
 def _after(due: Due, chosen: Time) -> list[Time]:

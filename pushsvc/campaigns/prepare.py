@@ -69,8 +69,9 @@ async def _saved(
     for name in composing.names_of_audiences(definition):
         some = await audiences.named_audiences(connection, app_id=app.id, key=name, limit=_TWO)
         if len(some) != 1:
-            flaw = "no saved audience" if not some else "more than one saved audience"
-            message = f'There is {flaw} "{name}". Name one by its objectId.'
+            message = f'There is no saved audience "{name}": write its name or its objectId.'
+            if some:
+                message = f'Several saved audiences are named "{name}": write the objectId of one.'
             raise InvalidAudienceError(message, field=_place_of(definition, name))
         found[name] = some[0]
     return found

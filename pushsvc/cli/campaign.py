@@ -21,6 +21,7 @@ from pushsvc.cli.campaign_files import Document, File, by_line, document_in
 from pushsvc.cli.campaign_words import (
     campaign_shown,
     campaigns_table,
+    no_times,
     schedule_words,
     time_cell,
 )
@@ -212,7 +213,7 @@ def _stored_told(value: dict[str, Any]) -> list[str]:
 
 def _next_told(campaign: dict[str, Any]) -> str:
     times = campaign["next_runs"]
-    return f"It runs next at {time_cell(times[0])}." if times else "There are no more times."
+    return f"It runs next at {time_cell(times[0])}." if times else no_times(campaign["state"])
 
 
 def _run_told(run: dict[str, Any]) -> str:

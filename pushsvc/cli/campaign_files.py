@@ -13,7 +13,7 @@ import typer
 from rich.console import RenderableType
 
 from pushsvc.api.v1.campaign_views import next_times
-from pushsvc.campaigns import desk
+from pushsvc.campaigns import desk, unaided
 from pushsvc.campaigns.definition import Definition, parse_definition
 from pushsvc.campaigns.file import FILE_BYTES, FileError, FileFault, Source, read
 from pushsvc.cli.campaign_words import schedule_words, times_table
@@ -60,6 +60,7 @@ def _checked(path: Path) -> dict[str, Any]:
     try:
         document = _parsed(path)
         times = _next_times(document)
+        _check_alone(document)
     except FileError as error:
         faults = sorted(map(_fault_shown, error.faults), key=itemgetter("line", "column"))
         return {"file": name, "valid": False, "faults": faults}
@@ -85,6 +86,16 @@ def _next_times(document: Document) -> list[str]:
     with _by_line(document.source):
         first = desk.first_time(document.definition, now=now, anchor=now)
     return next_times(document.definition, first, now=now, anchor=now)
+
+
+def _check_alone(document: Document) -> None:
+    """Check what a server would, as far as that goes without one.
+
+    Raises:
+        FileError: what it would refuse.
+    """
+    if faults := unaided.faults_of(document.definition):
+        raise FileError([document.source.placed(one) for one in faults])
 
 
 def _told(checked: dict[str, Any]) -> Iterator[RenderableType]:

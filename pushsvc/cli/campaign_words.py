@@ -11,6 +11,7 @@ from rich.console import RenderableType
 
 from pushsvc.campaigns.prepare import as_read
 from pushsvc.cli.display import cell, table
+from pushsvc.model import CampaignState
 
 #: Lines of a table of zones at a terminal: an eye takes in no more, and JSON has all.
 ZONES_SHOWN: Final = 15
@@ -51,11 +52,18 @@ def time_cell(at: str | datetime | None) -> str:
     return cell(read.astimezone(UTC))
 
 
+def no_times(state: str) -> str:
+    """Return why a campaign has no next time."""
+    if state == CampaignState.PAUSED:
+        return "It is paused: no run starts before it is resumed."
+    return "There are no more times."
+
+
 def times_table(times: Iterable[str], zone: str | None) -> RenderableType:
     """Return the next times by the clock of the schedule and in UTC."""
     read = [datetime.fromisoformat(one) for one in times]
     if not read:
-        return "There are no more times."
+        return no_times(CampaignState.ACTIVE)
     if read[0].tzinfo is None:
         rows = [(f"{one:%a %Y-%m-%d %H:%M:%S}",) for one in read]
         return table(("next times, by each device's clock",), rows)
@@ -104,7 +112,9 @@ def campaign_shown(
     ]
     if runs:
         shown.append(runs_table(runs))
-    return [*shown, times_table(campaign["next_runs"], schedule.get("zone"))]
+    times = campaign["next_runs"]
+    following = times_table(times, schedule.get("zone")) if times else no_times(campaign["state"])
+    return [*shown, following]
 
 
 def yaml_text(definition: Mapping[str, Any]) -> str:

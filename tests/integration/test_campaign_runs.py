@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc.campaigns import desk, launching
 from pushsvc.campaigns.counting import recipients
 from pushsvc.campaigns.definition import Definition, parse_definition
-from pushsvc.campaigns.prepare import ready
+from pushsvc.campaigns.prepare import as_read, ready
 from pushsvc.config import Settings
 from pushsvc.errors import InvalidRequestError
 from pushsvc.model import App, BatchState, Campaign, CampaignState, Push, PushState
@@ -157,6 +157,22 @@ async def test_local_time(stage: Stage) -> None:
     assert row.push.local_time == wall
     assert row.push.push_time == f"{wall.isoformat()}.000"
     assert row.push.expires_at == last + timedelta(minutes=1)
+
+
+async def test_local_time_that_has_begun(stage: Stage) -> None:
+    """Its run starts at once, for the zones to come; a change to what has begun is refused."""
+    wall = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    schedule = {"at": wall.isoformat(), "local_time": True}
+    campaign = await stage.campaign(schedule=schedule)
+    await stage.fire()
+    (row,) = await stage.runs(campaign)
+    assert row.push
+    assert (row.run.state, row.push.local_time) == ("started", wall)
+    changed = as_read(campaign.definition)
+    with pytest.raises(InvalidRequestError, match="has come already"):
+        await desk.change(
+            stage.resources, stage.app, campaign.name, definition=changed, confirmed=None
+        )
 
 
 @pytest.mark.parametrize(
@@ -310,7 +326,7 @@ async def test_some_zones_have_had_it(stage: Stage) -> None:
     assert row.push
     assert row.push.due_at == moments(wall)[0].at
     over = wall - timedelta(hours=13)
-    with pytest.raises(InvalidRequestError, match="lie in the past"):
+    with pytest.raises(InvalidRequestError, match="has come already"):
         await stage.campaign(schedule={"at": over.isoformat(), "local_time": True})
 
 

@@ -72,3 +72,19 @@ def test_at_most_one_waits() -> None:
     assert skipped == [(30, SkipReason.OVERLAP), (1, SkipReason.OVERLAP)]
     assert decision.through == minutes_ago(1)
     assert decided(60, 30, overlap=Overlap.QUEUE, waited=True, is_busy=True)[0] is None
+
+
+@pytest.mark.parametrize("late", Late)
+def test_a_time_that_goes_on_in_the_west_starts_late(late: Late) -> None:
+    """In local time each zone is late by itself; where all have had their time, all of it is."""
+
+    def started(hours: int) -> Time | None:
+        local = NOW.replace(tzinfo=None) - timedelta(hours=hours)
+        time = time_of(local.isoformat())
+        due = Due(
+            times=[time], look_at=time.at, now=NOW, late_after_seconds=LATE_AFTER, is_busy=False
+        )
+        return decide(due, late=late, overlap=Overlap.SKIP).start
+
+    assert started(hours=11) is not None
+    assert (started(hours=13) is None) == (late is Late.SKIP)

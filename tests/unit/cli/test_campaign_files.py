@@ -90,8 +90,10 @@ def test_all_faults_of_all_files_are_told_by_their_lines(validate: Validate) -> 
         ("a: [", "It is no YAML here"),
         ("", "A campaign is a mapping"),
         (GOOD.replace("every: 1d", "at: 2020-01-01T00:00:00Z"), ":4:1: /schedule: all of its"),
+        (GOOD.replace("where: {}", "where: {$foo: 1}"), "/audience/where/$foo: Invalid key"),
+        (GOOD.replace("alert: x", "alert: 3"), ":3:25: /content/data/alert: The alert"),
     ],
-    ids=["no YAML", "empty", "past"],
+    ids=["no YAML", "empty", "past", "query", "content"],
 )
 def test_what_is_no_campaign_is_told(validate: Validate, content: str, told: str) -> None:
     """Neither is one whose time has passed."""

@@ -121,6 +121,13 @@ def test_a_campaign_is_shown_with_all_that_it_does() -> None:
     assert "Mon 2030-01-07 09:00:00 +0100" in shown
 
 
+def test_a_paused_campaign_has_times_when_it_is_resumed() -> None:
+    """One that has ended has none."""
+    for state, told in (("paused", "before it is resumed"), ("ended", "no more times")):
+        now = CAMPAIGN | {"state": state, "next_runs": []}
+        assert told in drawn(*words.campaign_shown(now, []))
+
+
 def test_a_definition_is_shown_as_one_writes_it() -> None:
     """In the order of the guide, which a database does not keep, and in its own letters."""
     written = words.yaml_text(CAMPAIGN["definition"])
