@@ -57,7 +57,7 @@ def reschedule(
     push_ids: PushIds,
     *,
     at: Annotated[
-        str | None, typer.Option(help="When: ISO 8601 with a zone; `now` for at once.")
+        str | None, typer.Option(help="When: ISO 8601, local time without a zone; `now`.")
     ] = None,
     expires_at: Annotated[
         str | None,
