@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Literal
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -36,13 +36,19 @@ def result(value: Mapping[str, Any], *shown: RenderableType, as_json: bool) -> N
         console.print(Text(renderable) if isinstance(renderable, str) else renderable)
 
 
+#: Columns of ids, which are copied: in a narrow terminal the others are wrapped first.
+_IDS: Final = frozenset({"id", "push"})
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> Table:
     """Return a table whose cells are shown as they are; numbers to the right."""
     shown = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left")
     kept = [list(row) for row in rows]
     for place, heading in enumerate(headings):
         numbers = bool(kept) and all(isinstance(row[place], int | float) for row in kept)
-        shown.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if numbers else "left"
+        whole = heading in _IDS
+        shown.add_column(heading, justify=side, overflow="fold", no_wrap=whole)
     for row in kept:
         shown.add_row(*(Text(cell(value)) for value in row))
     return shown

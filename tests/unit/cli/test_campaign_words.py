@@ -121,6 +121,12 @@ def test_a_campaign_is_shown_with_all_that_it_does() -> None:
     assert "Mon 2030-01-07 09:00:00 +0100" in shown
 
 
+def test_the_ids_of_pushes_stay_whole_in_a_narrow_terminal() -> None:
+    """They are copied; what stands beside them is wrapped first."""
+    run = RUN | {"push_id": "sCzX9OvU5v"}
+    assert "sCzX9OvU5v" in drawn(words.runs_table([run]), width=60)
+
+
 def test_a_paused_campaign_has_times_when_it_is_resumed() -> None:
     """One that has ended has none."""
     for state, told in (("paused", "before it is resumed"), ("ended", "no more times")):
