@@ -22,7 +22,7 @@ def ids(pushsvc: Pushsvc) -> list[str]:
 
 def test_pushes_are_paused_resumed_and_cancelled(pushsvc: Pushsvc, ids: list[str]) -> None:
     """Several at once; what they are then is told, to people and as /v1 has it."""
-    paused = pushsvc("push", "pause", *ids)
+    paused = pushsvc("push", "pause", *ids, COLUMNS="120")
     resumed = pushsvc("push", "resume", *ids, "--json")
     cancelled = pushsvc("push", "cancel", *ids, "--json")
 
