@@ -21,7 +21,6 @@ from pushsvc.campaigns.values import (
     Weight,
     Word,
     Zone,
-    has_offset,
     moment_of,
     read_time,
 )
@@ -133,8 +132,6 @@ def _flaw_of_at(times: Times) -> str | None:
     flaws = {
         "start and end mean nothing beside at": bool(times.start or times.end),
         "at has a zone, which excludes local_time": is_zoned and times.local_time,
-        "at: write its zone as Z or as an offset such as +02:00": is_zoned
-        and not has_offset(times.at),
         "at has an offset, which excludes zone": is_zoned and times.zone is not None,
         "at needs a zone: end it in Z or an offset such as +02:00, or set zone or local_time": not (
             is_zoned or times.zone or times.local_time

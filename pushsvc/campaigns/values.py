@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from pushsvc.model import HOLDOUT
 from pushsvc.planning.localtime import known_zones
 from pushsvc.planning.schedule import LONGEST
+from pushsvc.planning.written_time import TimeError, moment_or_wall
 from pushsvc.storage.fields import channel_flaw
 
 NAME_PATTERN: Final = "[A-Za-z0-9_.-]{1,64}"
@@ -23,9 +24,8 @@ _CRON_CHARACTERS: Final = 200
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-#: A time with its zone, as a push's `push_time` has it.
-_ZONED: Final = re.compile(r"(Z|[+-][0-9]{2}:[0-9]{2})$")
-_DAY: Final = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:")
+#: A day without a time of day is shorter; a campaign is not to run at midnight by mistake.
+_DAY_CHARACTERS: Final = len("2026-12-01")
 #: Of a cron expression: it has a time within fifty years of any moment, or none at all.
 _SOME_MOMENT: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _CRON_FIELDS: Final = 5
@@ -42,7 +42,7 @@ def seconds_of(duration: str) -> int:
 
 def moment_of(text: str) -> datetime:
     """Return a moment that was checked, in UTC."""
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return read_time(text)
 
 
 def _checked_duration(text: str) -> str:
@@ -56,34 +56,29 @@ def _checked_duration(text: str) -> str:
 
 
 def _checked_moment(text: str) -> str:
-    if read_time(text).tzinfo is None or not has_offset(text):
+    if read_time(text).tzinfo is None:
         message = "needs a zone: end it in Z or an offset such as +02:00"
         raise ValueError(message)
     return text
 
 
 def read_time(text: str) -> datetime:
-    """Return a time with or without a zone.
+    """Return a time with a zone, in UTC, or without one; in the forms of a push's `push_time`.
 
     Raises:
         ValueError: it is none.
     """
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
+        found = moment_or_wall("it", text)
+    except TimeError:
         found = None
-    if found is None or not _DAY.search(text):
+    if found is None or len(text) <= _DAY_CHARACTERS:
         message = f'"{text[:100]}" is no time: write it as 2026-12-01T09:00:00'
         raise ValueError(message)
     if found.year not in YEARS:
         message = f"the year must be one from {YEARS.start} to {YEARS.stop - 1}"
         raise ValueError(message)
     return found
-
-
-def has_offset(text: str) -> bool:
-    """Tell whether a time ends in a zone as we take it."""
-    return _ZONED.search(text) is not None
 
 
 def _checked_zone(name: str) -> str:
