@@ -18,7 +18,8 @@ const CLAIMED = { claimed: true };
  * @property {string} after the last id of what pushsvc has, in that moment; '' of nothing
  * @property {string | null} upto the last id of the page that is on its way
  * @property {number} accepted recipients that pushsvc has
- * @property {Object<string, number>} refused recipients that it has not and will not, by type
+ * @property {Object<string, number>} refused devices that it has not and will not, by the keys
+ *   of `refusedKey`
  * @property {number} late moments that were not sent because they were too long ago
  * @property {number} expired moments that were not sent because the push had expired
  * @property {string | null} fault why no more of it is sent
@@ -125,14 +126,15 @@ class Watch {
    * @param {string} id
    * @param {Held} held as it was just read
    * @param {number} now milliseconds of a clock that does not jump
-   * @returns {boolean} whether it may be claimed
+   * @returns {'free' | 'watched' | 'alive'} whether it may be claimed, or might be later, or has
+   *   somebody who works on it
    */
-  mayClaim(id, held, now) {
-    if (held.free) return true;
+  look(id, held, now) {
+    if (held.free) return 'free';
     const seen = this.#seen.get(id);
-    if (seen?.mark === held.mark) return now - seen.since >= this.#leaseMs;
+    if (seen?.mark === held.mark) return now - seen.since >= this.#leaseMs ? 'free' : 'watched';
     this.#seen.set(id, { mark: held.mark, since: now });
-    return false;
+    return seen ? 'alive' : 'watched';
   }
 
   /**

@@ -2,6 +2,8 @@
 
 // What comes next of a scheduled push, and what it ends with. Pure.
 
+const { tallyOf } = require('../tally');
+const { FRESH } = require('./claims');
 const { expiryOf } = require('./push');
 const { everyZone, momentsOf } = require('./zones');
 
@@ -57,6 +59,31 @@ function nextStep(push, { instants, state, now, lateMs }) {
   }
 }
 
+/**
+ * What a look at a row leads to.
+ * @param {object} row a `_PushStatus`
+ * @param {object} known
+ * @param {import('./push').Push | {fault: string}} known.push the row, read
+ * @param {import('./claims').Held} known.held
+ * @param {() => number[]} known.instants
+ * @param {number} known.now epoch milliseconds
+ * @param {number} known.lateMs
+ * @returns {{action: 'send' | 'settle' | 'none', until?: number}} `send` takes a claim, `settle`
+ *   none; `until`: when there will be something to do
+ */
+function actionOf(row, { push, held, instants, now, lateMs }) {
+  // Running, and not begun by us: Parse Server's own.
+  if (row.status !== 'scheduled' && held.owner === 0) return { action: 'none' };
+  const { state } = held;
+  if (state?.done || (held.free && state?.fault)) return { action: 'settle' };
+  if (push.fault || state?.fault) return { action: 'send' };
+  const next = nextStep(push, { instants: instants(), state: state ?? FRESH, now, lateMs });
+  if (next.step === 'wait') return { action: 'none', until: next.until };
+  // What was skipped since the state was written is to be written first.
+  const settled = next.step === 'settle' && held.free && next.state === state;
+  return { action: settled ? 'settle' : 'send' };
+}
+
 function hasExpired(push, moment, now) {
   const expiry = expiryOf(push, moment);
   return expiry !== null && expiry <= now;
@@ -69,31 +96,13 @@ function hasExpired(push, moment, now) {
  * @returns {object}
  */
 function endingOf(state, group) {
-  const { sent, failed } = countsOf(state.refused, group);
   const message = messageOf(state, group);
-  const total = counts => Object.values(counts).reduce((sum, each) => sum + each, 0);
   const nothing = group === null && (state.accepted > 0 || state.late > 0 || state.expired > 0);
   return {
     status: state.fault !== null || nothing ? 'failed' : 'succeeded',
-    numSent: total(sent),
-    numFailed: total(failed),
-    sentPerType: sent,
-    failedPerType: failed,
+    ...tallyOf(group ?? { by_device_type: {} }, state.refused),
     ...(message && { errorMessage: { message } }),
   };
-}
-
-function countsOf(refused, group) {
-  const sent = {};
-  const failed = { ...refused };
-  for (const [type, outcomes] of Object.entries(group?.by_device_type ?? {})) {
-    for (const [outcome, count] of Object.entries(outcomes)) {
-      if (outcome === 'pending' || !(count > 0)) continue;
-      const side = outcome === 'sent' ? sent : failed;
-      side[type] = (side[type] ?? 0) + count;
-    }
-  }
-  return { sent, failed };
 }
 
 function messageOf({ fault, accepted, late, expired }, group) {
@@ -110,4 +119,4 @@ function counted(moments) {
   return moments === 1 ? 'its time was' : `${moments} of its times were`;
 }
 
-module.exports = { endingOf, instantsOf, nextStep, zonesAt };
+module.exports = { actionOf, endingOf, instantsOf, nextStep, zonesAt };
