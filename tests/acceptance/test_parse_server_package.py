@@ -1,4 +1,4 @@
-"""The adapter for Parse Server, by its own tests: Node's runner, servers on loopback, no package."""
+"""The adapter for Parse Server, by its own tests: nothing but Node, and servers on loopback."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-PACKAGE: Final = Path(__file__).parents[3] / "adapters" / "parse-server"
+PACKAGE: Final = Path(__file__).parents[2] / "adapters" / "parse-server"
 #: What the package asks for.
 NODE: Final = 18
 SECONDS: Final = 120
