@@ -79,8 +79,8 @@ for (const [what, fields, why] of [
   ['its query is not JSON', { query: '{' }, /^query is not a JSON object/],
   ['its payload is not JSON', { payload: 'null' }, /^payload is not a JSON object/],
   ['its time is none', { pushTime: '2030-02-30T09:00:00.000' }, /^pushTime is not a time/],
-  ['it is from last year', { pushTime: '2029-03-01T12:00:00.000Z' }, /too long ago/],
-  ['it has expired', { expiry: NOW - 1 }, /before the push expired/],
+  ['it is from last year', { pushTime: '2029-03-01T12:00:00.000Z' }, /too long ago that it was due/],
+  ['it has expired', { expiry: NOW - 1 }, /had expired/],
 ]) {
   test(`a push fails, and is sent to nobody, where ${what}`, async t => {
     const at = await world(t, fields);
@@ -166,7 +166,9 @@ test('once ends with a failure where pushsvc refuses the key', async t => {
   const refusing = await serving(t, json({}, 401));
   assert.equal(await at.run({ once: true, serverURL: refusing.url }).done, false);
   assert.match(at.log.join('\n'), /scope send/);
-  assert.equal(at.parse.status().failedPerUTCOffset.pushsvc1.free, true);
+  const [left] = Object.values(at.parse.status().failedPerUTCOffset);
+  assert.equal(left.free, true);
+  assert.match(left.trouble, /401/);
 });
 
 test('it stops in the middle of a push within a moment, and another goes on', async t => {

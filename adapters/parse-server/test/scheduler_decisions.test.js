@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 
-const { FRESH, Watch, endOf, readHeld, slotOf } = require('../lib/scheduler/claims');
+const { FRESH, Watch, endOf, readHeld } = require('../lib/scheduler/claims');
 const { ServerClock } = require('../lib/scheduler/clock');
 const { helpText, readCommand } = require('../lib/scheduler/command');
 const { nearWithoutOrder } = require('../lib/scheduler/near');
@@ -186,8 +186,9 @@ test('the owner is the highest slot, the state that of the highest that has one'
 });
 
 test('the end of a push writes the slot of its owner, and gives the counter back', () => {
-  const held = readHeld({ count: 2, failedPerUTCOffset: { pushsvc2: { moment: 5 } } });
-  const changes = endOf(held, { status: 'failed' });
+  const slots = { pushsvc1: { claimed: true }, pushsvc2: { moment: 5 } };
+  const changes = endOf(readHeld({ count: 2, failedPerUTCOffset: slots }), { status: 'failed' });
+  assert.deepEqual(changes['failedPerUTCOffset.pushsvc1'], { __op: 'Delete' });
   assert.equal(changes['failedPerUTCOffset.pushsvc2'].done, true);
   assert.deepEqual([changes.status, changes.count], ['failed', { __op: 'Delete' }]);
 });
@@ -248,17 +249,18 @@ test('a push that was handed over has succeeded, whatever came of its devices', 
   const by = { ios: { sent: 3, failed: 1, unknown: 1, pending: 0 } };
   const group = { open: 0, pending: 0, by_device_type: by };
   const state = { ...FRESH, accepted: 5, refused: { scheduled_ios: 2, scheduled_toaster: 1 } };
-  assert.deepEqual(endingOf(state, group), {
+  assert.deepEqual(endingOf({ ...state, late: 2 }, group, 3), {
     status: 'succeeded',
     numSent: 3,
     numFailed: 5,
     sentPerType: { ios: 3 },
     failedPerType: { ios: 4, toaster: 1 },
   });
-  assert.equal(endingOf(FRESH, null).status, 'succeeded');
-  assert.equal(endingOf({ ...state, fault: 'no' }, group).status, 'failed');
-  assert.match(endingOf(state, null).errorMessage.message, /knows nothing/);
-  assert.match(endingOf({ ...state, late: 2 }, group).errorMessage.message, /^2 of its times/);
+  assert.equal(endingOf(FRESH, null, 1).status, 'succeeded');
+  const failed = (fields, ...rest) => endingOf({ ...state, ...fields }, ...rest).errorMessage.message;
+  assert.equal(failed({ fault: 'no' }, group, 3), 'no');
+  assert.match(failed({}, null, 3), /knows nothing/);
+  assert.match(failed({ accepted: 0, late: 1, expired: 2 }, null, 3), /too long ago that it was due before it could be sent$/);
 });
 
 test('the time is that of Parse Server, whatever the host says', () => {

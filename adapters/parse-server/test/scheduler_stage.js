@@ -124,8 +124,9 @@ function changed(row, changes) {
   const made = {};
   for (const [key, value] of Object.entries(changes)) {
     const [field, under] = key.split('.');
-    if (under !== undefined) row[field] = { ...row[field], [under]: value };
-    else if (value?.__op === 'Delete') delete row[field];
+    if (value?.__op === 'Delete' && under === undefined) delete row[field];
+    else if (value?.__op === 'Delete') delete row[field][under];
+    else if (under !== undefined) row[field] = { ...row[field], [under]: value };
     else if (value?.__op === 'Increment') made[field] = row[field] = (row[field] ?? 0) + value.amount;
     else row[field] = value;
   }
