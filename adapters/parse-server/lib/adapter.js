@@ -4,6 +4,7 @@
 
 const { readBody, setsBadge } = require('./content');
 const { readOptions } = require('./options');
+const { Parcels } = require('./parcels');
 const { ParseAPI } = require('./parse');
 const { REACHED, readDevice } = require('./recipients');
 const { Reporter } = require('./reporter');
@@ -18,6 +19,7 @@ class PushsvcAdapter {
   #service;
   #reporter;
   #onUnknown;
+  #parcels;
 
   /**
    * @param {object} options see `index.d.ts`; what is not the adapter's is left alone
@@ -27,6 +29,14 @@ class PushsvcAdapter {
     const read = readOptions(options);
     this.#service = new Service(read);
     this.#onUnknown = read.onUnknown;
+    this.#parcels = new Parcels({
+      most: RECIPIENTS_OF_A_CALL,
+      carry: async ({ said, devices }, begins) => {
+        const rows = new Map();
+        await this.#delivered(said, devices, { rows, begins });
+        return rows;
+      },
+    });
     if (read.mode === 'accept') {
       this.#reporter = new Reporter({ service: this.#service, parse: new ParseAPI(read.parse) });
     }
@@ -70,11 +80,14 @@ class PushsvcAdapter {
     const group = typeof pushStatusId === 'string' && pushStatusId ? pushStatusId : undefined;
     const said = { group, ...readBody(body), on_unknown: this.#onUnknown };
     if (group) await this.#reporter?.opened(group);
-    const rows = new Map();
     const parts = cut(devices.filter(device => device.recipient));
-    await Promise.all(parts.map(part => this.#delivered(said, part, rows)));
+    const carried = await Promise.all(parts.map(part => this.#parcels.add(said, part)));
+    const rows = new Map();
     for (const device of devices) {
-      if (device.error) rows.set(device, failedRow(device, device.error));
+      const row = device.error
+        ? failedRow(device, device.error)
+        : carried.find(each => each.has(device))?.get(device);
+      if (row) rows.set(device, row);
     }
     if (!this.#reporter) return devices.map(device => rows.get(device));
     const failures = devices.filter(device => rows.has(device));
@@ -83,12 +96,15 @@ class PushsvcAdapter {
   }
 
   /** Deliver to some; in mode `accept` those that were accepted have no row. */
-  async #delivered(said, devices, rows, callsLeft = CALLS_WITHOUT_REFUSED) {
+  async #delivered(said, devices, { rows, begins }, callsLeft = CALLS_WITHOUT_REFUSED) {
     if (devices.length === 0) return;
     const wait = this.#reporter === undefined;
+    const request = () => {
+      begins();
+      return { ...said, recipients: devices.map(device => device.recipient) };
+    };
     try {
-      const recipients = devices.map(device => device.recipient);
-      const delivery = await this.#service.deliver({ ...said, recipients }, { wait });
+      const delivery = await this.#service.deliver(request, { wait });
       if (!wait) return;
       deliveredRows(devices, delivery).forEach((row, place) => rows.set(devices[place], row));
     } catch (error) {
@@ -98,7 +114,7 @@ class PushsvcAdapter {
         if (sentence) rows.set(device, failedRow(device, sentence));
       });
       const others = devices.filter(device => !rows.has(device));
-      await this.#delivered(said, others, rows, callsLeft - 1);
+      await this.#delivered(said, others, { rows, begins }, callsLeft - 1);
     }
   }
 }

@@ -96,17 +96,18 @@ class Service {
    * Have one content delivered to explicit recipients.
    *
    * A call that is made again with the same request is one delivery, also from another process.
-   * The request becomes text when its turn has come, and not before.
+   * The request is made, and becomes text, when its turn has come, and not before.
    *
-   * @param {object} request as `POST /v1/deliveries` has it, without `wait_seconds`
+   * @param {() => object} made returns it as `POST /v1/deliveries` has it, without `wait_seconds`
    * @param {object} [options]
    * @param {boolean} [options.wait] for all outcomes, or until the deadline; else it is over when
    *   the service has taken the request
    * @param {string} [options.key] the idempotency key; else one of group, content and recipients
    * @returns {Promise<Delivery>} rejects with a ServiceError where it is not known to be accepted
    */
-  deliver(request, { wait = true, key } = {}) {
+  deliver(made, { wait = true, key } = {}) {
     return this.#call(async call => {
+      const request = made();
       const longest = wait ? this.#waitSeconds(this.#timeoutMs) : 0;
       const waitSeconds = call.tries === 1 ? 0 : longest;
       const { text, named } = written(request, waitSeconds);
