@@ -1,6 +1,6 @@
 'use strict';
 
-// What Parse Server requires, and what is made by hand: `new PushsvcAdapter({ serverURL, apiKey })`.
+// What Parse Server requires by name, and what is made by hand: a class.
 
 const { PushsvcAdapter } = require('./lib/adapter');
 

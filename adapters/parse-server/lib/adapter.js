@@ -58,15 +58,9 @@ class PushsvcAdapter {
    *   that pushsvc has not accepted
    */
   send(body, installations, pushStatusId) {
-    let devices = [];
-    try {
-      // What is waited for is this, and not the installations, which may be large.
-      const badge = setsBadge(body);
-      devices = Array.from(installations ?? [], row => readDevice(row, { setsBadge: badge }));
-      return this.#sent(body, devices, pushStatusId).catch(error => failed(devices, error));
-    } catch (error) {
-      return Promise.resolve(failed(devices, error));
-    }
+    // What is waited for is this, and not the installations, which may be large.
+    const devices = devicesOf(body, installations);
+    return this.#sent(body, devices, pushStatusId).catch(error => failed(devices, error));
   }
 
   /** Close connections and timers, where the adapter was made by hand. Calls under way fail. */
@@ -125,6 +119,12 @@ function refusedOf({ status, errors }) {
   const found = errors.map(each => /^#?\/recipients\/(\d+)(\/|$)/.exec(String(each.pointer)));
   if (found.includes(null)) return null;
   return new Map(found.map((match, at) => [Number(match[1]), `refused: ${errors[at].detail}`]));
+}
+
+function devicesOf(body, installations) {
+  if (!Array.isArray(installations)) return [];
+  const push = { setsBadge: setsBadge(body) };
+  return Array.from(installations, row => readDevice(row, push));
 }
 
 function cut(devices) {

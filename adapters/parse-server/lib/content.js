@@ -46,11 +46,15 @@ function moment(value) {
 /**
  * @param {object} body
  * @returns {boolean} whether Parse Server has just written a badge to every installation, which
- *   has made all of their updatedAt new
+ *   has made all of their updatedAt new; never throws
  */
 function setsBadge(body) {
-  const badge = body?.data?.badge;
-  return badge !== undefined && badge !== null;
+  try {
+    return (body?.data?.badge ?? null) !== null;
+  } catch {
+    // What cannot be read fails when it is sent, with a row for each device.
+    return false;
+  }
 }
 
 module.exports = { readBody, setsBadge };

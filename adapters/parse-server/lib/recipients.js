@@ -56,18 +56,18 @@ function readDevice(row, { setsBadge }) {
 }
 
 function addressed(row, { deviceToken, deviceType }, setsBadge) {
-  const { pushType } = row;
   if (!TAKEN.includes(deviceType)) return { error: unknownType(deviceType) };
-  const channel = WINDOWS.includes(deviceType) ? row.channelUris?._Default : undefined;
+  const { pushType } = row;
+  const type = wayOf(deviceType, pushType);
+  const channel = (WINDOWS.includes(type) && row.channelUris?._Default) || null;
   const address = channel ?? deviceToken;
-  const error = faultOf(address, pushType ?? deviceType);
+  const error = faultOf(address, type);
   if (error) return { error };
-  const where = channel === undefined ? { token: address } : { channel_uris: { _Default: channel } };
   const recipient = {
     id: text(row.objectId),
     device_type: deviceType,
     push_type: text(pushType),
-    ...where,
+    ...(channel ? { channel_uris: { _Default: channel } } : { token: address }),
     app_identifier: text(row.appIdentifier),
     badge: badge(row.badge),
     locale: text(row.localeIdentifier),
@@ -75,6 +75,11 @@ function addressed(row, { deviceToken, deviceType }, setsBadge) {
     registered_at: time(setsBadge ? row.createdAt : row.updatedAt),
   };
   return { address, recipient };
+}
+
+/** The type that says by which way it is sent to: the push type where it names one. */
+function wayOf(deviceType, pushType) {
+  return pushType === 'expo' || REACHED.includes(pushType) ? pushType : deviceType;
 }
 
 function unknownType(deviceType) {
@@ -110,14 +115,11 @@ function time(value) {
 }
 
 /**
- * @param {Device} device
- * @param {string} [pushType]
+ * @param {Device} device with a recipient
  * @returns {string} `apns`, `fcm` or `wns`: the gateway by which pushsvc sends to it
  */
 function gatewayOf({ deviceType, address, recipient }) {
-  const pushType = recipient.push_type;
-  if (pushType === 'fcm') return 'fcm';
-  const type = REACHED.includes(pushType) ? pushType : deviceType;
+  const type = wayOf(deviceType, recipient.push_type);
   if (WINDOWS.includes(type)) return 'wns';
   return APPLE.includes(type) && !address.includes(':') ? 'apns' : 'fcm';
 }
