@@ -33,7 +33,7 @@ class PushsvcAdapter {
       most: RECIPIENTS_OF_A_CALL,
       carry: async ({ said, devices }, begins) => {
         const rows = new Map();
-        await this.#delivered(said, devices, { rows, begins });
+        await this.#delivered(said, { devices, rows, begins });
         return rows;
       },
     });
@@ -74,14 +74,11 @@ class PushsvcAdapter {
     const group = typeof pushStatusId === 'string' && pushStatusId ? pushStatusId : undefined;
     const said = { group, ...readBody(body), on_unknown: this.#onUnknown };
     if (group) await this.#reporter?.opened(group);
-    const parts = cut(devices.filter(device => device.recipient));
-    const carried = await Promise.all(parts.map(part => this.#parcels.add(said, part)));
     const rows = new Map();
+    const parts = cut(devices.filter(device => device.recipient));
+    await Promise.all(parts.map(part => this.#carried(said, part, rows)));
     for (const device of devices) {
-      const row = device.error
-        ? failedRow(device, device.error)
-        : carried.find(each => each.has(device))?.get(device);
-      if (row) rows.set(device, row);
+      if (device.error) rows.set(device, failedRow(device, device.error));
     }
     if (!this.#reporter) return devices.map(device => rows.get(device));
     const failures = devices.filter(device => rows.has(device));
@@ -89,16 +86,26 @@ class PushsvcAdapter {
     return failures.map(device => rows.get(device));
   }
 
+  async #carried(said, devices, rows) {
+    // Without a group two sends of the same are two sends.
+    if (said.group === undefined) return this.#delivered(said, { devices, rows });
+    const carried = await this.#parcels.add(said, devices);
+    for (const device of devices) {
+      if (carried.has(device)) rows.set(device, carried.get(device));
+    }
+  }
+
   /** Deliver to some; in mode `accept` those that were accepted have no row. */
-  async #delivered(said, devices, { rows, begins }, callsLeft = CALLS_WITHOUT_REFUSED) {
+  async #delivered(said, { devices, rows, begins }, callsLeft = CALLS_WITHOUT_REFUSED) {
     if (devices.length === 0) return;
     const wait = this.#reporter === undefined;
-    const request = () => {
-      begins();
-      return { ...said, recipients: devices.map(device => device.recipient) };
+    const recipients = [];
+    const onTurn = () => {
+      begins?.();
+      recipients.push(...devices.map(device => device.recipient));
     };
     try {
-      const delivery = await this.#service.deliver(request, { wait });
+      const delivery = await this.#service.deliver({ ...said, recipients }, { wait, onTurn });
       if (!wait) return;
       deliveredRows(devices, delivery).forEach((row, place) => rows.set(devices[place], row));
     } catch (error) {
@@ -108,7 +115,7 @@ class PushsvcAdapter {
         if (sentence) rows.set(device, failedRow(device, sentence));
       });
       const others = devices.filter(device => !rows.has(device));
-      await this.#delivered(said, others, { rows, begins }, callsLeft - 1);
+      await this.#delivered(said, { devices: others, rows }, callsLeft - 1);
     }
   }
 }

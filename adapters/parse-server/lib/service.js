@@ -96,18 +96,19 @@ class Service {
    * Have one content delivered to explicit recipients.
    *
    * A call that is made again with the same request is one delivery, also from another process.
-   * The request is made, and becomes text, when its turn has come, and not before.
+   * The request becomes text when its turn has come, and not before.
    *
-   * @param {() => object} made returns it as `POST /v1/deliveries` has it, without `wait_seconds`
+   * @param {object} request as `POST /v1/deliveries` has it, without `wait_seconds`
    * @param {object} [options]
    * @param {boolean} [options.wait] for all outcomes, or until the deadline; else it is over when
    *   the service has taken the request
+   * @param {() => void} [options.onTurn] called when its turn has come, before the request is read
    * @param {string} [options.key] the idempotency key; else one of group, content and recipients
    * @returns {Promise<Delivery>} rejects with a ServiceError where it is not known to be accepted
    */
-  deliver(made, { wait = true, key } = {}) {
+  deliver(request, { wait = true, key, onTurn } = {}) {
     return this.#call(async call => {
-      const request = made();
+      onTurn?.();
       const longest = wait ? this.#waitSeconds(this.#timeoutMs) : 0;
       const waitSeconds = call.tries === 1 ? 0 : longest;
       const { text, named } = written(request, waitSeconds);
