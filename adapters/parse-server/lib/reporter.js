@@ -20,6 +20,8 @@ const TIMES = {
   giveUp: 600_000,
   // Statuses that nobody has written to for so long are taken over, those of a dead process too.
   adopt: 60_000,
+  // Between two words on the console about what fails.
+  tell: 60_000,
   // Parse Server makes its adapters before it listens.
   firstAdopt: 5_000,
 };
@@ -40,7 +42,7 @@ class Reporter {
   #running = false;
   #closed = false;
   #adoptAt;
-  #warned = false;
+  #toldAt = -Infinity;
 
   /**
    * @param {object} options
@@ -190,14 +192,17 @@ class Reporter {
     return this.#reported(() => this.#parse.put(STATUSES, statusId, changes));
   }
 
-  /** Run it; a failure is told once, and comes up again with the next look. */
+  /** Run it; a failure is told now and then, and comes up again with the next look. */
   async #reported(work) {
     try {
       await work();
-      this.#warned = false;
     } catch (error) {
-      if (!this.#warned) console.warn(`pushsvc: counts of pushes are late: ${error.message}`);
-      this.#warned = true;
+      // A status that was deleted has no counts.
+      if (this.#closed || error.code === 101) return;
+      const now = performance.now();
+      if (now - this.#toldAt < this.#times.tell) return;
+      this.#toldAt = now;
+      console.warn(`pushsvc: counts of pushes are late: ${error.message}`);
     }
   }
 }

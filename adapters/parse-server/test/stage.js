@@ -2,6 +2,7 @@
 
 // What the tests share: servers on loopback that do what a test wants, and pushsvc's answers.
 
+const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const http = require('node:http');
 const { gunzipSync } = require('node:zlib');
@@ -99,6 +100,54 @@ const MISBEHAVIOURS = {
   'does not answer': () => {},
 };
 
+// ---- Parse Server, as far as counts go
+
+/**
+ * Serve rows of _PushStatus by REST, with the operations that the adapter uses.
+ * @returns {Promise<{url: string, requests: object[], rows: Map<string, object>}>}
+ */
+async function servingParse(t, ...statuses) {
+  const rows = new Map(statuses.map(row => [row.objectId, row]));
+  const server = await serving(t, (request, response) => {
+    const { pathname, searchParams } = new URL(request.url, 'http://parse');
+    const objectId = pathname.replace('/classes/_PushStatus', '').slice(1);
+    const row = rows.get(objectId);
+    if (request.headers['x-parse-master-key'] !== 'master') {
+      return json({ error: 'unauthorized' }, 403)(request, response);
+    }
+    if (objectId === '') {
+      const { pushsvcOpen, updatedAt } = JSON.parse(searchParams.get('where'));
+      const results = [...rows.values()].filter(
+        each => each.pushsvcOpen === pushsvcOpen && each.updatedAt < updatedAt.$lt.iso,
+      );
+      return json({ results })(request, response);
+    }
+    if (!row) return json({ code: 101, error: 'Object not found.' }, 404)(request, response);
+    if (request.method === 'PUT') change(row, JSON.parse(request.text));
+    return json(row)(request, response);
+  });
+  return { ...server, rows };
+}
+
+function change(row, changes) {
+  for (const [key, value] of Object.entries(changes)) {
+    const [field, under] = key.split('.');
+    if (value?.__op === 'Delete') delete row[field];
+    else if (under === undefined) row[field] = value;
+    else row[field] = { ...row[field], [under]: value };
+  }
+  row.updatedAt = new Date().toISOString();
+}
+
+/** Wait until the fact is true. */
+async function until(fact, what) {
+  const deadline = performance.now() + 10_000;
+  while (!fact()) {
+    assert.ok(performance.now() < deadline, `did not come about: ${what}`);
+    await new Promise(setImmediate);
+  }
+}
+
 module.exports = {
   MISBEHAVIOURS,
   OPEN,
@@ -111,4 +160,6 @@ module.exports = {
   json,
   nowhere,
   serving,
+  servingParse,
+  until,
 };
