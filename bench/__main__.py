@@ -67,7 +67,7 @@ def main(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
-    """Measure the service: a push to a sink that accepts all, saves, shaping, audiences."""
+    """Measure the service: pushes to a sink that accepts all, saves, shaping, audiences."""
     number = devices or DEVICES[case]
     with Progress(console=Console(stderr=True)) as progress:
         if case is Case.SCHEDULE:

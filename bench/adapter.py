@@ -33,7 +33,7 @@ RUNS: Final = (("stock", 100), ("ours", 100), ("ours", 1000), ("stock", 1000))
 #: A push that is not settled by then is not going to be.
 PUSH_SECONDS: Final = 180
 POLL_SECONDS: Final = 0.05
-#: Longer than the sink keeps what it is to write down.
+#: Longer than the sink keeps to itself what it is to write down.
 QUIET_SECONDS: Final = 2.5
 
 _STATUS = text("""
@@ -56,7 +56,10 @@ class Outcome:
 
 async def run(devices: int, *, progress: Progress) -> dict[str, Any]:
     """Run the case once, on servers of its own in a directory that is removed afterwards."""
-    node_packages.install(parse_server.HOME)
+    try:
+        node_packages.install(parse_server.HOME)
+    except node_packages.MissingError as error:
+        raise SystemExit(f"A Parse Server cannot be started: {error}.") from error
     runs = {}
     with opened(processes=1) as place:
         async with staged(place, devices, progress=progress) as stage:
@@ -158,6 +161,7 @@ def _figures(
     return {
         "case": "adapter",
         "devices": devices,
+        "versions": parse_server.versions(),
         "sink": place.sink.name,
         **{
             adapter: {f"batch_{size}": runs[adapter, size] for size in BATCH_SIZES}

@@ -18,6 +18,12 @@ READY_SECONDS: Final = 60
 STOP_SECONDS: Final = 10
 
 
+def versions() -> dict[str, str]:
+    """Return the packages that are pinned, and their versions."""
+    pinned: dict[str, str] = json.loads((HOME / "package.json").read_text())["dependencies"]
+    return pinned
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """What one is started with."""

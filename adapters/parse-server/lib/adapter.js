@@ -12,6 +12,8 @@ const { deliveredRows, failedRow } = require('./rows');
 const { Service } = require('./service');
 
 const RECIPIENTS_OF_A_CALL = 5_000;
+// Enough that the service always has another one to work on.
+const CALLS_OF_A_PUSH = 4;
 // Calls without the recipients that were refused; a service that goes on refusing is in the right.
 const CALLS_WITHOUT_REFUSED = 4;
 
@@ -31,6 +33,7 @@ class PushsvcAdapter {
     this.#onUnknown = read.onUnknown;
     this.#parcels = new Parcels({
       most: RECIPIENTS_OF_A_CALL,
+      atATime: CALLS_OF_A_PUSH,
       carry: async ({ said, devices }, begins) => {
         const rows = new Map();
         await this.#delivered(said, { devices, rows, begins });

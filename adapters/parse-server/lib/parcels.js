@@ -3,6 +3,8 @@
 // What waits for its turn and says the same goes together: Parse Server's pages are small, all of
 // a push begin at once, and a call costs the service more than the devices that it is for.
 
+const { Gate } = require('./gate');
+
 /**
  * @typedef {object} Parcel
  * @property {object} said what is said to all of them
@@ -11,17 +13,20 @@
 
 class Parcels {
   #most;
+  #atATime;
   #carry;
-  #waiting = new Map();
+  #lines = new Map();
 
   /**
    * @param {object} options
    * @param {number} options.most devices of a parcel
+   * @param {number} options.atATime parcels under way that say the same; others gather meanwhile
    * @param {(parcel: Parcel, begins: () => void) => Promise<Map>} options.carry begun for each
    *   parcel; it calls `begins` when its turn has come, just before it reads the devices
    */
-  constructor({ most, carry }) {
+  constructor({ most, atATime, carry }) {
     this.#most = most;
+    this.#atATime = atATime;
     this.#carry = carry;
   }
 
@@ -32,17 +37,29 @@ class Parcels {
    */
   add(said, devices) {
     const name = JSON.stringify(said);
-    const waiting = this.#waiting.get(name);
-    if (waiting && waiting.devices.length + devices.length <= this.#most) {
-      waiting.devices.push(...devices);
-      return waiting.carried;
+    const line = this.#lines.get(name) ?? { gate: new Gate(this.#atATime), parcels: 0 };
+    const { open } = line;
+    if (open && open.devices.length + devices.length <= this.#most) {
+      open.devices.push(...devices);
+      return open.carried;
     }
-    const parcel = { said, devices: [...devices] };
+    this.#lines.set(name, line);
+    return this.#send(line, { name, said, devices: [...devices] });
+  }
+
+  #send(line, parcel) {
     const begins = () => {
-      if (this.#waiting.get(name) === parcel) this.#waiting.delete(name);
+      if (line.open === parcel) line.open = undefined;
     };
-    this.#waiting.set(name, parcel);
-    parcel.carried = this.#carry(parcel, begins).finally(begins);
+    line.open = parcel;
+    line.parcels += 1;
+    parcel.carried = line.gate
+      .run(() => this.#carry(parcel, begins))
+      .finally(() => {
+        begins();
+        line.parcels -= 1;
+        if (line.parcels === 0) this.#lines.delete(parcel.name);
+      });
     return parcel.carried;
   }
 }

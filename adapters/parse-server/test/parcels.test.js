@@ -67,6 +67,7 @@ describe('pages of a push', () => {
     const begun = [];
     const parcels = new Parcels({
       most: 5,
+      atATime: 1,
       carry: async ({ devices }) => {
         await null;
         begun.push(devices.length);
