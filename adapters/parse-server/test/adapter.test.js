@@ -5,7 +5,8 @@ const { describe, test } = require('node:test');
 
 const PushsvcAdapter = require('..');
 const {
-  MISBEHAVIOURS, OPEN, PRUNING, SENT, all, delivery, json, nowhere, serving, servingParse,
+  MISBEHAVIOURS, OPEN, PRUNING, SENT, all, delivery, failing, json, nowhere, serving,
+  servingParse,
 } = require('./stage');
 
 const BODY = { data: { alert: 'Hello' }, where: { secret: true } };
@@ -97,6 +98,19 @@ describe('send', { concurrency: true }, () => {
     assert.deepEqual(rows.map(row => row.device.deviceToken), many.map(row => row.deviceToken));
     assert.ok(rows.every(row => row.transmitted));
     assert.deepEqual(sentTo(server).map(body => body.recipients.length).sort(), [1, 5_000]);
+  });
+
+  test('makes smaller calls when one is too large for what is between', async t => {
+    const server = await serving(t, (request, response) => {
+      const large = JSON.parse(request.text).recipients.length > 20;
+      (large ? failing(413) : all(SENT))(request, response);
+    });
+    const devices = Array.from({ length: 65 }, (_, n) => ios(`t${n}`));
+    const rows = await made(t, server.url).send(BODY, devices);
+    assert.ok(rows.every(row => row.transmitted));
+    const tiny = await serving(t, failing(413));
+    const [row] = await made(t, tiny.url).send(BODY, [ios('aa')]);
+    assert.match(row.response.error, /^pushsvc: the service answered 413/);
   });
 
   test('sends to the others when the service refuses some recipients', async t => {
