@@ -23,7 +23,7 @@ const TIMES = {
   // Between two words on the console about what fails.
   tell: 60_000,
   // Parse Server makes its adapters before it listens.
-  firstAdopt: 5_000,
+  firstAdopt: 3_000,
 };
 
 /**
@@ -42,6 +42,7 @@ class Reporter {
   #running = false;
   #closed = false;
   #adoptAt;
+  #hasAdopted = false;
   #toldAt = -Infinity;
 
   /**
@@ -147,17 +148,20 @@ class Reporter {
     this.#arm();
   }
 
-  /** Find statuses that were left open, and have them looked at. */
+  /** Find statuses that were left open, at first those of just now, too; and look at them. */
   async #adopt() {
-    if (performance.now() < this.#adoptAt) return;
-    this.#adoptAt = performance.now() + this.#times.adopt;
+    const now = performance.now();
+    if (now < this.#adoptAt) return;
+    this.#adoptAt = now + (this.#hasAdopted ? this.#times.adopt : this.#times.firstAdopt);
     const before = new Date(Date.now() - this.#times.adopt).toISOString();
+    const old = { updatedAt: { $lt: { __type: 'Date', iso: before } } };
     const left = await this.#parse.find(STATUSES, {
-      where: { [OPEN]: true, updatedAt: { $lt: { __type: 'Date', iso: before } } },
+      where: { [OPEN]: true, ...(this.#hasAdopted ? old : {}) },
       order: 'updatedAt',
       limit: STATUSES_OF_A_LOOK,
       keys: 'objectId',
     });
+    this.#hasAdopted = true;
     for (const { objectId } of left) this.#entry(objectId);
   }
 

@@ -83,14 +83,27 @@ test('several processes agree on what none of them had accepted', async t => {
   assert.equal(row.numFailed, 2);
 });
 
-test('a process that starts finishes what another one has left', async t => {
-  const left = { objectId: 's1', status: 'succeeded', pushsvcOpen: true, updatedAt: LONG_AGO };
+test('a process that starts finishes what another one has left, also just now', async t => {
+  const left = { objectId: 's1', status: 'succeeded', pushsvcOpen: true };
   const { row } = await reporting(t, {
     answers: [json(group({ ios: { sent: 4 } }))],
-    rows: [{ ...left, pushsvcRefused: { wdead_ios: 2 } }],
+    rows: [{ ...left, updatedAt: new Date().toISOString(), pushsvcRefused: { wdead_ios: 2 } }],
+    times: { ...SOON, adopt: 60_000 },
   });
   await until(isFinal(row), 'final counts');
   assert.deepEqual([row.numSent, row.numFailed], [4, 2]);
+});
+
+test('a process that goes on finishes what another one has left long ago', async t => {
+  const { parse } = await reporting(t, {
+    answers: [json(group({ ios: { sent: 4 } }))],
+    rows: [],
+  });
+  await until(() => parse.requests.length > 0, 'the first search');
+  const row = { objectId: 's1', status: 'succeeded', pushsvcOpen: true, updatedAt: LONG_AGO };
+  parse.rows.set('s1', row);
+  await until(isFinal(row), 'final counts');
+  assert.equal(row.numSent, 4);
 });
 
 test('counts come when the service and Parse Server are back', async t => {

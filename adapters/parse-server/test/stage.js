@@ -118,7 +118,7 @@ async function servingParse(t, ...statuses) {
     if (objectId === '') {
       const { pushsvcOpen, updatedAt } = JSON.parse(searchParams.get('where'));
       const results = [...rows.values()].filter(
-        each => each.pushsvcOpen === pushsvcOpen && each.updatedAt < updatedAt.$lt.iso,
+        each => each.pushsvcOpen === pushsvcOpen && !(each.updatedAt >= updatedAt?.$lt.iso),
       );
       return json({ results })(request, response);
     }
