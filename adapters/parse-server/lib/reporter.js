@@ -4,7 +4,7 @@
 
 const { randomBytes } = require('node:crypto');
 
-const { OPEN, REFUSED, differing, refusedKey, tallyOf } = require('./tally');
+const { OPEN, YES, differing, notesOf, refusedKey, refusedNotes, tallyOf } = require('./tally');
 
 const STATUSES = '_PushStatus';
 const STATUSES_OF_A_LOOK = 100;
@@ -67,7 +67,7 @@ class Reporter {
   opened(statusId) {
     const entry = this.#entry(statusId);
     this.#sentOf(entry);
-    entry.marked ??= this.#write(statusId, { [OPEN]: true });
+    entry.marked ??= this.#write(statusId, { [OPEN]: YES });
     return entry.marked;
   }
 
@@ -89,7 +89,7 @@ class Reporter {
     // Pages that fail together are written together.
     entry.flushing ??= (entry.flushed ?? Promise.resolve()).then(() => {
       entry.flushing = undefined;
-      entry.flushed = this.#write(statusId, dotted(entry.refused));
+      entry.flushed = this.#write(statusId, refusedNotes(entry.refused));
       return entry.flushed;
     });
     return entry.flushing;
@@ -156,7 +156,7 @@ class Reporter {
     const before = new Date(Date.now() - this.#times.adopt).toISOString();
     const old = { updatedAt: { $lt: { __type: 'Date', iso: before } } };
     const left = await this.#parse.find(STATUSES, {
-      where: { [OPEN]: true, ...(this.#hasAdopted ? old : {}) },
+      where: { [OPEN]: YES, ...(this.#hasAdopted ? old : {}) },
       order: 'updatedAt',
       limit: STATUSES_OF_A_LOOK,
       keys: 'objectId',
@@ -213,17 +213,12 @@ class Reporter {
 
 /** What is to be written so that the row says what is known. */
 function changesOf(row, group, refused) {
-  const missing = differing(row[REFUSED] ?? {}, refused);
-  const wanted = { [OPEN]: true };
+  const noted = notesOf(row);
+  const mark = noted.isOpen ? {} : { [OPEN]: YES };
+  const missing = refusedNotes(differing(noted.refused, refused));
   // Where the service knows of none, Parse Server's own counts are all that there is.
-  if (group !== null) Object.assign(wanted, tallyOf(group, { ...row[REFUSED], ...refused }));
-  return { ...differing(row, wanted), ...dotted(missing) };
-}
-
-function dotted(refused) {
-  return Object.fromEntries(
-    Object.entries(refused).map(([key, devices]) => [`${REFUSED}.${key}`, devices]),
-  );
+  const counts = group === null ? {} : tallyOf(group, { ...noted.refused, ...refused });
+  return { ...differing(row, counts), ...mark, ...missing };
 }
 
 module.exports = { Reporter };

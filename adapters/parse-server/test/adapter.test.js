@@ -5,7 +5,7 @@ const { describe, test } = require('node:test');
 
 const PushsvcAdapter = require('..');
 const {
-  MISBEHAVIOURS, OPEN, PRUNING, SENT, all, delivery, failing, json, nowhere, serving,
+  MISBEHAVIOURS, OPEN, PRUNING, SENT, all, delivery, failing, isOpen, json, nowhere, serving,
   servingParse,
 } = require('./stage');
 
@@ -176,15 +176,16 @@ describe('mode accept', () => {
     assert.deepEqual(await adapter.send(BODY, [ios('aa')], 's1'), []);
     assert.equal(sentTo(server)[0].wait_seconds, 0);
     assert.equal(server.requests.length, 1);
-    assert.equal(parse.rows.get('s1').pushsvcOpen, true);
+    assert.ok(isOpen(parse.rows.get('s1')));
   });
 
   test('has rows for what is not accepted, and keeps them in the status', async t => {
     const { parse, adapter } = await accepting(t, await nowhere(), { objectId: 's1' });
     const rows = await adapter.send(BODY, [ios('aa'), { deviceType: 'expo' }], 's1');
     assert.deepEqual(rows.map(row => row.transmitted), [false, false]);
-    const { pushsvcRefused } = parse.rows.get('s1');
-    const kept = Object.entries(pushsvcRefused).map(([key, n]) => [key.split('_')[1], n]);
+    const { pushsvcOpen, ...refused } = parse.rows.get('s1').errorMessage;
+    assert.equal(pushsvcOpen, 'yes');
+    const kept = Object.entries(refused).map(([key, n]) => [key.split('_')[1], n]);
     assert.deepEqual(kept, [['ios', 1], ['expo', 1]]);
   });
 
