@@ -136,7 +136,7 @@ function partsAfter(error, devices, { rows, callsLeft }) {
 
 /** Where the service refuses recipients, and nothing else: what it says of each, by its place. */
 function refusedOf({ status, errors }) {
-  if (status !== 422 || errors.length === 0) return null;
+  if (status !== 400 || errors.length === 0) return null;
   const found = errors.map(each => /^#?\/recipients\/(\d+)(\/|$)/.exec(String(each.pointer)));
   if (found.includes(null)) return null;
   return new Map(found.map((match, at) => [Number(match[1]), `refused: ${errors[at].detail}`]));
