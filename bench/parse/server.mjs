@@ -18,7 +18,8 @@ const ADAPTERS = {
   },
 };
 
-const { adapter, options, batchSize, database, applicationId, masterKey } = JSON.parse(process.argv[2]);
+const setup = JSON.parse(process.argv[2]);
+const { adapter, options, batchSize, database, applicationId, masterKey } = setup;
 
 process.stdin.on('end', () => process.exit(0)).resume();
 const started = await ParseServer.startApp({

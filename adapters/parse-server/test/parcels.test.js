@@ -53,7 +53,7 @@ describe('pages of a push', () => {
 
   test('hear nothing of what is refused of another', async t => {
     const errors = [{ pointer: '/recipients/4', code: 'invalid', detail: 'too odd' }];
-    const refusal = json({ code: 'invalid_request', detail: 'it is invalid', errors }, 422);
+    const refusal = json({ code: 'invalid_request', detail: 'it is invalid', errors }, 400);
     const server = await serving(t, all(SENT), refusal, all(SENT));
     const adapter = adapterTo(t, server.url);
     const sends = ['a', 'b', 'c'].map(name => adapter.send(PUSH, page(name), 'status'));
