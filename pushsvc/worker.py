@@ -22,8 +22,8 @@ from pushsvc.planning.parking import Lot
 from pushsvc.planning.precedence import Precedence
 from pushsvc.planning.queue import Job, in_progress
 from pushsvc.resources import Resources, open_lanes
-from pushsvc.storage.claims import Claimed
 from pushsvc.storage.engine import DATABASE_ERRORS
+from pushsvc.trigger import Trigger
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +42,6 @@ READ_LIMIT = 1_000
 #: While urgent jobs are under way, a job of the bulk lane begins this often: each keeps the event
 #: loop busy for tens of milliseconds, and an urgent one comes to the loop some forty times.
 PRECEDENCE_SECONDS = 0.1
-#: What is due within so long goes together: each volley costs some milliseconds by itself.
-GATHER_SECONDS = 0.1
-#: While one of them waits for Postgres or a gateway, the others go on.
-VOLLEYS_AT_ONCE = 3
 #: A round of a loop takes milliseconds; where Redis or Postgres hang, no longer is waited.
 LAST_ROUND_SECONDS = 1.0
 #: After the running jobs are told to stop, they have so long to write down what is out.
@@ -239,69 +235,6 @@ async def _halts(resources: Resources) -> None:
             log.warning("halts.unknown", error=str(error))
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), HALTS_SECONDS)
-
-
-class Trigger:
-    """Fires small pushes when they are due, volley by volley; owns the volleys under way."""
-
-    def __init__(self, resources: Resources, *, lot: Lot, precedence: Precedence) -> None:
-        """Fire nothing before `run`."""
-        self.volleys: set[asyncio.Task[None]] = set()
-        self._resources = resources
-        self._lot = lot
-        self._precedence = precedence
-        self._places = asyncio.Semaphore(VOLLEYS_AT_ONCE)
-
-    async def run(self) -> None:
-        """Look for what is due until the process is to stop, at its time or soon after."""
-        ending = self._resources.stopping
-        while not ending.is_set():
-            try:
-                pause = await self._fire_due()
-            except DATABASE_ERRORS as error:
-                log.warning("trigger.failed", error=str(error))
-                pause = PAUSE_SECONDS
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ending.wait(), pause)
-
-    async def _fire_due(self) -> float:
-        """Start volleys of what is due, as there is room; return how long to wait for more."""
-        due = await pipeline.find_due(self._resources)
-        ids = [push_id for _, push_id in due.pushes]
-        while ids and not self._resources.stopping.is_set():
-            await self._places.acquire()
-            claimed = await self._claimed(ids)
-            if not claimed:
-                break
-            # What stands before the last of them is others'.
-            ids = ids[ids.index(claimed[-1].push.id) + 1 :]
-        if due.next_seconds is None:
-            return GATHER_SECONDS if due.pushes else self._resources.settings.clock_seconds
-        return max(GATHER_SECONDS, min(due.next_seconds, self._resources.settings.clock_seconds))
-
-    async def _claimed(self, ids: Sequence[int]) -> Sequence[Claimed]:
-        """Claim a volley and start it; its place is free again when it is done, or parked."""
-        claimed: Sequence[Claimed] = ()
-        try:
-            claimed = await pipeline.claim(self._resources, ids)
-        finally:
-            if not claimed:
-                self._places.release()
-        if claimed:
-            task = asyncio.create_task(self._fire(claimed), name="volley")
-            self.volleys.add(task)
-            task.add_done_callback(self._ended)
-        return claimed
-
-    async def _fire(self, claimed: Sequence[Claimed]) -> None:
-        with self._precedence.taken():
-            await self._lot.run(pipeline.fire(self._resources, claimed), name="volley")
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._places.release()
-        self.volleys.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("volley.failed", exc_info=error)
 
 
 async def _upkeep(resources: Resources) -> None:

@@ -4,7 +4,7 @@
 
 const { randomBytes } = require('node:crypto');
 
-const { OPEN, REFUSED, differing, refusedKey, tallyOf } = require('./tally');
+const { OPEN, YES, differing, notesOf, refusedKey, refusedNotes, tallyOf } = require('./tally');
 
 const STATUSES = '_PushStatus';
 const STATUSES_OF_A_LOOK = 100;
@@ -23,7 +23,7 @@ const TIMES = {
   // Between two words on the console about what fails.
   tell: 60_000,
   // Parse Server makes its adapters before it listens.
-  firstAdopt: 5_000,
+  firstAdopt: 3_000,
 };
 
 /**
@@ -42,6 +42,7 @@ class Reporter {
   #running = false;
   #closed = false;
   #adoptAt;
+  #hasAdopted = false;
   #toldAt = -Infinity;
 
   /**
@@ -66,7 +67,7 @@ class Reporter {
   opened(statusId) {
     const entry = this.#entry(statusId);
     this.#sentOf(entry);
-    entry.marked ??= this.#write(statusId, { [OPEN]: true });
+    entry.marked ??= this.#write(statusId, { [OPEN]: YES });
     return entry.marked;
   }
 
@@ -88,7 +89,7 @@ class Reporter {
     // Pages that fail together are written together.
     entry.flushing ??= (entry.flushed ?? Promise.resolve()).then(() => {
       entry.flushing = undefined;
-      entry.flushed = this.#write(statusId, dotted(entry.refused));
+      entry.flushed = this.#write(statusId, refusedNotes(entry.refused));
       return entry.flushed;
     });
     return entry.flushing;
@@ -147,17 +148,20 @@ class Reporter {
     this.#arm();
   }
 
-  /** Find statuses that were left open, and have them looked at. */
+  /** Find statuses that were left open, at first those of just now, too; and look at them. */
   async #adopt() {
-    if (performance.now() < this.#adoptAt) return;
-    this.#adoptAt = performance.now() + this.#times.adopt;
+    const now = performance.now();
+    if (now < this.#adoptAt) return;
+    this.#adoptAt = now + (this.#hasAdopted ? this.#times.adopt : this.#times.firstAdopt);
     const before = new Date(Date.now() - this.#times.adopt).toISOString();
+    const old = { updatedAt: { $lt: { __type: 'Date', iso: before } } };
     const left = await this.#parse.find(STATUSES, {
-      where: { [OPEN]: true, updatedAt: { $lt: { __type: 'Date', iso: before } } },
+      where: { [OPEN]: YES, ...(this.#hasAdopted ? old : {}) },
       order: 'updatedAt',
       limit: STATUSES_OF_A_LOOK,
       keys: 'objectId',
     });
+    this.#hasAdopted = true;
     for (const { objectId } of left) this.#entry(objectId);
   }
 
@@ -209,17 +213,12 @@ class Reporter {
 
 /** What is to be written so that the row says what is known. */
 function changesOf(row, group, refused) {
-  const missing = differing(row[REFUSED] ?? {}, refused);
-  const wanted = { [OPEN]: true };
+  const noted = notesOf(row);
+  const mark = noted.isOpen ? {} : { [OPEN]: YES };
+  const missing = refusedNotes(differing(noted.refused, refused));
   // Where the service knows of none, Parse Server's own counts are all that there is.
-  if (group !== null) Object.assign(wanted, tallyOf(group, { ...row[REFUSED], ...refused }));
-  return { ...differing(row, wanted), ...dotted(missing) };
-}
-
-function dotted(refused) {
-  return Object.fromEntries(
-    Object.entries(refused).map(([key, devices]) => [`${REFUSED}.${key}`, devices]),
-  );
+  const counts = group === null ? {} : tallyOf(group, { ...noted.refused, ...refused });
+  return { ...differing(row, counts), ...mark, ...missing };
 }
 
 module.exports = { Reporter };

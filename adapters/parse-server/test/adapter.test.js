@@ -5,7 +5,8 @@ const { describe, test } = require('node:test');
 
 const PushsvcAdapter = require('..');
 const {
-  MISBEHAVIOURS, OPEN, PRUNING, SENT, all, delivery, json, nowhere, serving, servingParse,
+  MISBEHAVIOURS, OPEN, PRUNING, SENT, all, delivery, failing, isOpen, json, nowhere, serving,
+  servingParse,
 } = require('./stage');
 
 const BODY = { data: { alert: 'Hello' }, where: { secret: true } };
@@ -99,11 +100,24 @@ describe('send', { concurrency: true }, () => {
     assert.deepEqual(sentTo(server).map(body => body.recipients.length).sort(), [1, 5_000]);
   });
 
+  test('makes smaller calls when one is too large for what is between', async t => {
+    const server = await serving(t, (request, response) => {
+      const large = JSON.parse(request.text).recipients.length > 20;
+      (large ? failing(413) : all(SENT))(request, response);
+    });
+    const devices = Array.from({ length: 65 }, (_, n) => ios(`t${n}`));
+    const rows = await made(t, server.url).send(BODY, devices);
+    assert.ok(rows.every(row => row.transmitted));
+    const tiny = await serving(t, failing(413));
+    const [row] = await made(t, tiny.url).send(BODY, [ios('aa')]);
+    assert.match(row.response.error, /^pushsvc: the service answered 413/);
+  });
+
   test('sends to the others when the service refuses some recipients', async t => {
     const errors = [
       { pointer: '/recipients/1/time_zone', code: 'invalid', detail: 'no such zone' },
     ];
-    const server = await serving(t, json({ code: 'invalid_request', errors }, 422), all(SENT));
+    const server = await serving(t, json({ code: 'invalid_request', errors }, 400), all(SENT));
     const rows = await made(t, server.url).send(BODY, ['a', 'b', 'c'].map(ios), 'k3JxQ');
     assert.deepEqual(rows.map(row => row.transmitted), [true, false, true]);
     assert.equal(rows[1].response.error, 'pushsvc: refused: no such zone');
@@ -112,7 +126,7 @@ describe('send', { concurrency: true }, () => {
 
   test('fails for all when the service refuses the content, or goes on refusing', async t => {
     for (const [pointer, calls] of [['/content/data', 1], ['/recipients/0/id', 5]]) {
-      const server = await serving(t, json({ errors: [{ pointer, detail: 'no' }] }, 422));
+      const server = await serving(t, json({ errors: [{ pointer, detail: 'no' }] }, 400));
       const devices = Array.from({ length: 9 }, (_, n) => ios(String(n)));
       const rows = await made(t, server.url).send(BODY, devices, 'k3JxQ');
       assert.equal(rows.length, 9);
@@ -162,15 +176,16 @@ describe('mode accept', () => {
     assert.deepEqual(await adapter.send(BODY, [ios('aa')], 's1'), []);
     assert.equal(sentTo(server)[0].wait_seconds, 0);
     assert.equal(server.requests.length, 1);
-    assert.equal(parse.rows.get('s1').pushsvcOpen, true);
+    assert.ok(isOpen(parse.rows.get('s1')));
   });
 
   test('has rows for what is not accepted, and keeps them in the status', async t => {
     const { parse, adapter } = await accepting(t, await nowhere(), { objectId: 's1' });
     const rows = await adapter.send(BODY, [ios('aa'), { deviceType: 'expo' }], 's1');
     assert.deepEqual(rows.map(row => row.transmitted), [false, false]);
-    const { pushsvcRefused } = parse.rows.get('s1');
-    const kept = Object.entries(pushsvcRefused).map(([key, n]) => [key.split('_')[1], n]);
+    const { pushsvcOpen, ...refused } = parse.rows.get('s1').errorMessage;
+    assert.equal(pushsvcOpen, 'yes');
+    const kept = Object.entries(refused).map(([key, n]) => [key.split('_')[1], n]);
     assert.deepEqual(kept, [['ios', 1], ['expo', 1]]);
   });
 

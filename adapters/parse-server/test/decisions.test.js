@@ -5,7 +5,7 @@ const { describe, test } = require('node:test');
 
 const { readOptions } = require('../lib/options');
 const { Outage, pauseMs, retryAfterMs } = require('../lib/patience');
-const { differing, refusedKey, tallyOf } = require('../lib/tally');
+const { differing, notesOf, refusedKey, refusedNotes, tallyOf } = require('../lib/tally');
 
 describe('options', () => {
   const OPTIONS = { serverURL: 'https://push.example.com/base/', apiKey: 'key' };
@@ -96,7 +96,7 @@ describe('the tally of a push', () => {
         web: { sent: 0 },
       },
     };
-    assert.deepEqual(tallyOf(group, { wa_ios: 10, wb_ios: 1, wb_other: 2 }), {
+    assert.deepEqual(tallyOf(group, { pushsvcwa_ios: 10, pushsvcwb_ios: 1, pushsvcwb_other: 2 }), {
       numSent: 6,
       numFailed: 20,
       sentPerType: { ios: 6 },
@@ -105,10 +105,17 @@ describe('the tally of a push', () => {
   });
 
   test('names what was refused by type, where a database takes its name', () => {
-    assert.equal(refusedKey('wa', 'ios'), 'wa_ios');
+    assert.equal(refusedKey('wa', 'ios'), 'pushsvcwa_ios');
     for (const type of [undefined, null, 7, '', 'a.b', '$x', "'--", 'x'.repeat(40)]) {
-      assert.equal(refusedKey('wa', type), 'wa_other');
+      assert.equal(refusedKey('wa', type), 'pushsvcwa_other');
     }
+  });
+
+  test('keeps what is not its own in the object that it has notes in', () => {
+    const errorMessage = { message: 'text', pushsvcOpen: 'yes', pushsvcwa_ios: 2 };
+    assert.deepEqual(notesOf({ errorMessage }), { isOpen: true, refused: { pushsvcwa_ios: 2 } });
+    assert.deepEqual(notesOf({}), { isOpen: false, refused: {} });
+    assert.deepEqual(refusedNotes({ pushsvcwa_ios: 2 }), { 'errorMessage.pushsvcwa_ios': 2 });
   });
 
   test('is written only where the row differs', () => {

@@ -5,7 +5,7 @@ const { test } = require('node:test');
 
 const { ParseAPI } = require('../lib/parse');
 const { Reporter } = require('../lib/reporter');
-const { client, failing, json, serving, servingParse, until } = require('./stage');
+const { client, failing, isOpen, json, serving, servingParse, until } = require('./stage');
 
 const SOON = { look: 5, longestLook: 10, settle: 20, giveUp: 20, adopt: 20, firstAdopt: 0 };
 const LONG_AGO = '2026-01-01T00:00:00.000Z';
@@ -31,7 +31,7 @@ async function reporting(t, { answers, rows, times = SOON }) {
   return { reporter: start(), start, row: parse.rows.get('s1'), parse };
 }
 
-const isFinal = row => () => row.pushsvcOpen === undefined && row.numSent !== undefined;
+const isFinal = row => () => !isOpen(row) && row.numSent !== undefined;
 
 test('counts are written as they come, and are final when nothing is open', async t => {
   const { reporter, row } = await reporting(t, {
@@ -43,7 +43,7 @@ test('counts are written as they come, and are final when nothing is open', asyn
     rows: [{ objectId: 's1', status: 'succeeded', numSent: 0 }],
   });
   await reporter.opened('s1');
-  assert.equal(row.pushsvcOpen, true);
+  assert.ok(isOpen(row));
   await until(() => row.numSent === 3, 'first counts');
   await until(isFinal(row), 'final counts');
   const { numSent, numFailed, sentPerType, failedPerType } = row;
@@ -83,14 +83,29 @@ test('several processes agree on what none of them had accepted', async t => {
   assert.equal(row.numFailed, 2);
 });
 
-test('a process that starts finishes what another one has left', async t => {
-  const left = { objectId: 's1', status: 'succeeded', pushsvcOpen: true, updatedAt: LONG_AGO };
+test('a process that starts finishes what another one has left, also just now', async t => {
+  const notes = { pushsvcOpen: 'yes', pushsvcwdead_ios: 2 };
+  const left = { objectId: 's1', status: 'succeeded', errorMessage: notes };
   const { row } = await reporting(t, {
     answers: [json(group({ ios: { sent: 4 } }))],
-    rows: [{ ...left, pushsvcRefused: { wdead_ios: 2 } }],
+    rows: [{ ...left, updatedAt: new Date().toISOString() }],
+    times: { ...SOON, adopt: 60_000 },
   });
   await until(isFinal(row), 'final counts');
   assert.deepEqual([row.numSent, row.numFailed], [4, 2]);
+});
+
+test('a process that goes on finishes what another one has left long ago', async t => {
+  const { parse } = await reporting(t, {
+    answers: [json(group({ ios: { sent: 4 } }))],
+    rows: [],
+  });
+  await until(() => parse.requests.length > 0, 'the first search');
+  const errorMessage = { pushsvcOpen: 'yes' };
+  const row = { objectId: 's1', status: 'succeeded', errorMessage, updatedAt: LONG_AGO };
+  parse.rows.set('s1', row);
+  await until(isFinal(row), 'final counts');
+  assert.equal(row.numSent, 4);
 });
 
 test('counts come when the service and Parse Server are back', async t => {
@@ -110,7 +125,7 @@ test('counts of Parse Server stay where the service knows of nothing', async t =
     rows: [{ objectId: 's1', status: 'succeeded', numSent: 0, numFailed: 5 }],
   });
   await reporter.opened('s1');
-  await until(() => row.pushsvcOpen === undefined, 'the end');
+  await until(() => row.errorMessage && !isOpen(row), 'the end');
   assert.deepEqual([row.numSent, row.numFailed], [0, 5]);
 });
 

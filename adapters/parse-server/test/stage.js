@@ -116,9 +116,10 @@ async function servingParse(t, ...statuses) {
       return json({ error: 'unauthorized' }, 403)(request, response);
     }
     if (objectId === '') {
-      const { pushsvcOpen, updatedAt } = JSON.parse(searchParams.get('where'));
+      const { updatedAt, ...where } = JSON.parse(searchParams.get('where'));
+      assert.deepEqual(where, { 'errorMessage.pushsvcOpen': 'yes' });
       const results = [...rows.values()].filter(
-        each => each.pushsvcOpen === pushsvcOpen && each.updatedAt < updatedAt.$lt.iso,
+        each => isOpen(each) && !(each.updatedAt >= updatedAt?.$lt.iso),
       );
       return json({ results })(request, response);
     }
@@ -129,12 +130,19 @@ async function servingParse(t, ...statuses) {
   return { ...server, rows };
 }
 
+const FIELDS = ['numSent', 'numFailed', 'sentPerType', 'failedPerType', 'errorMessage'];
+
+/** Whether the counts of a status are marked as not final. */
+const isOpen = row => row.errorMessage?.pushsvcOpen === 'yes';
+
 function change(row, changes) {
   for (const [key, value] of Object.entries(changes)) {
     const [field, under] = key.split('.');
-    if (value?.__op === 'Delete') delete row[field];
-    else if (under === undefined) row[field] = value;
+    // Parse Server takes no fields of others in this class.
+    assert.ok(FIELDS.includes(field), field);
+    if (under === undefined) row[field] = value;
     else row[field] = { ...row[field], [under]: value };
+    if (value?.__op === 'Delete') delete row[field][under];
   }
   row.updatedAt = new Date().toISOString();
 }
@@ -157,6 +165,7 @@ module.exports = {
   client,
   delivery,
   failing,
+  isOpen,
   json,
   nowhere,
   serving,
