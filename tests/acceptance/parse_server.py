@@ -1,0 +1,237 @@
+"""A real Parse Server that pushes through the service, and what the tests ask of it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import asyncpg
+
+from tests.integration.pushing import until
+
+HOME: Final = Path(__file__).parents[1] / "parse-server"
+ADAPTER: Final = "@pushsvc/parse-server-push-adapter"
+APPLICATION: Final = "shop"
+MASTER_KEY: Final = "the master key"
+#: With it, Parse Server takes tokens from its installations that a gateway calls dead.
+PRUNE: Final = "PARSE_SERVER_CLEANUP_INVALID_INSTALLATIONS"
+DEADLINE_SECONDS: Final = 30
+#: More saves at once are no faster.
+SAVES_AT_ONCE: Final = 16
+
+
+@dataclass(kw_only=True)
+class ParseServer:
+    """A Parse Server on a database of its own; it can be killed, and started again."""
+
+    dsn: str
+    log: IO[bytes]
+    port: int
+    options: Mapping[str, Any]
+    session: aiohttp.ClientSession
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, and wait until it answers."""
+        told = {"port": self.port, "database": _database(self.dsn), "options": self.options}
+        self.process = await asyncio.create_subprocess_exec(
+            *("node", "server.mjs"),
+            cwd=HOME,
+            env={**os.environ, "PARSE_SERVER": json.dumps(told), PRUNE: "1"},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=self.log,
+            stderr=self.log,
+        )
+        await until(self.answers, seconds=DEADLINE_SECONDS)
+
+    async def answers(self) -> bool:
+        """Tell whether it is ready; it must not have ended."""
+        assert self.process is not None
+        assert self.process.returncode is None, f"it ended: {self.log.name}"
+        try:
+            async with self.session.get(f"{self.url}/health") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def kill(self) -> None:
+        """End it as the out-of-memory killer does."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+    @property
+    def url(self) -> str:
+        """Where its REST API is."""
+        return f"http://127.0.0.1:{self.port}/parse"
+
+    async def rest(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask with the master key; return the answer's JSON, and the push's id where it has one."""
+        headers = {
+            "X-Parse-Application-Id": APPLICATION,
+            "X-Parse-Master-Key": MASTER_KEY,
+        }
+        async with self.session.request(
+            method, f"{self.url}/{path}", json=body, headers=headers
+        ) as response:
+            found = await response.json()
+            assert response.ok, found
+            return response.headers.get("X-Parse-Push-Status-Id") or found
+
+    async def push(self, **body: Any) -> str:
+        """Push by REST; return the id of its `_PushStatus`."""
+        return str(await self.rest("POST", "push", body))
+
+    async def announce(self, **body: Any) -> str:
+        """Push by a Cloud Code function; return the id of its `_PushStatus`."""
+        return str((await self.rest("POST", "functions/announce", body))["result"])
+
+    async def install(self, *rows: Mapping[str, Any]) -> None:
+        """Save installations as their apps do."""
+        gate = asyncio.Semaphore(SAVES_AT_ONCE)
+
+        async def save(row: Mapping[str, Any]) -> None:
+            async with gate:
+                await self.rest("POST", "classes/_Installation", row)
+
+        # The first save of a fresh server makes the class and its columns.
+        columns = {name: value for row in rows for name, value in row.items()}
+        first = await self.rest("POST", "classes/_Installation", columns)
+        await self.rest("DELETE", f"classes/_Installation/{first['objectId']}")
+        await asyncio.gather(*map(save, rows))
+
+    async def installations(self) -> dict[str, dict[str, Any]]:
+        """Return installationId -> row, of all there are."""
+        found = await self.rest("GET", "classes/_Installation?limit=10000")
+        return {row["installationId"]: row for row in found["results"]}
+
+    async def status(self, push: str) -> dict[str, Any]:
+        """Return the push's `_PushStatus`."""
+        found: dict[str, Any] = await self.rest("GET", f"classes/_PushStatus/{push}")
+        return found
+
+    async def started(self, push: str) -> None:
+        """Wait until it has begun to send."""
+
+        async def running() -> bool:
+            return bool((await self.status(push))["status"] == "running")
+
+        await until(running, seconds=DEADLINE_SECONDS)
+
+    async def settled(self, push: str, devices: int) -> dict[str, Any]:
+        """Wait until the status has counted so many devices, and return it."""
+
+        async def counted() -> dict[str, Any] | None:
+            found = await self.status(push)
+            return found if counts(found).total == devices else None
+
+        try:
+            found: dict[str, Any] = await until(counted, seconds=DEADLINE_SECONDS)
+        except AssertionError:
+            raise AssertionError(await self.status(push)) from None
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a `_PushStatus` says came of it: device type -> devices."""
+
+    sent: Counter[str]
+    failed: Counter[str]
+
+    @property
+    def total(self) -> int:
+        """How many devices it speaks of."""
+        return self.sent.total() + self.failed.total()
+
+
+def counts(status: Mapping[str, Any]) -> Counts:
+    """Read the counts, whose sums must be those by type."""
+    found = Counts(
+        sent=Counter(status.get("sentPerType") or {}),
+        failed=Counter(status.get("failedPerType") or {}),
+    )
+    sums = (status.get("numSent", 0), status.get("numFailed", 0))
+    # An op that adds nothing leaves a column empty.
+    assert tuple(number or 0 for number in sums) == (found.sent.total(), found.failed.total())
+    return found
+
+
+def _database(dsn: str) -> dict[str, Any]:
+    """What Parse Server's driver must know, of a dsn whose host is a socket's directory."""
+    parts = urlsplit(dsn)
+    query = parse_qs(parts.query)
+    return {
+        "host": query["host"][0],
+        "port": int(query["port"][0]),
+        "user": parts.username,
+        "database": parts.path.removeprefix("/"),
+    }
+
+
+@asynccontextmanager
+async def parse_server(
+    database_url: str, directory: Path, push: Mapping[str, Any], **options: Any
+) -> AsyncIterator[ParseServer]:
+    """Run one on a new database, with these options of its pushes beside our adapter."""
+    port = free_port()
+    told = {
+        "appId": APPLICATION,
+        "masterKey": MASTER_KEY,
+        "masterKeyIps": ["127.0.0.1"],
+        "push": {"adapter": ADAPTER, "parse": at(port), **push},
+        "silent": True,
+        **options,
+    }
+    async with aiohttp.ClientSession() as session:
+        with (directory / f"parse-server-{port}.log").open("ab") as log:
+            server = ParseServer(
+                dsn=await _new_database(database_url),
+                port=port,
+                options=told,
+                log=log,
+                session=session,
+            )
+            try:
+                await server.start()
+                yield server
+            finally:
+                await server.kill()
+
+
+def at(port: int) -> dict[str, str]:
+    """Where a Parse Server on this port is, and its master key, in the adapter's words."""
+    return {
+        "serverURL": f"http://127.0.0.1:{port}/parse",
+        "applicationId": APPLICATION,
+        "masterKey": MASTER_KEY,
+    }
+
+
+def free_port() -> int:
+    """A port that nobody has; what is killed shall come back on its own."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port: int = one.getsockname()[1]
+    return port
+
+
+async def _new_database(url: str) -> str:
+    dsn = url.replace("+asyncpg", "", 1)
+    name = f"parse_{secrets.token_hex(4)}"
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    return dsn.replace("/pushsvc?", f"/{name}?", 1)
