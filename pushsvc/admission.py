@@ -15,7 +15,7 @@ from pushsvc.errors import (
     InvalidQueryError,
     InvalidTemplateError,
 )
-from pushsvc.model import App, Json, Schedule, Submission
+from pushsvc.model import DEVICE_COUNT, App, Json, Schedule, Submission
 from pushsvc.planning import localtime, schedule
 from pushsvc.resources import Resources
 from pushsvc.shaping import body, template
@@ -67,7 +67,7 @@ async def admitted(
     if submission.audience_id is not None and not submission.audience:
         where = await _saved(resources, app, submission.audience_id)
         submission = replace(submission, audience={"where": where})
-    if "devices" not in submission.audience:
+    if not {"devices", DEVICE_COUNT} & submission.audience.keys():
         await check_audience(resources, submission.audience)
     return submission, when_due(resources, app, submission)
 

@@ -21,6 +21,7 @@ from pushsvc.api.parse.door import ParseDoor
 from pushsvc.api.request_id import RequestIdMiddleware
 from pushsvc.api.v1 import (
     campaigns,
+    deliveries,
     openapi,
     previews,
     pushes,
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.router.routes.extend(pushes.router.routes)
+    app.router.routes.extend(deliveries.router.routes)
     app.router.routes.extend(waves.router.routes)
     app.router.routes.extend(steps.router.routes)
     app.router.routes.extend(reviews.router.routes)
@@ -110,4 +112,14 @@ async def run_api(settings: Settings, *, ready: Callable[[int], None], stop: asy
     """
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        await server.serve(with_parse(app, settings), settings, ready=ready, stop=stop)
+        letting_go = asyncio.create_task(_let_go(stop, app), name="let go of who waits")
+        try:
+            await server.serve(with_parse(app, settings), settings, ready=ready, stop=stop)
+        finally:
+            letting_go.cancel()
+
+
+async def _let_go(stop: asyncio.Event, app: FastAPI) -> None:
+    """Answer the requests that wait for outcomes as soon as the API is to stop."""
+    await stop.wait()
+    app.state.resources.closings.let_go()

@@ -132,6 +132,8 @@ def ledger_of(
     `in_doubt` are places whose device may have the message of an earlier attempt.
     """
     settings = resources.settings
+    for place, answer in evidence.outdated(batch, sheet.answers).items():
+        sheet.settle(place, answer)
     limits = Limits(
         # Work that workers die over is not carried on: somebody must look at it.
         attempts=settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0,

@@ -132,6 +132,21 @@ class NotOursError(CallerError):
     parse_code = 108
 
 
+class MalformedEncodingError(CallerError):
+    """The body is not what its Content-Encoding says, or is cut off."""
+
+    code = "malformed_encoding"
+    parse_code = None
+
+
+class UnsupportedEncodingError(CallerError):
+    """The body's Content-Encoding is one that nobody reads here."""
+
+    code = "unsupported_encoding"
+    status = 415
+    parse_code = None
+
+
 class BodyTooLargeError(CallerError):
     """The body is larger than `body_limit_bytes`."""
 

@@ -1,5 +1,6 @@
 """THE WHOLE WAY OF A PUSH: submitted, planned, delivered, closed.
 
+    submit_delivery ► its devices come with it: push and batches, committed ──► wake deliverers
     preview_push ─► the same checks ──► audience counted, messages shaped; nothing is stored
     submit_push ──► pushes row ──commit──► wake a planner (the job names the push)
     plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers; what is
@@ -25,7 +26,7 @@ from itertools import islice
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import admission, ending, firing, halting, hygiene, planner, quiet, waves
+from pushsvc import admission, deliveries, ending, firing, halting, hygiene, planner, quiet, waves
 from pushsvc.campaigns import launching
 from pushsvc.delivery import dispatch
 from pushsvc.errors import CallerError, IdempotencyMismatchError
@@ -36,6 +37,7 @@ from pushsvc.model import (
     Halt,
     Lane,
     Push,
+    Recipient,
     Submission,
 )
 from pushsvc.planning import fair, schedule
@@ -102,6 +104,17 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
         if when.due_at <= resources.clock.now():
             await resources.queue.wake_plans([DuePush(push.id, push.lane, push.app_id)])
     return stored
+
+
+async def submit_delivery(
+    resources: Resources, app: App, submission: Submission, *, recipients: Sequence[Recipient]
+) -> pushes.Stored:
+    """Check a push to devices that come with it, and store it. When this returns, it is durable.
+
+    Raises:
+        CallerError: what is wrong with it, and in which field; nothing is stored.
+    """
+    return _matching(await deliveries.store(resources, app, submission, recipients=recipients))
 
 
 async def _use_audience(connection: AsyncConnection, push: Push, object_id: str) -> None:

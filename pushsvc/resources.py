@@ -31,6 +31,7 @@ from pushsvc.planning import localtime, queue, variants
 from pushsvc.planning.queue import Queue
 from pushsvc.stats.opens import OpenCounter, counting_opens
 from pushsvc.storage.backlog import Backlog
+from pushsvc.storage.closings import Closings, watching_closings
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.database_time import keeping_time
 from pushsvc.storage.engine import create_engine
@@ -64,6 +65,7 @@ class Resources:
     backlog: Backlog
     saver: Saver
     opens: OpenCounter
+    closings: Closings
     #: Taken by each plan that holds a connection for as long as it runs: half of the connections
     #: stay with those who need one for a moment, and no plan waits for a second one.
     planning: asyncio.Semaphore
@@ -148,6 +150,7 @@ async def open_resources(
                 batches_limit=settings.open_batches_limit,
             ),
             saver=saver,
+            closings=await stack.enter_async_context(watching_closings(engine)),
             opens=await stack.enter_async_context(counting_opens(engine, placing)),
             planning=asyncio.Semaphore(settings.database_connections // 2),
             finding=asyncio.Semaphore(settings.database_connections // 2),

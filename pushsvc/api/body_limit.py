@@ -1,4 +1,7 @@
-"""Middleware: no request body is read beyond the limit, nor all of them together beyond another."""
+"""Middleware: no request body is read beyond the limit, nor all of them together beyond another.
+
+What comes compressed is inflated here, as it comes: the limits are of what the application holds.
+"""
 
 import asyncio
 from typing import Final
@@ -6,6 +9,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pushsvc.api.inflating import inflating_of
 from pushsvc.errors import BodyTooLargeError, BodyTooSlowError, OverloadedError
 
 #: Of all requests that are under way; a few of the largest, thousands of usual ones.
@@ -46,7 +50,9 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
+        inflating = inflating_of(headers)
         read, deadline = 0, asyncio.get_running_loop().time() + self._seconds
         is_whole = False
 
@@ -57,6 +63,10 @@ class BodyLimitMiddleware:
             # After the body it is asked whether the client is still there.
             message = await (receive() if is_whole else self._in_time(receive, deadline))
             is_whole = not message.get("more_body", False)
+            if inflating and message["type"] == "http.request":
+                most = self._limit_bytes - read + 1
+                inflated = inflating.take(message.get("body", b""), most=most, is_last=is_whole)
+                message = {**message, "body": inflated}
             size = len(message.get("body", b""))
             read += size
             self._held_bytes += size

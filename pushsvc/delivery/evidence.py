@@ -7,7 +7,7 @@ not believed, and a token is suspected in vain where nothing shows the credentia
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -85,6 +85,20 @@ def gather(
                     since=_moment(answer.invalid_since_ms),
                 )
             )
+    return found
+
+
+def outdated(batch: Batch, answers: Mapping[int, Answer]) -> dict[int, Answer]:
+    """Return, by place, what proves nothing: tokens that explicit devices have registered since.
+
+    Apple's rule of a 410 (its `timestamp`); installations have theirs applied to the evidence.
+    """
+    found: dict[int, Answer] = {}
+    for place, answer in answers.items() if batch.recipients else ():
+        since, registered = answer.invalid_since_ms, batch.recipients[place].registered_ms
+        is_dead = answer.outcome is OutcomeClass.TOKEN_DEAD
+        if is_dead and since and registered and since < registered:
+            found[place] = replace(answer, outcome=OutcomeClass.TOKEN_SUSPECT)
     return found
 
 

@@ -39,6 +39,7 @@ from pushsvc.model.outcome import (
     OutcomeClass,
 )
 from pushsvc.model.push import (
+    DEVICE_COUNT,
     App,
     AppSettings,
     Credential,
@@ -79,6 +80,7 @@ from pushsvc.model.trail import Attempt, Match, Standing
 __all__ = [
     "ACCEPTED",
     "AGAINST_TOKENS",
+    "DEVICE_COUNT",
     "GONE_ON",
     "HOLDOUT",
     "OUTCOME_OF",

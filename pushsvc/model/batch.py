@@ -22,10 +22,19 @@ class Recipient:
     """An explicit device of a v1 push that is not an installation of the app."""
 
     device_type: str
+    #: of a Windows device its channel URI; empty for nowhere
     token: str
     app_identifier: str | None = None
     locale: str | None = None
     badge: int | None = None
+    #: Parse's `pushType`
+    push_type: str | None = None
+    time_zone: str | None = None
+    #: the caller's own name of it
+    id: str | None = None
+    #: epoch milliseconds; what a gateway says against the token is about a time after this, or
+    #: proves nothing
+    registered_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,12 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from pushsvc.model.rules import Json, Rules
+
+#: The audience of a delivery says how many there are.
+DEVICE_COUNT: Final = "device_count"
 
 
 class GatewayName(StrEnum):
@@ -110,7 +114,8 @@ class Submission:
     """A push as asked for at one of our doors, before it is checked."""
 
     source: Source
-    #: {"channels": [...]} | {"where": {...}} | {"devices": [...]}; empty: what `audience_id` says
+    #: {"channels": [...]} | {"where": {...}} | {"devices": [...]}, or {"device_count": n} of a
+    #: delivery, whose devices are in its batches; empty: what `audience_id` says
     audience: Json
     #: the request's `data` and the keys beside it that shape the message
     content: Json
@@ -133,6 +138,8 @@ class Submission:
     rate_per_minute: int | None = None
     #: a repeated request with the same key stores no second push
     idempotency_key: str | None = None
+    #: the caller's name for what this is a part of
+    group_id: str | None = None
     #: tells a repeated request from another one under the same key
     request_hash: bytes | None = None
 
@@ -197,6 +204,13 @@ class Push:
     #: of a campaign's run
     campaign_id: int | None = None
     rules: Rules | None = None
+    #: of a delivery: the caller's name for what it is a part of
+    group_id: str | None = None
+
+    @property
+    def names_devices(self) -> bool:
+        """Whether its audience is a list of devices; a delivery's is in its batches alone."""
+        return "devices" in self.audience or DEVICE_COUNT in self.audience
 
     @property
     def by_zone(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from pushsvc.model import Json, Lane, Late, Push, Schedule, Submission
+from pushsvc.model import DEVICE_COUNT, Json, Lane, Late, Push, Schedule, Submission
 from pushsvc.planning import written_time
 from pushsvc.planning.localtime import moments
 from pushsvc.planning.written_time import TimeError
@@ -175,7 +175,8 @@ def lane_of(submission: Submission, *, limit: int) -> Lane:
     if submission.lane is not None:
         return submission.lane
     devices = submission.audience.get("devices")
-    return Lane.URGENT if devices is not None and len(devices) <= limit else Lane.BULK
+    count = submission.audience.get(DEVICE_COUNT) if devices is None else len(devices)
+    return Lane.URGENT if count is not None and count <= limit else Lane.BULK
 
 
 def iso(moment: datetime) -> str:

@@ -101,7 +101,7 @@ async def _found(
         key = standing.id
         return standing, await trail.attempts_of(resources.engine, push.id, installation=key)
     explicit = None
-    if "devices" in push.audience and device.isprintable():
+    if push.names_devices and device.isprintable():
         token = device.lower() if len(device) == HEX_TOKEN_LENGTH else device
         explicit = await trail.explicit_device(resources.engine, push.id, token=token)
     if explicit is None:

@@ -119,7 +119,7 @@ def told(
 def is_asked(push: Push) -> bool:
     """Tell whether it helps to know who is of the push's audience now."""
     ended_early = push.state is PushState.FAILED or (push.is_cancelled and not push.batches)
-    return "devices" not in push.audience and not ended_early
+    return not push.names_devices and not ended_early
 
 
 def why_not(
@@ -128,8 +128,8 @@ def why_not(
     """Return why a device is in no batch of the push."""
     if early := _not_reached(push, standing, match=match, wave=wave):
         return early
-    if "devices" in push.audience:
-        named = is_named(push.audience["devices"], standing)
+    if push.names_devices:
+        named = is_named(push.audience.get("devices", ()), standing)
         return _unplanned(push, wave) if named else Why.NOT_NAMED
     if push.local_time is not None:
         return _in_no_wave(push, standing, match=match, wave=wave)

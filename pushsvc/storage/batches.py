@@ -5,7 +5,7 @@ binary array, rows as the driver's records.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -76,6 +76,20 @@ async def write_batches(
         raise MissingError from error
 
 
+_RECIPIENT: Final = tuple(field.name for field in fields(Recipient))
+
+
+def recipients_text(recipients: Sequence[Recipient]) -> str | None:
+    """Return explicit devices as the table takes them: what one of them lacks is left out."""
+    if not recipients:
+        return None
+    told = [
+        {name: value for name in _RECIPIENT if (value := getattr(r, name)) is not None}
+        for r in recipients
+    ]
+    return encode_json(told)
+
+
 async def _insert(
     connection: "Driver", new: Sequence[NewBatch], *, push_id: int, lane: Lane, first_seq: int
 ) -> None:
@@ -87,7 +101,7 @@ async def _insert(
             batch.installation_ids,
             batch.installation_ids[0] if batch.installation_ids else None,
             batch.installation_ids[-1] if batch.installation_ids else None,
-            encode_json([asdict(r) for r in batch.recipients]) if batch.recipients else None,
+            recipients_text(batch.recipients),
             batch.outcomes,
             batch.attempt,
             batch.first_tried_at,
@@ -192,7 +206,7 @@ async def lease_batch(
             push_id=push_id,
             seq=seq,
             installation_ids=tuple(ids),
-            recipients=_recipients(row["recipients"]),
+            recipients=as_recipients(row["recipients"]),
             attempt=row["attempt"],
             first_tried_at=row["first_tried_at"],
             paced=row["paced"],
@@ -236,8 +250,9 @@ async def badges_after(
         return await _badges_after(connection, ids, badge)
 
 
-def _recipients(stored: Sequence[Json] | None) -> tuple[Recipient, ...]:
-    return tuple(Recipient(**fields) for fields in stored or ())
+def as_recipients(stored: Sequence[Json] | None) -> tuple[Recipient, ...]:
+    """Return explicit devices as they are read from the table."""
+    return tuple(Recipient(**told) for told in stored or ())
 
 
 def _size(row: "asyncpg.Record") -> int:

@@ -135,14 +135,19 @@ def named_at(place: int, recipient: Recipient) -> Device:
     """Return the device of an explicit recipient; its fields are those it was named with."""
     r = recipient
     fields = {
+        "objectId": r.id,
         "deviceType": r.device_type,
         "deviceToken": r.token,
         "appIdentifier": r.app_identifier,
         "localeIdentifier": r.locale,
+        "timeZone": r.time_zone,
+        "pushType": r.push_type,
         BADGE: r.badge,
     }
     fields = {name: value for name, value in fields.items() if value is not None}
-    return Device(place, r.device_type, r.token, r.app_identifier, r.locale, r.badge, fields=fields)
+    return Device(
+        place, r.device_type, r.token, r.app_identifier, r.locale, r.badge, r.push_type, fields
+    )
 
 
 async def _values(

@@ -104,7 +104,10 @@ async def _devices(connection: Any, row: Any, places: Sequence[int]) -> list[_De
     ids = row["installation_ids"]
     if not ids:
         named = row["recipients"]
-        return [(None, named[p]["device_type"], None, named[p]["token"]) for p in places]
+        return [
+            (None, named[p]["device_type"], named[p].get("push_type"), named[p]["token"])
+            for p in places
+        ]
     found = {
         number: (
             object_id,

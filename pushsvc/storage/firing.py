@@ -7,7 +7,7 @@ worker dies is no different from other plans and batches.
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
@@ -135,7 +135,7 @@ async def _write(
             f"{{{','.join(map(str, new.installation_ids))}}}",
             new.installation_ids[0] if new.installation_ids else None,
             new.installation_ids[-1] if new.installation_ids else None,
-            encode_json([asdict(r) for r in new.recipients]) if new.recipients else None,
+            batches.recipients_text(new.recipients),
             new.outcomes,
             one.push.id in changed,
         )

@@ -72,6 +72,7 @@ COLUMNS = (
     pushes.c.halted_at,
     pushes.c.campaign_id,
     pushes.c.rules,
+    pushes.c.group_id,
 )
 #: The same for the bare driver.
 SELECTED: Final = ", ".join(
@@ -99,8 +100,12 @@ async def insert_push(
     schedule: Schedule,
     lane: Lane,
     push_hash: str,
+    planned: Mapping[str, Any] | None = None,
 ) -> Stored:
-    """Store a push, unless its idempotency key has stored one before."""
+    """Store a push, unless its idempotency key has stored one before.
+
+    One that needs no plan has what its plan would have left, by column, in `planned`.
+    """
     statement = (
         upsert(pushes)
         .values(
@@ -124,8 +129,9 @@ async def insert_push(
             late=submission.late,
             campaign_id=submission.campaign_id,
             **_rules(submission),
-            state=PushState.WAITING,
+            **(planned or {"state": PushState.WAITING}),
             idempotency_key=submission.idempotency_key,
+            group_id=submission.group_id,
             request_hash=submission.request_hash,
             push_hash=push_hash,
         )

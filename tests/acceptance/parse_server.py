@@ -192,6 +192,7 @@ async def parse_server(
         "masterKeyIps": ["127.0.0.1"],
         "push": {"adapter": ADAPTER, "parse": at(port), **push},
         "silent": True,
+        "logsFolder": None,
         **options,
     }
     async with aiohttp.ClientSession() as session:

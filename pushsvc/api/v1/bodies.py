@@ -32,7 +32,8 @@ Time = Annotated[Any, Field(json_schema_extra={"type": ["string", "number", "nul
 INSTEAD_OF_DATA: Final = ("template", *sorted(FILLED_IN))
 
 
-def _known_type(value: str) -> str:
+def known_type(value: str) -> str:
+    """Return a device type that is one; raise ValueError for any other text."""
     if value not in DEVICE_TYPES:
         message = f"must be one of {', '.join(sorted(DEVICE_TYPES))}"
         raise ValueError(message)
@@ -44,7 +45,7 @@ def _lowered(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _lowered_token(value: Any) -> Any:
+def lowered_token(value: Any) -> Any:
     """As `deviceToken` is: what looks like an APNs token is in lower case."""
     return _lowered(value) if isinstance(value, str) and len(value) == HEX_TOKEN_LENGTH else value
 
@@ -67,10 +68,10 @@ class ByToken(Strict):
     token: Annotated[
         str,
         Field(min_length=1, max_length=TOKEN_CHARACTERS),
-        BeforeValidator(_lowered_token),
+        BeforeValidator(lowered_token),
     ]
     device_type: Annotated[
-        str, AfterValidator(_known_type), Field(json_schema_extra={"enum": sorted(DEVICE_TYPES)})
+        str, AfterValidator(known_type), Field(json_schema_extra={"enum": sorted(DEVICE_TYPES)})
     ]
     app_identifier: Text | None = None
     locale: Text | None = None
@@ -176,8 +177,8 @@ class NoBody(Strict):
 CONTENT_KEYS: Final = ("template", "data", *BesideData.model_fields, "validate_only")
 
 
-def _moment(value: Any) -> Any:
-    """Read a time; in UTC where it has no zone, as the SDKs' events have it."""
+def moment_of(value: Any) -> Any:
+    """Read a time, in UTC where it has no zone, as the SDKs' events have it; else ValueError."""
     if value is None:
         return None
     message = "must be a time in ISO 8601"
@@ -194,7 +195,7 @@ class NewOpen(Strict):
     installation_id: Annotated[Text | None, BeforeValidator(_lowered)] = Field(
         None, description="The id that the device gave itself."
     )
-    at: Annotated[datetime | None, BeforeValidator(_moment)] = Field(
+    at: Annotated[datetime | None, BeforeValidator(moment_of)] = Field(
         None, description="When; left out: now."
     )
 

@@ -137,7 +137,7 @@ async def rows(connection: AsyncConnection, some: Sequence[Push]) -> list[dict[s
     ]
 
 
-def idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request, *, prefix: str = "v1") -> str | None:
     """Return what tells a repeat of this request.
 
     Raises:
@@ -149,4 +149,4 @@ def idempotency_key(request: Request) -> str | None:
     if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARACTERS:
         text = f"{IDEMPOTENCY_KEY} has 1 to {IDEMPOTENCY_KEY_CHARACTERS} characters."
         raise InvalidRequestError([Fault("", "invalid_idempotency_key", text)])
-    return f"v1:{key}"
+    return f"{prefix}:{key}"

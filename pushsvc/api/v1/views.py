@@ -46,6 +46,8 @@ class PushView(BaseModel):
     rate_per_minute: int | None
     #: of a campaign's run: the campaign's id
     campaign: str | None
+    #: of a delivery: what it is a part of
+    group: str | None
     audience: dict[str, Any]
     data: dict[str, Any]
     created_at: str
@@ -153,6 +155,7 @@ def shown(push: Push, counts: Counts, *, opens: int, campaign: str | None = None
         "on_unknown": push.on_unknown.value,
         "rate_per_minute": push.rate_per_minute,
         "campaign": campaign,
+        "group": push.group_id,
         "audience": _audience(push.audience),
         "created_at": moment(push.created_at),
         "due_at": moment(push.due_at),
@@ -163,7 +166,7 @@ def shown(push: Push, counts: Counts, *, opens: int, campaign: str | None = None
         "finished_at": moment_or_none(push.finished_at),
         "devices": push.devices,
         "counts": live_counts(push, counts),
-        "by_device_type": {t: _words(classes) for t, classes in sorted(counts.items())},
+        "by_device_type": {t: words(classes) for t, classes in sorted(counts.items())},
         "classes": {c.name.lower(): n for c, n in sorted(totals.items()) if n and c in OUTCOME_OF},
         "possible_duplicates": tally.possible_duplicates(totals),
         "opens": opens,
@@ -176,12 +179,13 @@ def shown(push: Push, counts: Counts, *, opens: int, campaign: str | None = None
 
 def live_counts(push: Push, counts: Counts) -> dict[str, int]:
     """Return devices by their outcome, with those that have none yet."""
-    words = _words(tally.total(counts))
+    found = words(tally.total(counts))
     # The counts may have been read a moment after the push.
-    return {**words, "open": max(0, push.devices - sum(words.values()))}
+    return {**found, "open": max(0, push.devices - sum(found.values()))}
 
 
-def _words(classes: Any) -> dict[str, int]:
+def words(classes: Any) -> dict[str, int]:
+    """Return devices by what came of them, as `CountsView` describes it."""
     return {outcome.value: n for outcome, n in tally.by_outcome(classes).items()}
 
 

@@ -70,6 +70,8 @@ pushes = Table(
     # Parse's X-Parse-Request-Id or /v1's Idempotency-Key, and a hash of the body it came with
     Column("idempotency_key", Text),
     Column("request_hash", LargeBinary),
+    # of a delivery: the caller's name for what it is a part of
+    Column("group_id", Text),
     # MD5 of the alert, as Parse has it
     Column("push_hash", Text, nullable=False),
     # planning: its lease, how often it was leased, and the last installation already in a batch
@@ -94,6 +96,12 @@ pushes = Table(
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
     Index(None, "app_id", "id"),
+    Index(
+        "pushes_of_group",
+        "app_id",
+        "group_id",
+        postgresql_where=text("group_id IS NOT NULL"),
+    ),
     # A device that opened a push may tell only the hash: the newest push with it is meant.
     Index(None, "app_id", "push_hash", "id"),
     # What the clock looks at: small, whatever the history.

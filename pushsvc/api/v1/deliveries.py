@@ -1,0 +1,122 @@
+"""`/v1/deliveries`: one content to devices that come with it, and what came of each of them."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from pushsvc import deliveries, pipeline
+from pushsvc.api.audience import fingerprint
+from pushsvc.api.body import read_object
+from pushsvc.api.replies import compressed, json_response
+from pushsvc.api.v1.asked import check_parameters, enter, push_of
+from pushsvc.api.v1.delivery_bodies import (
+    MOST_WAIT_SECONDS,
+    NewDelivery,
+    parse_new_delivery,
+    recipients_of,
+    submission_of,
+)
+from pushsvc.api.v1.delivery_views import DeliveryView, GroupView, delivery_shown, group_shown
+from pushsvc.api.v1.openapi import reply_docs, request_docs
+from pushsvc.api.v1.pushes import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
+from pushsvc.errors import NotFoundError
+from pushsvc.model import DEVICE_COUNT, App, Push
+from pushsvc.resources import Resources
+from pushsvc.storage.apps import Scope
+from pushsvc.storage.deliveries import group_of
+
+#: Says how long a call waits, and not what is asked for: a repeat may differ in it.
+_WAIT: Final = "wait_seconds"
+
+router = APIRouter(prefix="/v1", tags=["deliveries"])
+
+
+@router.post(
+    "/deliveries",
+    summary="Send to devices that come with the request",
+    openapi_extra=request_docs(NewDelivery, headers=(IDEMPOTENCY_KEY,)),
+    responses=reply_docs(200, DeliveryView) | reply_docs(202, DeliveryView),
+)
+async def create(request: Request) -> Response:
+    """Store a delivery and wait for what comes of it.
+
+    200: every device has its outcome. 202: some have none yet, and get it; ask at `Location`.
+    """
+    resources, app = await enter(request, Scope.SEND)
+    key = idempotency_key(request, prefix="delivery")
+    body = await read_object(request)
+    asked = parse_new_delivery(body)
+    told = {name: value for name, value in body.items() if name != _WAIT}
+    submission = submission_of(asked, key=key, request_hash=fingerprint(told))
+    stored = await pipeline.submit_delivery(
+        resources, app, submission, recipients=recipients_of(asked)
+    )
+    headers = {"Location": f"/v1/deliveries/{stored.push.object_id}"}
+    if stored.replayed:
+        headers[REPLAYED] = "true"
+    await resources.closings.wait(stored.push.id, seconds=asked.wait_seconds)
+    return await _reply(request, app, stored.push.object_id, headers=headers)
+
+
+@router.get(
+    "/deliveries/{delivery_id}",
+    summary="See what came of a delivery",
+    responses=reply_docs(200, DeliveryView) | reply_docs(202, DeliveryView),
+)
+async def find_one(
+    request: Request,
+    delivery_id: str,
+    *,
+    wait_seconds: Annotated[float, Query(ge=0, le=MOST_WAIT_SECONDS)] = 0,
+) -> Response:
+    """Return a delivery when every device has its outcome, or after so long, as the POST does."""
+    resources, app = await enter(request, Scope.SEND, Scope.READ)
+    check_parameters(request, (_WAIT,))
+    push = await _delivery(resources, app, delivery_id)
+    await resources.closings.wait(push.id, seconds=wait_seconds)
+    return await _reply(request, app, delivery_id)
+
+
+@router.get(
+    "/groups/{group}",
+    summary="See what came of a group of deliveries",
+    responses=reply_docs(200, GroupView),
+)
+async def find_group(
+    request: Request, group: Annotated[str, Path(description="As the deliveries name it.")]
+) -> Response:
+    """Return how many deliveries a group has, and what came of their devices."""
+    resources, app = await enter(request, Scope.SEND, Scope.READ)
+    check_parameters(request, ())
+    found = await group_of(resources.engine, app_id=app.id, group_id=group)
+    if found is None:
+        raise NotFoundError("There is no such group.")
+    return json_response(group_shown(group, found))
+
+
+async def _reply(
+    request: Request, app: App, object_id: str, *, headers: dict[str, str] | None = None
+) -> Response:
+    resources: Resources = request.app.state.resources
+    push = await _delivery(resources, app, object_id)
+    seen = await deliveries.seen(resources, push)
+    status = 202 if seen.pending else 200
+    reply = json_response(delivery_shown(push, seen), status=status, headers=headers)
+    return compressed(reply, request.headers.get("Accept-Encoding", ""))
+
+
+async def _delivery(resources: Resources, app: App, object_id: str) -> Push:
+    """Return the app's delivery with this id.
+
+    Raises:
+        NotFoundError: it has none.
+    """
+    async with resources.engine.connect() as connection:
+        push = await push_of(connection, app, object_id)
+    if DEVICE_COUNT not in push.audience:
+        message = (
+            "This push is no delivery. What came of its devices is at /v1/pushes/{id}/outcomes."
+        )
+        raise NotFoundError(message)
+    return push
