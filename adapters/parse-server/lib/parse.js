@@ -1,0 +1,141 @@
+'use strict';
+
+// Parse Server's REST API, with its master key: what the adapter keeps in rows of Parse.
+
+const { Transport, TransportError } = require('./transport');
+
+const TIMEOUT_MS = 15_000;
+const CONNECTIONS = 4;
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+/** Parse Server did not do it, or it is not known whether it did. */
+class ParseError extends Error {
+  /**
+   * @param {string} message one sentence, without any key
+   * @param {object} [answer]
+   * @param {number} [answer.status] of the answer; none where there was no answer
+   * @param {number} [answer.code] Parse's own, such as 101
+   */
+  constructor(message, { status, code } = {}) {
+    super(message);
+    this.name = 'ParseError';
+    this.status = status;
+    this.code = code;
+  }
+}
+
+class ParseAPI {
+  #transport;
+  #headers;
+
+  /**
+   * @param {object} options checked by `options.js`
+   * @param {string} options.serverURL with its mount, such as `http://localhost:1337/parse`
+   * @param {string} options.applicationId
+   * @param {string} options.masterKey which must be allowed from here (`masterKeyIps`)
+   */
+  constructor({ serverURL, applicationId, masterKey }) {
+    const limits = { connections: CONNECTIONS, maxAnswerBytes: MAX_ANSWER_BYTES };
+    this.#transport = new Transport({ url: serverURL, ...limits });
+    this.#headers = {
+      'x-parse-application-id': applicationId,
+      'x-parse-master-key': masterKey,
+      'content-type': 'application/json',
+    };
+  }
+
+  /**
+   * @param {string} className
+   * @param {string} objectId
+   * @returns {Promise<object | null>} the row as REST has it; null where there is none; rejects
+   *   with a ParseError
+   */
+  async get(className, objectId) {
+    try {
+      return await this.call('GET', path(className, objectId));
+    } catch (error) {
+      if (error.code === 101) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * @param {string} className
+   * @param {object} query
+   * @param {object} query.where
+   * @param {string} [query.order] such as `-updatedAt`
+   * @param {number} [query.limit]
+   * @param {string} [query.keys] with commas between
+   * @returns {Promise<object[]>} rejects with a ParseError
+   */
+  async find(className, { where, ...rest }) {
+    const query = new URLSearchParams({ where: JSON.stringify(where), ...rest });
+    const { results } = await this.call('GET', `${path(className)}?${query}`);
+    if (Array.isArray(results)) return results;
+    throw new ParseError('Parse Server answered a find without results');
+  }
+
+  /**
+   * @param {string} className
+   * @param {string} objectId
+   * @param {object} changes fields, operations (`{__op}`), dotted keys
+   * @returns {Promise<object>} `updatedAt`, and what operations have made; rejects with a
+   *   ParseError
+   */
+  put(className, objectId, changes) {
+    return this.call('PUT', path(className, objectId), changes);
+  }
+
+  /**
+   * One request. What failed is not tried again, but for a kept connection that Parse Server has
+   * closed: so say what fields are to be, rather than by how much to change them.
+   * @param {string} method
+   * @param {string} under the mount, with its query
+   * @param {object} [body]
+   * @returns {Promise<object>} the answer; rejects with a ParseError
+   */
+  async call(method, under, body) {
+    const answer = await this.#answer({
+      method,
+      path: under,
+      headers: this.#headers,
+      body: body === undefined ? undefined : Buffer.from(JSON.stringify(body)),
+      timeoutMs: TIMEOUT_MS,
+    });
+    const { status } = answer;
+    const document = parsed(answer.body);
+    if (status >= 200 && status < 300 && document !== null) return document;
+    const { code, error = 'nothing that Parse Server would say' } = document ?? {};
+    const told = `Parse Server answered ${status}: ${String(error).slice(0, 300)}`;
+    throw new ParseError(told, { status, code });
+  }
+
+  /** Close the connections; calls under way fail. */
+  close() {
+    this.#transport.close();
+  }
+
+  async #answer(request) {
+    try {
+      return await this.#transport.request(request);
+    } catch (error) {
+      if (error instanceof TransportError && error.stale) return this.#answer(request);
+      throw new ParseError(`Parse Server did not answer: ${error.message}`);
+    }
+  }
+}
+
+function path(...parts) {
+  return `/classes/${parts.map(encodeURIComponent).join('/')}`;
+}
+
+function parsed(body) {
+  try {
+    const document = JSON.parse(body.toString('utf8'));
+    return typeof document === 'object' ? document : null;
+  } catch {
+    return null;
+  }
+}
+
+module.exports = { ParseAPI, ParseError };

@@ -1,0 +1,74 @@
+'use strict';
+
+// How long to go on with a server that does not answer: pauses between tries, and a long outage.
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+// Failures that nobody has added to for so long say nothing of now.
+const FORGOTTEN_MS = 60_000;
+
+/**
+ * How long to wait before the next try: half of it by chance, so that callers do not meet again.
+ * @param {number} tries that have failed, from 1
+ * @param {() => number} [chance] from 0 to 1
+ * @returns {number} milliseconds
+ */
+function pauseMs(tries, chance = Math.random) {
+  const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (tries - 1));
+  return longest * (0.5 + chance() / 2);
+}
+
+/**
+ * Read Retry-After: seconds, or a date.
+ * @param {string | undefined} header
+ * @param {number} [now] epoch milliseconds
+ * @returns {number | null} milliseconds from now, or null where it says nothing
+ */
+function retryAfterMs(header, now = Date.now()) {
+  if (header === undefined) return null;
+  if (/^\d+$/.test(header.trim())) return Number(header) * 1_000;
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? null : Math.max(0, date - now);
+}
+
+/**
+ * Whether a server has failed for so long that there is no point in patience.
+ *
+ * A server that fails all of a million devices' calls for a minute each would take hours to do so:
+ * after the first minute each call has one short try. When nobody has asked for a while, that is
+ * forgotten.
+ */
+class Outage {
+  #lastsMs;
+  #since = null;
+  #seen = null;
+
+  /** @param {number} lastsMs failures from then on, and nothing else */
+  constructor(lastsMs) {
+    this.#lastsMs = lastsMs;
+  }
+
+  /** @param {number} now milliseconds of a clock that does not jump */
+  failed(now) {
+    if (this.#since === null || this.#forgotten(now)) this.#since = now;
+    this.#seen = now;
+  }
+
+  answered() {
+    this.#since = null;
+  }
+
+  /**
+   * @param {number} now as above
+   * @returns {boolean}
+   */
+  isLong(now) {
+    return this.#since !== null && !this.#forgotten(now) && now - this.#since >= this.#lastsMs;
+  }
+
+  #forgotten(now) {
+    return now - this.#seen > this.#lastsMs + FORGOTTEN_MS;
+  }
+}
+
+module.exports = { Outage, pauseMs, retryAfterMs };
