@@ -22,7 +22,7 @@ from tests.integration.pushing import until
 HOME: Final = Path(__file__).parents[1] / "parse-server"
 ADAPTER: Final = "@pushsvc/parse-server-push-adapter"
 APPLICATION: Final = "shop"
-MASTER_KEY: Final = "the master key"
+MASTER_KEY: Final = "master-key"
 #: With it, Parse Server takes tokens from its installations that a gateway calls dead.
 PRUNE: Final = "PARSE_SERVER_CLEANUP_INVALID_INSTALLATIONS"
 DEADLINE_SECONDS: Final = 30
