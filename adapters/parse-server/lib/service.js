@@ -164,7 +164,7 @@ class Service {
     for (;;) {
       const asked = performance.now();
       const waitSeconds = this.#waitSeconds(deadline - asked);
-      if (document.pending === 0 || waitSeconds < 1) return document;
+      if (document.pending === 0 || deadline - asked < POLL_PAUSE_MS) return document;
       try {
         const question = { id, waitSeconds, fits: isDelivery(results.length) };
         document = await this.#delivery({ deadline, tries: Infinity }, question);
@@ -181,9 +181,10 @@ class Service {
     return this.#ask(call, { method: 'GET', path, waitMs: waitSeconds * 1_000, fits });
   }
 
-  #waitSeconds(remainingMs) {
-    // A second is left for the answer.
-    return Math.max(0, Math.min(LONGEST_WAIT_SECONDS, Math.floor(remainingMs / 1_000) - 1));
+  #waitSeconds(leftMs) {
+    // A second is left for the answer, or a part of what little is left.
+    const forAnswer = Math.min(1_000, leftMs / 4);
+    return Math.min(LONGEST_WAIT_SECONDS, Math.floor((leftMs - forAnswer) / 100) / 10);
   }
 
   async #posted(text, key) {

@@ -1,0 +1,9 @@
+'use strict';
+
+// What Parse Server requires by name, and what is made by hand: a class.
+
+const { PushsvcAdapter } = require('./lib/adapter');
+
+module.exports = PushsvcAdapter;
+module.exports.PushsvcAdapter = PushsvcAdapter;
+module.exports.default = PushsvcAdapter;

@@ -1,0 +1,130 @@
+'use strict';
+
+// Parse Server's push adapter: hands its pushes to pushsvc, and always resolves.
+
+const { readBody, setsBadge } = require('./content');
+const { readOptions } = require('./options');
+const { ParseAPI } = require('./parse');
+const { REACHED, readDevice } = require('./recipients');
+const { Reporter } = require('./reporter');
+const { deliveredRows, failedRow } = require('./rows');
+const { Service } = require('./service');
+
+const RECIPIENTS_OF_A_CALL = 5_000;
+// Calls without the recipients that were refused; a service that goes on refusing is in the right.
+const CALLS_WITHOUT_REFUSED = 4;
+
+class PushsvcAdapter {
+  #service;
+  #reporter;
+  #onUnknown;
+
+  /**
+   * @param {object} options see `index.d.ts`; what is not the adapter's is left alone
+   * @throws {TypeError} naming the option that is wrong
+   */
+  constructor(options) {
+    const read = readOptions(options);
+    this.#service = new Service(read);
+    this.#onUnknown = read.onUnknown;
+    if (read.mode === 'accept') {
+      this.#reporter = new Reporter({ service: this.#service, parse: new ParseAPI(read.parse) });
+    }
+  }
+
+  /** @returns {string[]} device types that pushsvc delivers to */
+  getValidPushTypes() {
+    return [...REACHED];
+  }
+
+  /**
+   * Deliver one content to these installations.
+   *
+   * A rejection would end the process of Parse Server: there is none.
+   * @param {object} body of the push
+   * @param {object[]} installations
+   * @param {string} [pushStatusId]
+   * @returns {Promise<object[]>} one row for each installation; in mode `accept` for those only
+   *   that pushsvc has not accepted
+   */
+  send(body, installations, pushStatusId) {
+    // What is waited for is this, and not the installations, which may be large.
+    const devices = devicesOf(body, installations);
+    return this.#sent(body, devices, pushStatusId).catch(error => failed(devices, error));
+  }
+
+  /** Close connections and timers, where the adapter was made by hand. Calls under way fail. */
+  close() {
+    this.#reporter?.close();
+    this.#service.close();
+  }
+
+  async #sent(body, devices, pushStatusId) {
+    if (devices.length === 0) return [];
+    const group = typeof pushStatusId === 'string' && pushStatusId ? pushStatusId : undefined;
+    const said = { group, ...readBody(body), on_unknown: this.#onUnknown };
+    if (group) await this.#reporter?.opened(group);
+    const rows = new Map();
+    const parts = cut(devices.filter(device => device.recipient));
+    await Promise.all(parts.map(part => this.#delivered(said, part, rows)));
+    for (const device of devices) {
+      if (device.error) rows.set(device, failedRow(device, device.error));
+    }
+    if (!this.#reporter) return devices.map(device => rows.get(device));
+    const failures = devices.filter(device => rows.has(device));
+    if (group) await this.#reporter.refused(group, failures);
+    return failures.map(device => rows.get(device));
+  }
+
+  /** Deliver to some; in mode `accept` those that were accepted have no row. */
+  async #delivered(said, devices, rows, callsLeft = CALLS_WITHOUT_REFUSED) {
+    if (devices.length === 0) return;
+    const wait = this.#reporter === undefined;
+    try {
+      const recipients = devices.map(device => device.recipient);
+      const delivery = await this.#service.deliver({ ...said, recipients }, { wait });
+      if (!wait) return;
+      deliveredRows(devices, delivery).forEach((row, place) => rows.set(devices[place], row));
+    } catch (error) {
+      const refused = callsLeft > 0 ? refusedOf(error) : null;
+      devices.forEach((device, place) => {
+        const sentence = refused ? refused.get(place) : told(error);
+        if (sentence) rows.set(device, failedRow(device, sentence));
+      });
+      const others = devices.filter(device => !rows.has(device));
+      await this.#delivered(said, others, rows, callsLeft - 1);
+    }
+  }
+}
+
+/** Where the service refuses recipients, and nothing else: what it says of each, by its place. */
+function refusedOf({ status, errors }) {
+  if (status !== 422 || errors.length === 0) return null;
+  const found = errors.map(each => /^#?\/recipients\/(\d+)(\/|$)/.exec(String(each.pointer)));
+  if (found.includes(null)) return null;
+  return new Map(found.map((match, at) => [Number(match[1]), `refused: ${errors[at].detail}`]));
+}
+
+function devicesOf(body, installations) {
+  if (!Array.isArray(installations)) return [];
+  const push = { setsBadge: setsBadge(body) };
+  return Array.from(installations, row => readDevice(row, push));
+}
+
+function cut(devices) {
+  const parts = [];
+  for (let from = 0; from < devices.length; from += RECIPIENTS_OF_A_CALL) {
+    parts.push(devices.slice(from, from + RECIPIENTS_OF_A_CALL));
+  }
+  return parts;
+}
+
+function failed(devices, error) {
+  return devices.map(device => failedRow(device, device.error ?? told(error)));
+}
+
+function told(error) {
+  return error instanceof Error ? error.message : 'an error that says nothing';
+}
+
+module.exports = { PushsvcAdapter };

@@ -1,0 +1,127 @@
+'use strict';
+
+// An installation of Parse becomes a recipient of pushsvc, or has an error of its own.
+
+const APPLE = ['ios', 'macos', 'osx', 'tvos', 'watchos'];
+const WINDOWS = ['winrt', 'winphone', 'dotnet'];
+/** Device types whose devices pushsvc reaches; those of `embedded` only by a push type. */
+const REACHED = [...APPLE, 'android', 'fcm', 'web', ...WINDOWS];
+const TAKEN = [...REACHED, 'embedded'];
+
+const TOKEN_CHARACTERS = 4_096;
+const TEXT_CHARACTERS = 255;
+const BADGES = { least: -(2 ** 31), most: 2 ** 31 - 1 };
+// No database of text holds half a character, or NUL.
+const UNSTORABLE = /[\0\ud800-\udfff]/u;
+const EXPO_TOKEN = /^Expo(nent)?PushToken\[/;
+
+const ERRORS = {
+  row: 'the installation is no object',
+  unread: 'the installation cannot be read',
+  none: 'MissingDeviceToken: the installation has no deviceToken',
+  text: `deviceToken must be a text of at most ${TOKEN_CHARACTERS} characters`,
+  expo: "Expo's tokens are not delivered to; route them to @parse/push-adapter",
+  subscription:
+    "WebPushSubscription: a browser's own subscription is not delivered to; register the " +
+    'browser with FCM, or route it to @parse/push-adapter',
+};
+
+/**
+ * One device of a call: what Parse Server is to be told it by, and either a recipient or an error.
+ * @typedef {object} Device
+ * @property {unknown} deviceToken the installation's own
+ * @property {unknown} deviceType the installation's own
+ * @property {string} [address] where it is sent to
+ * @property {object} [recipient] as `POST /v1/deliveries` has it
+ * @property {string} [error] why it cannot be sent to
+ */
+
+/**
+ * @param {unknown} row an installation, as REST has it
+ * @param {object} push
+ * @param {boolean} push.setsBadge Parse Server has just saved all installations with new badges
+ * @returns {Device} never throws
+ */
+function readDevice(row, { setsBadge }) {
+  if (row === null || typeof row !== 'object') return { error: ERRORS.row };
+  const device = {};
+  try {
+    device.deviceToken = row.deviceToken;
+    device.deviceType = row.deviceType;
+    return { ...device, ...addressed(row, device, setsBadge) };
+  } catch {
+    // A row of Cloud Code may compute its fields, and fail.
+    return { ...device, error: ERRORS.unread };
+  }
+}
+
+function addressed(row, { deviceToken, deviceType }, setsBadge) {
+  if (!TAKEN.includes(deviceType)) return { error: unknownType(deviceType) };
+  const { pushType } = row;
+  const type = wayOf(deviceType, pushType);
+  const channel = (WINDOWS.includes(type) && row.channelUris?._Default) || null;
+  const address = channel ?? deviceToken;
+  const error = faultOf(address, type);
+  if (error) return { error };
+  const recipient = {
+    id: text(row.objectId),
+    device_type: deviceType,
+    push_type: text(pushType),
+    ...(channel ? { channel_uris: { _Default: channel } } : { token: address }),
+    app_identifier: text(row.appIdentifier),
+    badge: badge(row.badge),
+    locale: text(row.localeIdentifier),
+    time_zone: text(row.timeZone),
+    registered_at: time(setsBadge ? row.createdAt : row.updatedAt),
+  };
+  return { address, recipient };
+}
+
+/** The type that says by which way it is sent to: the push type where it names one. */
+function wayOf(deviceType, pushType) {
+  return pushType === 'expo' || REACHED.includes(pushType) ? pushType : deviceType;
+}
+
+function unknownType(deviceType) {
+  const shown = typeof deviceType === 'string' ? `'${deviceType.slice(0, 40)}'` : 'none';
+  return `UnknownDeviceType: the deviceType is ${shown}; pushsvc has ${REACHED.join(', ')}`;
+}
+
+function faultOf(address, type) {
+  if (address === undefined || address === null || address === '') return ERRORS.none;
+  if (typeof address !== 'string' || address.length > TOKEN_CHARACTERS) return ERRORS.text;
+  if (UNSTORABLE.test(address)) return ERRORS.text;
+  if (type === 'expo' || EXPO_TOKEN.test(address)) return ERRORS.expo;
+  if (type === 'web' && address.startsWith('{')) return ERRORS.subscription;
+  return null;
+}
+
+// What is beside the address is left out where it is not what it should be: better the message
+// without its locale than none.
+
+function text(value) {
+  const fits = typeof value === 'string' && value !== '' && value.length <= TEXT_CHARACTERS;
+  return fits && !UNSTORABLE.test(value) ? value : undefined;
+}
+
+function badge(value) {
+  const fits = Number.isInteger(value) && value >= BADGES.least && value <= BADGES.most;
+  return fits ? value : undefined;
+}
+
+function time(value) {
+  const date = new Date(value?.iso ?? value ?? NaN);
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+}
+
+/**
+ * @param {Device} device with a recipient
+ * @returns {string} `apns`, `fcm` or `wns`: the gateway by which pushsvc sends to it
+ */
+function gatewayOf({ deviceType, address, recipient }) {
+  const type = wayOf(deviceType, recipient.push_type);
+  if (WINDOWS.includes(type)) return 'wns';
+  return APPLE.includes(type) && !address.includes(':') ? 'apns' : 'fcm';
+}
+
+module.exports = { APPLE, REACHED, gatewayOf, readDevice };

@@ -1,0 +1,220 @@
+'use strict';
+
+// Mode `accept`: counts are written to _PushStatus when there are any, until they are final.
+
+const { randomBytes } = require('node:crypto');
+
+const { OPEN, REFUSED, differing, refusedKey, tallyOf } = require('./tally');
+
+const STATUSES = '_PushStatus';
+const STATUSES_OF_A_LOOK = 100;
+
+/** Milliseconds. */
+const TIMES = {
+  // Between looks at one group: the first while counts change, up to the other while none does.
+  look: 1_000,
+  longestLook: 15_000,
+  // Parse Server adds the rows that it gets to the counts: by then it has.
+  settle: 3_000,
+  // A status that Parse Server never ends, or of which the service knows nothing.
+  giveUp: 600_000,
+  // Statuses that nobody has written to for so long are taken over, those of a dead process too.
+  adopt: 60_000,
+  // Parse Server makes its adapters before it listens.
+  firstAdopt: 5_000,
+};
+
+/**
+ * Writes what the service counts into _PushStatus, by Parse Server's REST API.
+ *
+ * Counts are absolute, so that it does no harm when several processes write them, or one twice.
+ * What the service never accepted is not in its counts: each process keeps a number of its own in
+ * the row for that. A field marks rows whose counts are not final; whoever finds one finishes it.
+ */
+class Reporter {
+  #service;
+  #parse;
+  #times;
+  #entries = new Map();
+  #timer;
+  #running = false;
+  #closed = false;
+  #adoptAt;
+  #warned = false;
+
+  /**
+   * @param {object} options
+   * @param {import('./service').Service} options.service
+   * @param {import('./parse').ParseAPI} options.parse closed with the reporter
+   * @param {object} [options.times] other times than TIMES has
+   */
+  constructor({ service, parse, times }) {
+    this.#service = service;
+    this.#parse = parse;
+    this.#times = { ...TIMES, ...times };
+    this.#adoptAt = performance.now() + this.#times.firstAdopt;
+    this.#arm();
+  }
+
+  /**
+   * Mark a status, before anything of it is sent: should this process die, another one counts.
+   * @param {string} statusId
+   * @returns {Promise<void>} never rejects: what cannot be marked is sent all the same
+   */
+  opened(statusId) {
+    const entry = this.#entry(statusId);
+    this.#sentOf(entry);
+    entry.marked ??= this.#write(statusId, { [OPEN]: true });
+    return entry.marked;
+  }
+
+  /**
+   * Keep devices that were not accepted, and have rows of Parse Server's.
+   * @param {string} statusId
+   * @param {Array<{deviceType: unknown}>} devices
+   * @returns {Promise<void>} when it was written or could not be, which is tried again; never
+   *   rejects
+   */
+  refused(statusId, devices) {
+    const entry = this.#entry(statusId);
+    this.#sentOf(entry);
+    for (const { deviceType } of devices) {
+      const key = refusedKey(entry.writer, deviceType);
+      entry.refused[key] = (entry.refused[key] ?? 0) + 1;
+    }
+    if (devices.length === 0) return Promise.resolve();
+    // Pages that fail together are written together.
+    entry.flushing ??= (entry.flushed ?? Promise.resolve()).then(() => {
+      entry.flushing = undefined;
+      entry.flushed = this.#write(statusId, dotted(entry.refused));
+      return entry.flushed;
+    });
+    return entry.flushing;
+  }
+
+  /** End the timer and the connections; what is marked is found by the next process. */
+  close() {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#parse.close();
+  }
+
+  #entry(statusId) {
+    const now = performance.now();
+    const known = this.#entries.get(statusId);
+    if (known) return known;
+    const entry = {
+      statusId,
+      // A new one for each time that a status is taken up: numbers of before stay what they are.
+      writer: `w${randomBytes(6).toString('hex')}`,
+      refused: {},
+      lookAt: now + this.#times.look,
+      pause: this.#times.look,
+      movedAt: now,
+    };
+    this.#entries.set(statusId, entry);
+    this.#arm();
+    return entry;
+  }
+
+  #sentOf(entry) {
+    entry.movedAt = performance.now();
+    entry.lookAt = Math.min(entry.lookAt, entry.movedAt + this.#times.look);
+    entry.pause = this.#times.look;
+  }
+
+  #arm() {
+    clearTimeout(this.#timer);
+    if (this.#closed || this.#running) return;
+    const due = [...this.#entries.values()].reduce(
+      (soonest, entry) => Math.min(soonest, entry.lookAt),
+      this.#adoptAt,
+    );
+    this.#timer = setTimeout(() => this.#run(), Math.max(0, due - performance.now()));
+    this.#timer.unref();
+  }
+
+  async #run() {
+    this.#running = true;
+    await this.#reported(() => this.#adopt());
+    for (const entry of [...this.#entries.values()]) {
+      if (this.#closed) break;
+      if (entry.lookAt <= performance.now()) await this.#reported(() => this.#look(entry));
+    }
+    this.#running = false;
+    this.#arm();
+  }
+
+  /** Find statuses that were left open, and have them looked at. */
+  async #adopt() {
+    if (performance.now() < this.#adoptAt) return;
+    this.#adoptAt = performance.now() + this.#times.adopt;
+    const before = new Date(Date.now() - this.#times.adopt).toISOString();
+    const left = await this.#parse.find(STATUSES, {
+      where: { [OPEN]: true, updatedAt: { $lt: { __type: 'Date', iso: before } } },
+      order: 'updatedAt',
+      limit: STATUSES_OF_A_LOOK,
+      keys: 'objectId',
+    });
+    for (const { objectId } of left) this.#entry(objectId);
+  }
+
+  async #look(entry) {
+    const { statusId } = entry;
+    entry.pause = Math.min(entry.pause * 2, this.#times.longestLook);
+    entry.lookAt = performance.now() + entry.pause;
+    const group = await this.#service.group(statusId);
+    const row = await this.#parse.get(STATUSES, statusId);
+    if (row === null) {
+      this.#entries.delete(statusId);
+      return;
+    }
+    const changes = changesOf(row, group, entry.refused);
+    if (Object.keys(changes).length > 0) {
+      await this.#parse.put(STATUSES, statusId, changes);
+      this.#sentOf(entry);
+    } else if (this.#isOver(entry, row, group)) {
+      this.#entries.delete(statusId);
+      await this.#parse.put(STATUSES, statusId, { [OPEN]: { __op: 'Delete' } });
+    }
+  }
+
+  #isOver({ movedAt }, row, group) {
+    const quiet = performance.now() - movedAt;
+    if (group !== null && (group.open > 0 || group.pending > 0)) return false;
+    const ended = group !== null && !['pending', 'running'].includes(row.status);
+    return quiet >= (ended ? this.#times.settle : this.#times.giveUp);
+  }
+
+  #write(statusId, changes) {
+    return this.#reported(() => this.#parse.put(STATUSES, statusId, changes));
+  }
+
+  /** Run it; a failure is told once, and comes up again with the next look. */
+  async #reported(work) {
+    try {
+      await work();
+      this.#warned = false;
+    } catch (error) {
+      if (!this.#warned) console.warn(`pushsvc: counts of pushes are late: ${error.message}`);
+      this.#warned = true;
+    }
+  }
+}
+
+/** What is to be written so that the row says what is known. */
+function changesOf(row, group, refused) {
+  const missing = differing(row[REFUSED] ?? {}, refused);
+  const wanted = { [OPEN]: true };
+  // Where the service knows of none, Parse Server's own counts are all that there is.
+  if (group !== null) Object.assign(wanted, tallyOf(group, { ...row[REFUSED], ...refused }));
+  return { ...differing(row, wanted), ...dotted(missing) };
+}
+
+function dotted(refused) {
+  return Object.fromEntries(
+    Object.entries(refused).map(([key, devices]) => [`${REFUSED}.${key}`, devices]),
+  );
+}
+
+module.exports = { Reporter };

@@ -1,0 +1,70 @@
+'use strict';
+
+// What a _PushStatus is to say, of a group of deliveries and of what was never accepted.
+
+/** Fields of our own in _PushStatus. */
+const OPEN = 'pushsvcOpen';
+const REFUSED = 'pushsvcRefused';
+
+// A double's device got the message by another recipient.
+const SENT = ['sent', 'deduplicated'];
+const NEITHER = ['pending', 'validated'];
+
+/**
+ * @param {import('./service').Group} group
+ * @param {Object<string, number> | undefined} refused the field of the row: for each writer and
+ *   type, as `refusedKey` names them
+ * @returns {{numSent: number, numFailed: number, sentPerType: Object<string, number>,
+ *   failedPerType: Object<string, number>}}
+ */
+function tallyOf(group, refused) {
+  const tally = { numSent: 0, numFailed: 0, sentPerType: {}, failedPerType: {} };
+  const add = (way, type, devices) => {
+    if (!devices) return;
+    tally[`num${way}`] += devices;
+    const perType = tally[`${way.toLowerCase()}PerType`];
+    perType[type] = (perType[type] ?? 0) + devices;
+  };
+  for (const [type, outcomes] of Object.entries(group.by_device_type)) {
+    for (const [outcome, devices] of Object.entries(outcomes)) {
+      if (NEITHER.includes(outcome)) continue;
+      add(SENT.includes(outcome) ? 'Sent' : 'Failed', type, devices);
+    }
+  }
+  for (const [key, devices] of Object.entries(refused ?? {})) {
+    add('Failed', key.slice(key.indexOf('_') + 1), devices);
+  }
+  return tally;
+}
+
+/**
+ * @param {string} writer letters and digits
+ * @param {unknown} deviceType
+ * @returns {string} a name that both of Parse Server's databases take as it is
+ */
+function refusedKey(writer, deviceType) {
+  const fits = typeof deviceType === 'string' && /^[A-Za-z][A-Za-z0-9_]{0,31}$/.test(deviceType);
+  return `${writer}_${fits ? deviceType : 'other'}`;
+}
+
+/**
+ * @param {object} row a _PushStatus
+ * @param {object} wanted fields
+ * @returns {object} those that the row does not have so
+ */
+function differing(row, wanted) {
+  const others = Object.entries(wanted).filter(([key, value]) => !same(row[key], value));
+  return Object.fromEntries(others);
+}
+
+function same(one, other) {
+  if (one === other) return true;
+  if (typeof other !== 'object' || other === null) return false;
+  // Parse Server leaves out what it has not counted.
+  const left = Object.entries(one ?? {});
+  return (
+    left.length === Object.keys(other).length && left.every(([key, value]) => other[key] === value)
+  );
+}
+
+module.exports = { OPEN, REFUSED, differing, refusedKey, tallyOf };
