@@ -25,7 +25,13 @@ APPLICATION: Final = "shop"
 MASTER_KEY: Final = "master-key"
 #: With it, Parse Server takes tokens from its installations that a gateway calls dead.
 PRUNE: Final = "PARSE_SERVER_CLEANUP_INVALID_INSTALLATIONS"
+AGE: Final = """
+    UPDATE "_PushStatus" SET "updatedAt" = "updatedAt" - interval '5 minutes'
+    WHERE "objectId" = $1
+"""
 DEADLINE_SECONDS: Final = 30
+#: Of its log, where it has ended.
+SAID_CHARACTERS: Final = 2_000
 #: More saves at once are no faster.
 SAVES_AT_ONCE: Final = 16
 
@@ -57,12 +63,15 @@ class ParseServer:
     async def answers(self) -> bool:
         """Tell whether it is ready; it must not have ended."""
         assert self.process is not None
-        assert self.process.returncode is None, f"it ended: {self.log.name}"
+        assert self.process.returncode is None, self._said()
         try:
             async with self.session.get(f"{self.url}/health") as response:
                 return response.status == 200
         except aiohttp.ClientError:
             return False
+
+    def _said(self) -> str:
+        return f"it ended:\n{Path(self.log.name).read_text(errors='replace')[-SAID_CHARACTERS:]}"
 
     async def kill(self) -> None:
         """End it as the out-of-memory killer does."""
@@ -129,6 +138,24 @@ class ParseServer:
 
         await until(running, seconds=DEADLINE_SECONDS)
 
+    async def aged(self, push: str) -> None:
+        """Have the status look as if nobody had written to it for long."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute(AGE, push)
+        finally:
+            await connection.close()
+
+    async def counted_for_good(self, push: str) -> dict[str, Any]:
+        """Wait until the adapter says that it will not change the counts any more."""
+
+        async def unmarked() -> dict[str, Any] | None:
+            found = await self.status(push)
+            return None if "pushsvcOpen" in found.get("errorMessage", {}) else found
+
+        found: dict[str, Any] = await until(unmarked, seconds=DEADLINE_SECONDS)
+        return found
+
     async def settled(self, push: str, devices: int) -> dict[str, Any]:
         """Wait until the status has counted so many devices, and return it."""
 
@@ -191,7 +218,7 @@ async def parse_server(
         "masterKey": MASTER_KEY,
         "masterKeyIps": ["127.0.0.1"],
         "push": {"adapter": ADAPTER, "parse": at(port), **push},
-        "silent": True,
+        "logLevel": "error",
         "logsFolder": None,
         **options,
     }

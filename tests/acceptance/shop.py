@@ -95,12 +95,15 @@ class Shop:
         dead = {device.installation_id for device in devices if device.dead}
         ours = {device.installation_id for device in devices}
 
-        async def are_pruned() -> set[str] | None:
+        async def without_a_token() -> set[str]:
             rows = await self.parse.installations()
-            gone = {key for key in ours if "deviceToken" not in rows[key]}
-            return gone if gone >= dead else None
+            return {key for key in ours if "deviceToken" not in rows[key]}
 
-        assert await until(are_pruned) == dead
+        async def are_pruned() -> bool:
+            return await without_a_token() >= dead
+
+        await until(are_pruned)
+        assert await without_a_token() == dead
 
 
 @asynccontextmanager

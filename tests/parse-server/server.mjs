@@ -4,7 +4,6 @@ import { createServer } from 'node:http';
 
 import express from 'express';
 import { ParseServer } from 'parse-server';
-import { PostgresStorageAdapter } from 'parse-server/lib/Adapters/Storage/Postgres/PostgresStorageAdapter.js';
 
 const { port, database, options } = JSON.parse(process.env.PARSE_SERVER);
 
@@ -19,8 +18,9 @@ function cloud(Parse) {
 process.stdin.resume().on('end', () => process.exit(0));
 const server = new ParseServer({
   ...options,
-  // A URI cannot name a socket's directory; the driver's own options can.
-  databaseAdapter: new PostgresStorageAdapter({ databaseOptions: database }),
+  databaseURI: 'postgres://',
+  // A URI cannot name a socket's directory; what the driver is given beside it can.
+  databaseOptions: database,
   serverURL: `http://127.0.0.1:${port}/parse`,
   cloud,
 });

@@ -4,7 +4,7 @@
 
 const { randomBytes } = require('node:crypto');
 
-const { OPEN, REFUSED, differing, refusedKey, tallyOf } = require('./tally');
+const { OPEN, YES, differing, notesOf, refusedKey, refusedNotes, tallyOf } = require('./tally');
 
 const STATUSES = '_PushStatus';
 const STATUSES_OF_A_LOOK = 100;
@@ -64,7 +64,7 @@ class Reporter {
   opened(statusId) {
     const entry = this.#entry(statusId);
     this.#sentOf(entry);
-    entry.marked ??= this.#write(statusId, { [OPEN]: true });
+    entry.marked ??= this.#write(statusId, { [OPEN]: YES });
     return entry.marked;
   }
 
@@ -86,7 +86,7 @@ class Reporter {
     // Pages that fail together are written together.
     entry.flushing ??= (entry.flushed ?? Promise.resolve()).then(() => {
       entry.flushing = undefined;
-      entry.flushed = this.#write(statusId, dotted(entry.refused));
+      entry.flushed = this.#write(statusId, refusedNotes(entry.refused));
       return entry.flushed;
     });
     return entry.flushing;
@@ -151,7 +151,7 @@ class Reporter {
     this.#adoptAt = performance.now() + this.#times.adopt;
     const before = new Date(Date.now() - this.#times.adopt).toISOString();
     const left = await this.#parse.find(STATUSES, {
-      where: { [OPEN]: true, updatedAt: { $lt: { __type: 'Date', iso: before } } },
+      where: { [OPEN]: YES, updatedAt: { $lt: { __type: 'Date', iso: before } } },
       order: 'updatedAt',
       limit: STATUSES_OF_A_LOOK,
       keys: 'objectId',
@@ -204,17 +204,12 @@ class Reporter {
 
 /** What is to be written so that the row says what is known. */
 function changesOf(row, group, refused) {
-  const missing = differing(row[REFUSED] ?? {}, refused);
-  const wanted = { [OPEN]: true };
+  const noted = notesOf(row);
+  const mark = noted.isOpen ? {} : { [OPEN]: YES };
+  const missing = refusedNotes(differing(noted.refused, refused));
   // Where the service knows of none, Parse Server's own counts are all that there is.
-  if (group !== null) Object.assign(wanted, tallyOf(group, { ...row[REFUSED], ...refused }));
-  return { ...differing(row, wanted), ...dotted(missing) };
-}
-
-function dotted(refused) {
-  return Object.fromEntries(
-    Object.entries(refused).map(([key, devices]) => [`${REFUSED}.${key}`, devices]),
-  );
+  const counts = group === null ? {} : tallyOf(group, { ...noted.refused, ...refused });
+  return { ...differing(row, counts), ...mark, ...missing };
 }
 
 module.exports = { Reporter };

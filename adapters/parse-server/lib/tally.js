@@ -2,9 +2,16 @@
 
 // What a _PushStatus is to say, of a group of deliveries and of what was never accepted.
 
-/** Fields of our own in _PushStatus. */
-const OPEN = 'pushsvcOpen';
-const REFUSED = 'pushsvcRefused';
+/**
+ * Where we keep what is ours in a _PushStatus: Parse Server takes no new columns there (its schema
+ * is fixed in code), and this object is empty but for pushes that it could not begin.
+ */
+const NOTES = 'errorMessage';
+const OPEN_NOTE = 'pushsvcOpen';
+const REFUSED_NOTE = /^pushsvcw[0-9a-z]+_/;
+/** The mark of a row whose counts are not final, by its dotted name; both databases find text. */
+const OPEN = `${NOTES}.${OPEN_NOTE}`;
+const YES = 'yes';
 
 // A double's device got the message by another recipient.
 const SENT = ['sent', 'deduplicated'];
@@ -12,7 +19,7 @@ const NEITHER = ['pending', 'validated'];
 
 /**
  * @param {import('./service').Group} group
- * @param {Object<string, number> | undefined} refused the field of the row: for each writer and
+ * @param {Object<string, number> | undefined} refused notes of the row: for each writer and
  *   type, as `refusedKey` names them
  * @returns {{numSent: number, numFailed: number, sentPerType: Object<string, number>,
  *   failedPerType: Object<string, number>}}
@@ -38,13 +45,33 @@ function tallyOf(group, refused) {
 }
 
 /**
- * @param {string} writer letters and digits
+ * @param {string} writer `w`, and letters and digits
  * @param {unknown} deviceType
  * @returns {string} a name that both of Parse Server's databases take as it is
  */
 function refusedKey(writer, deviceType) {
   const fits = typeof deviceType === 'string' && /^[A-Za-z][A-Za-z0-9_]{0,31}$/.test(deviceType);
-  return `${writer}_${fits ? deviceType : 'other'}`;
+  return `pushsvc${writer}_${fits ? deviceType : 'other'}`;
+}
+
+/**
+ * @param {object} row a _PushStatus
+ * @returns {{isOpen: boolean, refused: Object<string, number>}} what we have noted in it
+ */
+function notesOf(row) {
+  const notes = row[NOTES] ?? {};
+  const refused = Object.entries(notes).filter(([key]) => REFUSED_NOTE.test(key));
+  return { isOpen: notes[OPEN_NOTE] === YES, refused: Object.fromEntries(refused) };
+}
+
+/**
+ * @param {Object<string, number>} refused as `refusedKey` names them
+ * @returns {Object<string, number>} the same by their dotted names, to be written
+ */
+function refusedNotes(refused) {
+  return Object.fromEntries(
+    Object.entries(refused).map(([key, devices]) => [`${NOTES}.${key}`, devices]),
+  );
 }
 
 /**
@@ -67,4 +94,4 @@ function same(one, other) {
   );
 }
 
-module.exports = { OPEN, REFUSED, differing, refusedKey, tallyOf };
+module.exports = { OPEN, YES, differing, notesOf, refusedKey, refusedNotes, tallyOf };
