@@ -86,15 +86,25 @@ class PushsvcAdapter {
       if (!wait) return;
       deliveredRows(devices, delivery).forEach((row, place) => rows.set(devices[place], row));
     } catch (error) {
-      const refused = callsLeft > 0 ? refusedOf(error) : null;
-      devices.forEach((device, place) => {
-        const sentence = refused ? refused.get(place) : told(error);
-        if (sentence) rows.set(device, failedRow(device, sentence));
-      });
-      const others = devices.filter(device => !rows.has(device));
-      await this.#delivered(said, others, rows, callsLeft - 1);
+      const parts = partsAfter(error, devices, { rows, callsLeft });
+      await Promise.all(parts.map(part => this.#delivered(said, part, rows, callsLeft - 1)));
     }
   }
+}
+
+/** Give rows to the devices that an error is about; return the others, to be sent again. */
+function partsAfter(error, devices, { rows, callsLeft }) {
+  if (error.status === 413 && devices.length > 1) {
+    // Some proxies take a megabyte.
+    const half = Math.ceil(devices.length / 2);
+    return [devices.slice(0, half), devices.slice(half)];
+  }
+  const refused = callsLeft > 0 ? refusedOf(error) : null;
+  devices.forEach((device, place) => {
+    const sentence = refused ? refused.get(place) : told(error);
+    if (sentence) rows.set(device, failedRow(device, sentence));
+  });
+  return [devices.filter(device => !rows.has(device))];
 }
 
 /** Where the service refuses recipients, and nothing else: what it says of each, by its place. */

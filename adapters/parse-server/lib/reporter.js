@@ -20,8 +20,10 @@ const TIMES = {
   giveUp: 600_000,
   // Statuses that nobody has written to for so long are taken over, those of a dead process too.
   adopt: 60_000,
+  // Between two words on the console about what fails.
+  tell: 60_000,
   // Parse Server makes its adapters before it listens.
-  firstAdopt: 5_000,
+  firstAdopt: 3_000,
 };
 
 /**
@@ -40,7 +42,8 @@ class Reporter {
   #running = false;
   #closed = false;
   #adoptAt;
-  #warned = false;
+  #hasAdopted = false;
+  #toldAt = -Infinity;
 
   /**
    * @param {object} options
@@ -145,17 +148,20 @@ class Reporter {
     this.#arm();
   }
 
-  /** Find statuses that were left open, and have them looked at. */
+  /** Find statuses that were left open, at first those of just now, too; and look at them. */
   async #adopt() {
-    if (performance.now() < this.#adoptAt) return;
-    this.#adoptAt = performance.now() + this.#times.adopt;
+    const now = performance.now();
+    if (now < this.#adoptAt) return;
+    this.#adoptAt = now + (this.#hasAdopted ? this.#times.adopt : this.#times.firstAdopt);
     const before = new Date(Date.now() - this.#times.adopt).toISOString();
+    const old = { updatedAt: { $lt: { __type: 'Date', iso: before } } };
     const left = await this.#parse.find(STATUSES, {
-      where: { [OPEN]: YES, updatedAt: { $lt: { __type: 'Date', iso: before } } },
+      where: { [OPEN]: YES, ...(this.#hasAdopted ? old : {}) },
       order: 'updatedAt',
       limit: STATUSES_OF_A_LOOK,
       keys: 'objectId',
     });
+    this.#hasAdopted = true;
     for (const { objectId } of left) this.#entry(objectId);
   }
 
@@ -190,14 +196,17 @@ class Reporter {
     return this.#reported(() => this.#parse.put(STATUSES, statusId, changes));
   }
 
-  /** Run it; a failure is told once, and comes up again with the next look. */
+  /** Run it; a failure is told now and then, and comes up again with the next look. */
   async #reported(work) {
     try {
       await work();
-      this.#warned = false;
     } catch (error) {
-      if (!this.#warned) console.warn(`pushsvc: counts of pushes are late: ${error.message}`);
-      this.#warned = true;
+      // A status that was deleted has no counts.
+      if (this.#closed || error.code === 101) return;
+      const now = performance.now();
+      if (now - this.#toldAt < this.#times.tell) return;
+      this.#toldAt = now;
+      console.warn(`pushsvc: counts of pushes are late: ${error.message}`);
     }
   }
 }

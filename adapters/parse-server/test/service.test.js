@@ -214,7 +214,7 @@ describe('the key of a call', () => {
 });
 
 test('a group is asked for by its name, and may not be there', async t => {
-  const group = { group: 'a/b', deliveries: 1, open: 0, devices: 1, pending: 0, by_device_type: {} };
+  const group = { group: 'a/b', deliveries: 1, open: 0, pending: 0, by_device_type: {} };
   const server = await serving(t, json(group), failing(404));
   const service = client(t, server.url);
   assert.deepEqual(await service.group('a/b'), group);

@@ -2,6 +2,7 @@
 
 // What the tests share: servers on loopback that do what a test wants, and pushsvc's answers.
 
+const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const http = require('node:http');
 const { gunzipSync } = require('node:zlib');
@@ -99,6 +100,62 @@ const MISBEHAVIOURS = {
   'does not answer': () => {},
 };
 
+// ---- Parse Server, as far as counts go
+
+/**
+ * Serve rows of _PushStatus by REST, with the operations that the adapter uses.
+ * @returns {Promise<{url: string, requests: object[], rows: Map<string, object>}>}
+ */
+async function servingParse(t, ...statuses) {
+  const rows = new Map(statuses.map(row => [row.objectId, row]));
+  const server = await serving(t, (request, response) => {
+    const { pathname, searchParams } = new URL(request.url, 'http://parse');
+    const objectId = pathname.replace('/classes/_PushStatus', '').slice(1);
+    const row = rows.get(objectId);
+    if (request.headers['x-parse-master-key'] !== 'master') {
+      return json({ error: 'unauthorized' }, 403)(request, response);
+    }
+    if (objectId === '') {
+      const { updatedAt, ...where } = JSON.parse(searchParams.get('where'));
+      assert.deepEqual(where, { 'errorMessage.pushsvcOpen': 'yes' });
+      const results = [...rows.values()].filter(
+        each => isOpen(each) && !(each.updatedAt >= updatedAt?.$lt.iso),
+      );
+      return json({ results })(request, response);
+    }
+    if (!row) return json({ code: 101, error: 'Object not found.' }, 404)(request, response);
+    if (request.method === 'PUT') change(row, JSON.parse(request.text));
+    return json(row)(request, response);
+  });
+  return { ...server, rows };
+}
+
+const FIELDS = ['numSent', 'numFailed', 'sentPerType', 'failedPerType', 'errorMessage'];
+
+/** Whether the counts of a status are marked as not final. */
+const isOpen = row => row.errorMessage?.pushsvcOpen === 'yes';
+
+function change(row, changes) {
+  for (const [key, value] of Object.entries(changes)) {
+    const [field, under] = key.split('.');
+    // Parse Server takes no fields of others in this class.
+    assert.ok(FIELDS.includes(field), field);
+    if (under === undefined) row[field] = value;
+    else row[field] = { ...row[field], [under]: value };
+    if (value?.__op === 'Delete') delete row[field][under];
+  }
+  row.updatedAt = new Date().toISOString();
+}
+
+/** Wait until the fact is true. */
+async function until(fact, what) {
+  const deadline = performance.now() + 10_000;
+  while (!fact()) {
+    assert.ok(performance.now() < deadline, `did not come about: ${what}`);
+    await new Promise(setImmediate);
+  }
+}
+
 module.exports = {
   MISBEHAVIOURS,
   OPEN,
@@ -108,7 +165,10 @@ module.exports = {
   client,
   delivery,
   failing,
+  isOpen,
   json,
   nowhere,
   serving,
+  servingParse,
+  until,
 };

@@ -71,7 +71,7 @@ async def find_one(
     wait_seconds: Annotated[float, Query(ge=0, le=MOST_WAIT_SECONDS)] = 0,
 ) -> Response:
     """Return a delivery when every device has its outcome, or after so long, as the POST does."""
-    resources, app = await enter(request, Scope.SEND, Scope.READ)
+    resources, app = await enter(request, Scope.SEND)
     check_parameters(request, (_WAIT,))
     push = await _delivery(resources, app, delivery_id)
     await resources.closings.wait(push.id, seconds=wait_seconds)
@@ -87,7 +87,7 @@ async def find_group(
     request: Request, group: Annotated[str, Path(description="As the deliveries name it.")]
 ) -> Response:
     """Return how many deliveries a group has, and what came of their devices."""
-    resources, app = await enter(request, Scope.SEND, Scope.READ)
+    resources, app = await enter(request, Scope.SEND)
     check_parameters(request, ())
     found = await group_of(resources.engine, app_id=app.id, group_id=group)
     if found is None:

@@ -14,6 +14,8 @@ from pushsvc.api.v1.bodies import NewOpen, NewPush, NewTemplate, NewTimes, Resum
 from pushsvc.api.v1.campaign_bodies import NewCampaign
 from pushsvc.api.v1.campaign_preview_views import CampaignPreviewView
 from pushsvc.api.v1.campaign_views import CampaignPage, CampaignView, RunPage, RunView
+from pushsvc.api.v1.delivery_bodies import NewDelivery
+from pushsvc.api.v1.delivery_views import DeliveryView, GroupView
 from pushsvc.api.v1.preview_views import PreviewView
 from pushsvc.api.v1.report_views import CampaignReportView, PushReportView
 from pushsvc.api.v1.review_views import ExplanationView, OutcomesPage
@@ -32,6 +34,9 @@ _SCHEMAS: Final[Sequence[tuple[type[BaseModel], JsonSchemaMode]]] = (
     (PushPage, "serialization"),
     (OpensPage, "serialization"),
     (WavesPage, "serialization"),
+    (NewDelivery, "validation"),
+    (DeliveryView, "serialization"),
+    (GroupView, "serialization"),
     (ExplanationView, "serialization"),
     (OutcomesPage, "serialization"),
     (PushReportView, "serialization"),

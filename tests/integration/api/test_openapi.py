@@ -24,6 +24,9 @@ async def test_it_describes_every_operation(document: dict[str, Any]) -> None:
     assert operations == {
         ("post", "/v1/pushes"),
         ("post", "/v1/pushes:preview"),
+        ("post", "/v1/deliveries"),
+        ("get", "/v1/deliveries/{delivery_id}"),
+        ("get", "/v1/groups/{group}"),
         ("get", "/v1/pushes"),
         ("get", "/v1/pushes/{push_id}"),
         ("patch", "/v1/pushes/{push_id}"),

@@ -1,0 +1,134 @@
+'use strict';
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+
+const { REACHED, gatewayOf, readDevice } = require('../lib/recipients');
+
+const ROW = {
+  objectId: 'o1',
+  deviceType: 'android',
+  deviceToken: 'f:APA91b',
+  pushType: 'gcm',
+  appIdentifier: 'com.example.app',
+  badge: 3,
+  localeIdentifier: 'fr-CA',
+  timeZone: 'Europe/Paris',
+  createdAt: '2026-01-01T00:00:00.000Z',
+  updatedAt: '2026-02-01T00:00:00.000Z',
+};
+
+const read = (fields, push = { setsBadge: false }) => readDevice({ ...ROW, ...fields }, push);
+const SURROGATE = String.fromCharCode(0xd800);
+
+describe('an installation', () => {
+  test('becomes a recipient with what its message depends on', () => {
+    const device = read({ channels: ['news'], secret: 'x' });
+    assert.deepEqual([device.deviceToken, device.deviceType], ['f:APA91b', 'android']);
+    assert.deepEqual(device.recipient, {
+      id: 'o1',
+      device_type: 'android',
+      push_type: 'gcm',
+      token: 'f:APA91b',
+      app_identifier: 'com.example.app',
+      badge: 3,
+      locale: 'fr-CA',
+      time_zone: 'Europe/Paris',
+      registered_at: ROW.updatedAt,
+    });
+  });
+
+  test('had its token when it was saved last, but for badges of Parse Server', () => {
+    assert.equal(read({}).recipient.registered_at, ROW.updatedAt);
+    assert.equal(read({}, { setsBadge: true }).recipient.registered_at, ROW.createdAt);
+    const date = new Date(ROW.updatedAt);
+    for (const updatedAt of [date, { __type: 'Date', iso: ROW.updatedAt }]) {
+      assert.equal(read({ updatedAt }).recipient.registered_at, ROW.updatedAt);
+    }
+  });
+
+  test('of every type that is told as valid is sent to', () => {
+    for (const deviceType of REACHED) assert.ok(read({ deviceType }).recipient, deviceType);
+  });
+
+  test('of Windows is sent to by its channel, and without one by its token', () => {
+    const channelUris = { _Default: 'https://db5.notify.windows.com/?token=x', Tile: 'https://y' };
+    const windows = fields => read({ deviceType: 'winrt', ...fields }).recipient;
+    const { token, channel_uris: uris } = windows({ channelUris });
+    assert.deepEqual([token, uris], [undefined, { _Default: channelUris._Default }]);
+    for (const none of [undefined, null, {}, 'text', { _Default: null }, { _Default: '' }]) {
+      assert.equal(windows({ channelUris: none }).token, ROW.deviceToken);
+    }
+    assert.equal(read({ channelUris }).recipient.token, ROW.deviceToken);
+  });
+
+  test('that no gateway reaches has an error that says why', () => {
+    const cases = [
+      [{ deviceType: 'expo' }, /^UnknownDeviceType: the deviceType is 'expo'; pushsvc has ios, /],
+      [{ deviceType: undefined }, /^UnknownDeviceType: the deviceType is none/],
+      [{ deviceType: {} }, /^UnknownDeviceType/],
+      [{ deviceToken: undefined }, /^MissingDeviceToken/],
+      [{ deviceToken: null }, /^MissingDeviceToken/],
+      [{ deviceToken: '' }, /^MissingDeviceToken/],
+      [{ deviceToken: 5 }, /^deviceToken must be a text/],
+      [{ deviceToken: 'x'.repeat(4_097) }, /^deviceToken must be a text/],
+      [{ deviceToken: `a${SURROGATE}` }, /^deviceToken must be a text/],
+      [{ deviceToken: 'a\0b' }, /^deviceToken must be a text/],
+      [{ pushType: 'expo' }, /^Expo's tokens/],
+      [{ deviceToken: 'ExponentPushToken[abc]' }, /^Expo's tokens/],
+      [{ deviceType: 'web', pushType: null, deviceToken: '{"endpoint"' }, /^WebPushSubscription/],
+      [{ pushType: 'web', deviceToken: '{"endpoint":""}' }, /^WebPushSubscription/],
+    ];
+    for (const [fields, told] of cases) {
+      const device = read(fields);
+      assert.match(device.error, told);
+      assert.equal(device.recipient, undefined);
+      assert.deepEqual(
+        [device.deviceToken, device.deviceType],
+        ['deviceToken' in fields ? fields.deviceToken : ROW.deviceToken,
+          'deviceType' in fields ? fields.deviceType : ROW.deviceType],
+      );
+    }
+  });
+
+  test('that cannot be read has an error, and not those beside it', () => {
+    for (const row of [null, undefined, 'text', 7]) {
+      assert.match(readDevice(row, { setsBadge: false }).error, /no object/);
+    }
+    const fails = { ...ROW, get localeIdentifier() { throw new Error('no'); } };
+    const device = readDevice(fails, { setsBadge: false });
+    assert.match(device.error, /cannot be read/);
+    assert.equal(device.deviceToken, ROW.deviceToken);
+  });
+
+  test('is sent to without what is beside its address and is not as it should be', () => {
+    const { recipient } = read({
+      objectId: 7,
+      pushType: {},
+      appIdentifier: 'x'.repeat(300),
+      badge: 1.5,
+      localeIdentifier: SURROGATE,
+      timeZone: '',
+      updatedAt: 'yesterday',
+    });
+    const left = Object.entries(recipient).filter(([, value]) => value !== undefined);
+    assert.deepEqual(left, [['device_type', 'android'], ['token', ROW.deviceToken]]);
+  });
+});
+
+test('the gateway of a device follows from its types and its token', () => {
+  const cases = [
+    [{ deviceType: 'ios', deviceToken: 'ab' }, 'apns'],
+    [{ deviceType: 'watchos', deviceToken: 'ab', pushType: 'gcm' }, 'apns'],
+    [{ deviceType: 'ios' }, 'fcm'],
+    [{ deviceType: 'ios', deviceToken: 'ab', pushType: 'fcm' }, 'fcm'],
+    [{ deviceType: 'android', deviceToken: 'ab', pushType: 'ios' }, 'apns'],
+    [{ deviceType: 'web' }, 'fcm'],
+    [{ deviceType: 'embedded', pushType: 'fcm' }, 'fcm'],
+    [{ deviceType: 'winphone' }, 'wns'],
+    [{ deviceType: 'winrt', pushType: 'android' }, 'fcm'],
+  ];
+  for (const [fields, gateway] of cases) {
+    assert.equal(gatewayOf(read(fields)), gateway, JSON.stringify(fields));
+  }
+});
