@@ -51,8 +51,9 @@ class ParseServer:
         """Start it, and wait until it answers."""
         told = {"port": self.port, "database": _database(self.dsn), "options": self.options}
         self.process = await asyncio.create_subprocess_exec(
-            *("node", "server.mjs"),
-            cwd=HOME,
+            *("node", str(HOME / "server.mjs")),
+            # It writes a log where it is.
+            cwd=Path(self.log.name).parent,
             env={**os.environ, "PARSE_SERVER": json.dumps(told), PRUNE: "1"},
             stdin=asyncio.subprocess.PIPE,
             stdout=self.log,
@@ -219,7 +220,6 @@ async def parse_server(
         "masterKeyIps": ["127.0.0.1"],
         "push": {"adapter": ADAPTER, "parse": at(port), **push},
         "logLevel": "error",
-        "logsFolder": None,
         **options,
     }
     async with aiohttp.ClientSession() as session:
