@@ -7,6 +7,7 @@ way is a push's. `pushsvc/storage/deliveries.py` has the statements.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -19,6 +20,7 @@ from pushsvc.model import (
     GONE_ON,
     OUTCOME_OF,
     App,
+    Lane,
     OutcomeClass,
     Push,
     Recipient,
@@ -32,6 +34,7 @@ from pushsvc.storage import deliveries, partitions, pushes
 from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.deliveries import Part
 from pushsvc.storage.devices import named_at
+from pushsvc.storage.due import SMALL_DELIVERY
 
 log = structlog.get_logger(__name__)
 
@@ -85,32 +88,33 @@ async def store(
     new = list(cutting.cut_recipients(recipients, taken=frozenset(), size=size))
     lane = schedule.lane_of(submission, limit=resources.settings.urgent_audience_limit)
 
-    async def inserted() -> pushes.Stored:
-        async with resources.engine.begin() as connection:
-            return await deliveries.insert_delivery(
-                connection,
-                submission,
-                new,
-                app_id=app.id,
-                schedule=when,
-                lane=lane,
-                push_hash=body.push_hash(submission.content),
-            )
-
+    insert = partial(
+        deliveries.insert_delivery,
+        resources.engine,
+        submission,
+        new,
+        app_id=app.id,
+        schedule=when,
+        lane=lane,
+        push_hash=body.push_hash(submission.content),
+    )
     try:
-        stored = await inserted()
+        stored = await insert()
     except partitions.MissingError:
         # Where nobody made one ahead.
         await partitions.make_ahead(resources.engine)
-        stored = await inserted()
+        stored = await insert()
     push = stored.push
     if not stored.replayed:
         log.info("delivery.stored", push=push.object_id, app=app.name, devices=push.devices)
-        refs = [
-            BatchRef(push.id, seq, push.lane, push.app_id, batch.size)
-            for seq, batch in enumerate(new)
-        ]
-        await resources.queue.wake_batches(refs)
+        if len(new) == 1 and push.lane is Lane.URGENT and push.devices <= SMALL_DELIVERY:
+            await resources.queue.ring()
+        else:
+            refs = [
+                BatchRef(push.id, seq, push.lane, push.app_id, batch.size)
+                for seq, batch in enumerate(new)
+            ]
+            await resources.queue.wake_batches(refs)
     return stored
 
 
@@ -124,10 +128,18 @@ async def _replayed(resources: Resources, app: App, submission: Submission) -> p
 # ---------------------------------------------------------------- seen
 
 
-async def seen(resources: Resources, push: Push) -> Seen:
-    """Return what came so far of a delivery, recipient by recipient."""
-    parts = await deliveries.parts_of(resources.engine, push.id)
-    first, again = _apart(parts, devices=push.devices)
+async def find(resources: Resources, app: App, object_id: str) -> tuple[Push, Seen] | None:
+    """Return a delivery of the app, and what came so far of it, recipient by recipient."""
+    found = await deliveries.find_delivery(resources.engine, app_id=app.id, object_id=object_id)
+    if found is None:
+        return None
+    push, parts = found
+    limit = resources.settings.retire_share_limit
+    return push, _seen(parts, devices=push.devices, share_limit=limit)
+
+
+def _seen(parts: Sequence[Part], *, devices: int, share_limit: float) -> Seen:
+    first, again = _apart(parts, devices=devices)
     recipients = [one for part in first for one in part.recipients]
     later = {
         recipient.token: end
@@ -141,8 +153,8 @@ async def seen(resources: Resources, push: Push) -> Seen:
         for part in first
         for recipient, end in zip(part.recipients, _ends(part), strict=True)
     ]
-    limit = resources.settings.retire_share_limit
-    return Seen(recipients=recipients, ends=ends, held=held_of(recipients, ends, share_limit=limit))
+    held = held_of(recipients, ends, share_limit=share_limit)
+    return Seen(recipients=recipients, ends=ends, held=held)
 
 
 def _apart(parts: Sequence[Part], *, devices: int) -> tuple[Sequence[Part], Sequence[Part]]:

@@ -29,6 +29,7 @@ from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.fields import BADGE
 from pushsvc.storage.firing import Planned, Written
 from pushsvc.storage.leases import held
+from pushsvc.storage.small_deliveries import Leased
 from pushsvc.targeting.audience import Found, named_among
 
 if TYPE_CHECKING:
@@ -140,7 +141,6 @@ async def begin(resources: Resources, loaded: Sequence[Loaded]) -> "Volley | Non
     began = resources.clock.monotonic()
     routed: dispatch.Routed = {}
     parts: list[Part] = []
-    first = 0
     async with storage.begun(
         resources.engine,
         [one.planned for one in loaded],
@@ -149,9 +149,8 @@ async def begin(resources: Resources, loaded: Sequence[Loaded]) -> "Volley | Non
         for one, batches in zip(loaded, leased, strict=True):
             for batch in batches:
                 part = _part(one, batch, fields=fields)
-                _address(one, part, first=first, into=routed)
+                _address(part, one.shaper, one.gateways, before=parts, into=routed)
                 parts.append(part)
-                first += batch.size
     return Volley(resources, parts, routed, began=began) if parts else None
 
 
@@ -185,16 +184,40 @@ def _part(one: Loaded, batch: Batch, *, fields: Mapping[int, dict[str, object]])
     return Part(push=one.push, batch=batch, devices=devices, sheet=sheet)
 
 
-def _address(one: Loaded, part: Part, *, first: int, into: dispatch.Routed) -> None:
+def _address(
+    part: Part,
+    shaper: body.Shaper,
+    gateways: AppGateways,
+    *,
+    before: Sequence[Part],
+    into: dispatch.Routed,
+) -> None:
     dispatch.address(
         part.devices,
         part.sheet,
         into=into,
-        shape_of=one.shaper.shape,
-        route_of=one.gateways.choose,
+        shape_of=shaper.shape,
+        route_of=gateways.choose,
         key_of=dispatch.keys_of(part.batch),
-        first=first,
+        first=sum(one.batch.size for one in before),
     )
+
+
+async def begin_leased(resources: Resources, leased: Sequence[Leased]) -> "Volley":
+    """Shape the messages of deliveries whose batches are leased; nothing of it is sent before."""
+    began = resources.clock.monotonic()
+    routed: dispatch.Routed = {}
+    parts: list[Part] = []
+    for one in leased:
+        sheet = dispatch.Sheet(one.batch.outcomes)
+        devices = [named_at(place, named) for place, named in enumerate(one.batch.recipients)]
+        ending.settle_early(one.batch, devices=devices, sheet=sheet)
+        part = Part(push=one.push, batch=one.batch, devices=devices, sheet=sheet)
+        shaper = body.Shaper.of(one.push, now=resources.clock.now())
+        gateways = await resources.gateways.of(one.push.app_id)
+        _address(part, shaper, gateways, before=parts, into=routed)
+        parts.append(part)
+    return Volley(resources, parts, routed, began=began)
 
 
 # ---------------------------------------------------------------- sent

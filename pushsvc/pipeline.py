@@ -55,8 +55,10 @@ from pushsvc.storage import (
     partitions,
     plans,
     pushes,
+    small_deliveries,
     turns,
 )
+from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.due import DuePush
 from pushsvc.storage.leases import LEASE_LIMIT, held
@@ -230,6 +232,38 @@ async def fire(resources: Resources, claimed: Sequence[claims.Claimed]) -> None:
         await claims.give_back(resources.engine, claimed)
         alone = [DuePush(p.id, p.lane, p.app_id) for p in (one.push for one in claimed)]
         await resources.queue.wake_plans(alone)
+    if volley is not None:
+        for push_id in await volley.send():
+            await close_push(resources, push_id)
+
+
+async def find_deliveries(resources: Resources) -> Sequence[int]:
+    """Find small deliveries that nobody has taken up, apps in turns."""
+    return await small_deliveries.look(resources.engine)
+
+
+async def lease_deliveries(
+    resources: Resources, push_ids: Sequence[int]
+) -> Sequence[small_deliveries.Leased]:
+    """Take the first of these deliveries that nobody else has: a volley at most."""
+    return await small_deliveries.lease(
+        resources.engine, push_ids, lease_seconds=firing.lease_seconds(resources)
+    )
+
+
+async def fire_deliveries(resources: Resources, leased: Sequence[small_deliveries.Leased]) -> None:
+    """Deliver and close leased deliveries together; where that cannot be, each by itself."""
+    volley = None
+    try:
+        volley = await firing.begin_leased(resources, leased)
+    except Exception:
+        log.exception("volley.not_begun", deliveries=len(leased))
+        await small_deliveries.give_back(resources.engine, leased)
+        alone = [
+            BatchRef(one.push.id, one.batch.seq, one.push.lane, one.push.app_id, one.batch.size)
+            for one in leased
+        ]
+        await resources.queue.wake_batches(alone)
     if volley is not None:
         for push_id in await volley.send():
             await close_push(resources, push_id)

@@ -4,9 +4,9 @@ Only this module and `planning/queue.py` know arq.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import orjson
 import structlog
@@ -16,13 +16,12 @@ from redis.exceptions import RedisError
 
 from pushsvc import halting, pipeline
 from pushsvc.config import Settings
-from pushsvc.model import Lane
+from pushsvc.model import Lane, Push
 from pushsvc.planning import fair, queue
 from pushsvc.planning.parking import Lot
 from pushsvc.planning.precedence import Precedence
 from pushsvc.planning.queue import Job, in_progress
 from pushsvc.resources import Resources, open_lanes
-from pushsvc.storage.claims import Claimed
 from pushsvc.storage.engine import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -44,6 +43,10 @@ READ_LIMIT = 1_000
 PRECEDENCE_SECONDS = 0.1
 #: What is due within so long goes together: each volley costs some milliseconds by itself.
 GATHER_SECONDS = 0.1
+#: Small deliveries come side by side; so long is waited for those that come with the first.
+COMPANY_SECONDS = 0.003
+#: Of the time in which a process that is to stop may not notice.
+LONGEST_REST_SECONDS = 0.25
 #: While one of them waits for Postgres or a gateway, the others go on.
 VOLLEYS_AT_ONCE = 3
 #: A round of a loop takes milliseconds; where Redis or Postgres hang, no longer is waited.
@@ -139,6 +142,20 @@ async def _next(context: dict[str, Any], named: Job) -> Job | None:
         return await resources.queue.take(context["lane"], context["job_id"])
     except (RedisError, OSError):
         return named
+
+
+class Taken(Protocol):
+    """A push that is ours, for a volley."""
+
+    @property
+    def push(self) -> Push:
+        """The push."""
+        ...
+
+
+TakenT = TypeVar("TakenT", bound=Taken)
+Take = Callable[[Resources, Sequence[int]], Awaitable[Sequence[TakenT]]]
+Fire = Callable[[Resources, Sequence[TakenT]], Coroutine[Any, Any, None]]
 
 
 class LaneEndedError(Exception):
@@ -242,7 +259,10 @@ async def _halts(resources: Resources) -> None:
 
 
 class Trigger:
-    """Fires small pushes when they are due, volley by volley; owns the volleys under way."""
+    """Fires small pushes when they are due, and deliveries when somebody rings, in volleys.
+
+    It owns the volleys under way.
+    """
 
     def __init__(self, resources: Resources, *, lot: Lot, precedence: Precedence) -> None:
         """Fire nothing before `run`."""
@@ -254,48 +274,71 @@ class Trigger:
 
     async def run(self) -> None:
         """Look for what is due until the process is to stop, at its time or soon after."""
-        ending = self._resources.stopping
-        while not ending.is_set():
+        stopping, now = self._resources.stopping, self._resources.clock.monotonic
+        look_at = 0.0
+        while not stopping.is_set():
             try:
-                pause = await self._fire_due()
+                await self._fire_deliveries()
+                if now() >= look_at:
+                    look_at = now() + await self._fire_due()
             except DATABASE_ERRORS as error:
                 log.warning("trigger.failed", error=str(error))
-                pause = PAUSE_SECONDS
+                look_at = now() + PAUSE_SECONDS
+            await self._rest(max(0.0, look_at - now()))
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait for so long, or for a ring; what comes with it goes with it."""
+        if seconds <= 0:
+            return
+        try:
+            if await self._resources.queue.hear(min(seconds, LONGEST_REST_SECONDS)):
+                await asyncio.sleep(COMPANY_SECONDS)
+        except (RedisError, OSError):
+            # Without a bell, by the clock alone.
             with suppress(TimeoutError):
-                await asyncio.wait_for(ending.wait(), pause)
+                await asyncio.wait_for(self._resources.stopping.wait(), seconds)
 
     async def _fire_due(self) -> float:
         """Start volleys of what is due, as there is room; return how long to wait for more."""
         due = await pipeline.find_due(self._resources)
-        ids = [push_id for _, push_id in due.pushes]
-        while ids and not self._resources.stopping.is_set():
-            await self._places.acquire()
-            claimed = await self._claimed(ids)
-            if not claimed:
-                break
-            # What stands before the last of them is others'.
-            ids = ids[ids.index(claimed[-1].push.id) + 1 :]
+        await self._fire_all(
+            [push_id for _, push_id in due.pushes], take=pipeline.claim, fire=pipeline.fire
+        )
         if due.next_seconds is None:
             return GATHER_SECONDS if due.pushes else self._resources.settings.clock_seconds
         return max(GATHER_SECONDS, min(due.next_seconds, self._resources.settings.clock_seconds))
 
-    async def _claimed(self, ids: Sequence[int]) -> Sequence[Claimed]:
-        """Claim a volley and start it; its place is free again when it is done, or parked."""
-        claimed: Sequence[Claimed] = ()
-        try:
-            claimed = await pipeline.claim(self._resources, ids)
-        finally:
-            if not claimed:
-                self._places.release()
-        if claimed:
-            task = asyncio.create_task(self._fire(claimed), name="volley")
-            self.volleys.add(task)
-            task.add_done_callback(self._ended)
-        return claimed
+    async def _fire_deliveries(self) -> None:
+        found = await pipeline.find_deliveries(self._resources)
+        await self._fire_all(found, take=pipeline.lease_deliveries, fire=pipeline.fire_deliveries)
 
-    async def _fire(self, claimed: Sequence[Claimed]) -> None:
+    async def _fire_all(
+        self, ids: Sequence[int], *, take: "Take[TakenT]", fire: "Fire[TakenT]"
+    ) -> None:
+        """Start volleys of these pushes, each when there is a place for it."""
+        while ids and not self._resources.stopping.is_set():
+            await self._places.acquire()
+            taken: Sequence[TakenT] = ()
+            try:
+                taken = await take(self._resources, ids)
+            finally:
+                if not taken:
+                    self._places.release()
+            if not taken:
+                break
+            self._start(fire(self._resources, taken))
+            # What stands before the last of them is others'.
+            ids = ids[ids.index(taken[-1].push.id) + 1 :]
+
+    def _start(self, volley: Coroutine[Any, Any, None]) -> None:
+        """Start a volley; its place is free again when it is done, or parked."""
+        task = asyncio.create_task(self._run(volley), name="volley")
+        self.volleys.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _run(self, volley: Coroutine[Any, Any, None]) -> None:
         with self._precedence.taken():
-            await self._lot.run(pipeline.fire(self._resources, claimed), name="volley")
+            await self._lot.run(volley, name="volley")
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._places.release()

@@ -3,8 +3,9 @@
 Only this module and `worker.py` know arq.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import orjson
 import structlog
@@ -22,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 PLAN_JOB = "plan_push"
 DELIVER_JOB = "deliver_batch"
+#: A list that is empty, or has one element: somebody has stored a small delivery.
+BELL = "pushsvc:bell"
 #: A job as arq's `serialize_job` writes it, with JSON for a serializer: function, arguments, time.
 JOB_FORM = '{"t":null,"f":"%s","a":[%s],"k":{},"et":%s}'
 KEY_PREFIXES = (job_key_prefix, in_progress_key_prefix)
@@ -105,6 +108,26 @@ class Queue:
             )
         except (RedisError, OSError) as error:
             log.warning("queue.unreachable", error=str(error))
+
+    async def ring(self) -> None:
+        """Have a worker look for small deliveries now. Never raises: the clock looks, too."""
+        try:
+            async with self.redis.pipeline(transaction=False) as asked:
+                # One ring is as good as many: whoever hears it takes up all there is.
+                asked.rpush(BELL, b"")
+                asked.ltrim(BELL, -1, -1)
+                await asked.execute()
+        except (RedisError, OSError) as error:
+            log.warning("queue.unreachable", error=str(error))
+
+    async def hear(self, seconds: float) -> bool:
+        """Wait for a ring, up to so long, and tell whether there was one.
+
+        Raises:
+            RedisError, OSError: Redis is away.
+        """
+        heard = self.redis.blpop([BELL], timeout=seconds)  # type: ignore[arg-type] # float: Redis 6
+        return await cast(Awaitable[Any], heard) is not None
 
     async def take(self, lane: Lane, slot: str) -> Job | None:
         """Return what its app wants done first, when one of its slots starts; None where nothing.

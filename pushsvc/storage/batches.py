@@ -25,6 +25,7 @@ from pushsvc.model import (
     Recipient,
 )
 from pushsvc.storage import caps, leaving, token_events
+from pushsvc.storage.due import DELIVERED_IN_VOLLEYS
 from pushsvc.storage.engine import driver, encode_json
 from pushsvc.storage.halted import MAY_LEASE, may_lease
 from pushsvc.storage.partitions import MissingError
@@ -341,11 +342,13 @@ _EXPIRE: Final = """
     RETURNING seq
 """
 
+# Small deliveries go in volleys, and are looked for there.
 # The size is about that of the push's batches: to count the ids of each, they would all be read.
 _OPEN: Final = f"""
     SELECT push_id, seq, app_id, devices_planned / greatest(batches_planned, 1)
     FROM batches JOIN pushes ON pushes.id = push_id
     WHERE batches.state = 0 AND batches.lane = $1 AND not_before <= now() AND {MAY_LEASE}
+        AND NOT ({DELIVERED_IN_VOLLEYS})
     ORDER BY not_before LIMIT $2
 """  # noqa: S608 - of constants
 
@@ -358,6 +361,7 @@ _OPEN_OF_EACH: Final = f"""
         FROM pushes CROSS JOIN LATERAL (
             SELECT seq, not_before FROM batches
             WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now() AND {MAY_LEASE}
+                AND NOT ({DELIVERED_IN_VOLLEYS})
             ORDER BY not_before LIMIT $3
         ) AS batches
         WHERE pushes.state IN ('planning', 'sending') AND lane = $1

@@ -2,31 +2,52 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from sqlalchemy import func
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import (
+    DEVICE_COUNT,
     Counts,
     Lane,
     NewBatch,
     OutcomeClass,
+    Push,
     PushState,
     Recipient,
     Schedule,
     Submission,
 )
 from pushsvc.storage import batches, pushes
-from pushsvc.storage.engine import driver
+from pushsvc.storage.engine import driver, encode_json
+from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.ledger import reasons_of
+from pushsvc.storage.partitions import MissingError
+from pushsvc.storage.pushes import SELECTED
 
-if TYPE_CHECKING:
-    import asyncpg
+# One statement, and so one round trip and one commit.
+_INSERT: Final = f"""
+    WITH new AS (
+        INSERT INTO pushes (object_id, app_id, source, audience, content, payload, due_at,
+            expires_at, push_time, expiration_interval, lane, on_unknown, late, state, started_at,
+            idempotency_key, request_hash, group_id, push_hash, batches_planned, devices_planned)
+        VALUES ($1, $2, $3, $4, $5, $6, now(), $7, $8, $9, $10, $11, $12, '{PushState.SENDING}',
+            now(), $13, $14, $15, $16, $17, $18)
+        ON CONFLICT (app_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+        RETURNING *
+    ), parts AS (
+        INSERT INTO batches (push_id, seq, lane, recipients, outcomes)
+        SELECT new.id, part.seq - 1, new.lane, part.recipients::jsonb, part.outcomes
+        FROM new, unnest($19::text[], $20::bytea[])
+            WITH ORDINALITY AS part(recipients, outcomes, seq)
+    )
+    SELECT {SELECTED} FROM new AS pushes
+"""  # noqa: S608 - of constants
 
 
 async def insert_delivery(
-    connection: AsyncConnection,
+    engine: AsyncEngine,
     submission: Submission,
     new: Sequence[NewBatch],
     *,
@@ -40,24 +61,45 @@ async def insert_delivery(
     Raises:
         MissingError: there is no partition for the batches.
     """
-    planned: dict[str, Any] = {
-        "state": PushState.SENDING,
-        "started_at": func.now(),
-        "batches_planned": len(new),
-        "devices_planned": sum(batch.size for batch in new),
-    }
-    stored = await pushes.insert_push(
-        connection,
-        submission,
-        app_id=app_id,
-        schedule=schedule,
-        lane=lane,
-        push_hash=push_hash,
-        planned=planned,
-    )
-    if not stored.replayed:
-        await batches.write_batches(connection, new, push_id=stored.push.id, lane=lane, first_seq=0)
-    return stored
+    while True:
+        row = await _inserted(
+            engine,
+            new_object_id(),
+            app_id,
+            submission.source,
+            encode_json(submission.audience),
+            encode_json(submission.content),
+            encode_json(submission.content["data"]),
+            schedule.expires_at,
+            schedule.push_time,
+            schedule.expiration_interval,
+            lane,
+            submission.on_unknown,
+            submission.late,
+            submission.idempotency_key,
+            submission.request_hash,
+            submission.group_id,
+            push_hash,
+            len(new),
+            sum(batch.size for batch in new),
+            [batches.recipients_text(batch.recipients) for batch in new],
+            [batch.outcomes for batch in new],
+        )
+        if row is not None:
+            return pushes.Stored(push=pushes.as_push(dict(row)), replayed=False, mismatched=False)
+        async with engine.connect() as connection:
+            stored = await pushes.find_replay(connection, submission, app_id=app_id)
+        if stored is not None:
+            return stored
+        # It was deleted between the two statements, and its key is free again.
+
+
+async def _inserted(engine: AsyncEngine, *values: Any) -> asyncpg.Record | None:
+    async with driver(engine) as connection:
+        try:
+            return await connection.fetchrow(_INSERT, *values)
+        except asyncpg.CheckViolationError as error:
+            raise MissingError from error
 
 
 # ---------------------------------------------------------------- what came of one
@@ -74,24 +116,38 @@ class Part:
     reasons: Mapping[int, str]
 
 
-_PARTS: Final = """
-    SELECT recipients, outcomes, exceptions FROM batches WHERE push_id = $1 ORDER BY seq
-"""
+_FOUND: Final = f"""
+    SELECT {SELECTED}, batches.recipients AS part_recipients, batches.outcomes AS part_outcomes,
+        batches.exceptions AS part_exceptions
+    FROM pushes JOIN batches ON batches.push_id = pushes.id
+    WHERE pushes.app_id = $1 AND pushes.object_id = $2 AND pushes.audience ? '{DEVICE_COUNT}'
+    ORDER BY batches.seq
+"""  # noqa: S608 - of constants
 
 
-async def parts_of(engine: AsyncEngine, push_id: int) -> Sequence[Part]:
-    """Return the batches of a delivery: those it was stored with, then what was tried again."""
+async def find_delivery(
+    engine: AsyncEngine, *, app_id: int, object_id: str
+) -> tuple[Push, Sequence[Part]] | None:
+    """Return a delivery of the app, as far as it came.
+
+    Its batches are those it was stored with, and then what was tried again.
+    """
     async with driver(engine) as connection:
-        rows = await connection.fetch(_PARTS, push_id)
-    return [_part(row) for row in rows]
+        rows = await connection.fetch(_FOUND, app_id, object_id)
+    if not rows:
+        return None
+    return pushes.as_push({name: rows[0][name] for name in _COLUMNS}), [_part(row) for row in rows]
 
 
-def _part(row: "asyncpg.Record") -> Part:
-    recipients = batches.as_recipients(row["recipients"])
+_COLUMNS: Final = [column.name for column in pushes.COLUMNS]
+
+
+def _part(row: asyncpg.Record) -> Part:
+    recipients = batches.as_recipients(row["part_recipients"])
     return Part(
         recipients=recipients,
-        outcomes=row["outcomes"] or bytes(len(recipients)),
-        reasons=reasons_of(row["exceptions"]),
+        outcomes=row["part_outcomes"] or bytes(len(recipients)),
+        reasons=reasons_of(row["part_exceptions"]),
     )
 
 

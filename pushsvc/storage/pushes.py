@@ -100,12 +100,8 @@ async def insert_push(
     schedule: Schedule,
     lane: Lane,
     push_hash: str,
-    planned: Mapping[str, Any] | None = None,
 ) -> Stored:
-    """Store a push, unless its idempotency key has stored one before.
-
-    One that needs no plan has what its plan would have left, by column, in `planned`.
-    """
+    """Store a push, unless its idempotency key has stored one before."""
     statement = (
         upsert(pushes)
         .values(
@@ -129,9 +125,8 @@ async def insert_push(
             late=submission.late,
             campaign_id=submission.campaign_id,
             **_rules(submission),
-            **(planned or {"state": PushState.WAITING}),
+            state=PushState.WAITING,
             idempotency_key=submission.idempotency_key,
-            group_id=submission.group_id,
             request_hash=submission.request_hash,
             push_hash=push_hash,
         )

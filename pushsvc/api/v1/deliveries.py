@@ -9,7 +9,7 @@ from pushsvc import deliveries, pipeline
 from pushsvc.api.audience import fingerprint
 from pushsvc.api.body import read_object
 from pushsvc.api.replies import compressed, json_response
-from pushsvc.api.v1.asked import check_parameters, enter, push_of
+from pushsvc.api.v1.asked import OBJECT_ID, check_parameters, enter, push_of
 from pushsvc.api.v1.delivery_bodies import (
     MOST_WAIT_SECONDS,
     NewDelivery,
@@ -21,8 +21,7 @@ from pushsvc.api.v1.delivery_views import DeliveryView, GroupView, delivery_show
 from pushsvc.api.v1.openapi import reply_docs, request_docs
 from pushsvc.api.v1.pushes import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from pushsvc.errors import NotFoundError
-from pushsvc.model import DEVICE_COUNT, App, Push
-from pushsvc.resources import Resources
+from pushsvc.model import App
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.deliveries import group_of
 
@@ -73,8 +72,10 @@ async def find_one(
     """Return a delivery when every device has its outcome, or after so long, as the POST does."""
     resources, app = await enter(request, Scope.SEND)
     check_parameters(request, (_WAIT,))
-    push = await _delivery(resources, app, delivery_id)
-    await resources.closings.wait(push.id, seconds=wait_seconds)
+    if wait_seconds and OBJECT_ID.fullmatch(delivery_id):
+        async with resources.engine.connect() as connection:
+            push = await push_of(connection, app, delivery_id)
+        await resources.closings.wait(push.id, seconds=wait_seconds)
     return await _reply(request, app, delivery_id)
 
 
@@ -98,25 +99,10 @@ async def find_group(
 async def _reply(
     request: Request, app: App, object_id: str, *, headers: dict[str, str] | None = None
 ) -> Response:
-    resources: Resources = request.app.state.resources
-    push = await _delivery(resources, app, object_id)
-    seen = await deliveries.seen(resources, push)
+    found = await deliveries.find(request.app.state.resources, app, object_id)
+    if found is None:
+        raise NotFoundError("There is no such delivery. What came of a push is at /v1/pushes.")
+    push, seen = found
     status = 202 if seen.pending else 200
     reply = json_response(delivery_shown(push, seen), status=status, headers=headers)
     return compressed(reply, request.headers.get("Accept-Encoding", ""))
-
-
-async def _delivery(resources: Resources, app: App, object_id: str) -> Push:
-    """Return the app's delivery with this id.
-
-    Raises:
-        NotFoundError: it has none.
-    """
-    async with resources.engine.connect() as connection:
-        push = await push_of(connection, app, object_id)
-    if DEVICE_COUNT not in push.audience:
-        message = (
-            "This push is no delivery. What came of its devices is at /v1/pushes/{id}/outcomes."
-        )
-        raise NotFoundError(message)
-    return push
