@@ -54,7 +54,8 @@ class ParseServer:
             *("node", str(HOME / "server.mjs")),
             # It writes a log where it is.
             cwd=Path(self.log.name).parent,
-            env={**os.environ, "PARSE_SERVER": json.dumps(told), PRUNE: "1"},
+            # It takes a time without a zone for one of its own zone, and turns it to UTC.
+            env={**os.environ, "PARSE_SERVER": json.dumps(told), PRUNE: "1", "TZ": "UTC"},
             stdin=asyncio.subprocess.PIPE,
             stdout=self.log,
             stderr=self.log,
@@ -138,6 +139,16 @@ class ParseServer:
             return bool((await self.status(push))["status"] == "running")
 
         await until(running, seconds=DEADLINE_SECONDS)
+
+    async def ended(self, push: str) -> dict[str, Any]:
+        """Wait until it has succeeded or failed, and return its status."""
+
+        async def over() -> dict[str, Any] | None:
+            found = await self.status(push)
+            return found if found["status"] in {"succeeded", "failed"} else None
+
+        found: dict[str, Any] = await until(over, seconds=DEADLINE_SECONDS)
+        return found
 
     async def aged(self, push: str) -> None:
         """Have the status look as if nobody had written to it for long."""
