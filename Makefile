@@ -40,8 +40,8 @@ WHEN_TESTS := tests/unit/campaigns tests/unit/planning tests/unit/stats \
 	$(wildcard $(addsuffix .py,$(addprefix tests/acceptance/test_,campaigns cancelled schedules)))
 
 # What a Parse Server sends through: the service's side, the package alone, and a real Parse Server.
-ADAPTER_TESTS := $(wildcard tests/unit/test_parse_adapter.py tests/integration/api/test_v1_deliver*.py \
-	tests/integration/test_deliver*.py tests/acceptance/test_parse_server*.py)
+ADAPTER_TESTS := $(wildcard tests/acceptance/test_parse_server*.py tests/unit/*/test_deliver*.py \
+	tests/integration/test_*deliveries*.py tests/integration/api/test_v1_deliveries*.py)
 
 .PHONY: help demo test test-unit test-parse test-adapter test-shaping test-delivery test-when test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
 
@@ -63,7 +63,7 @@ test-parse: $(READY) ## Published Parse SDKs in Node against the service, and th
 
 test-adapter: $(READY) ## The push adapter for Parse Server: its own tests, and a real Parse Server
 	@node --version >/dev/null 2>&1 && npm --version >/dev/null 2>&1 || { echo "make test-adapter needs Node 20.19 or newer, and npm." >&2; exit 1; }
-	@$(BIN)/python -m pytest $(ADAPTER_TESTS) $(ARGS)
+	@$(BIN)/python -m pytest $(AT_ONCE) $(ADAPTER_TESTS) $(ARGS)
 
 test-shaping: $(READY) ## What every gateway is sent: golden files, strict simulators, Parse's own builders
 	@$(BIN)/python -m pytest $(SHAPING_TESTS) $(ARGS)

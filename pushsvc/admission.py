@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from pushsvc.errors import (
+    IdempotencyMismatchError,
     InvalidExpirationError,
     InvalidPushError,
     InvalidPushTimeError,
@@ -19,7 +20,7 @@ from pushsvc.model import DEVICE_COUNT, App, Json, Schedule, Submission
 from pushsvc.planning import localtime, schedule
 from pushsvc.resources import Resources
 from pushsvc.shaping import body, template
-from pushsvc.storage import audiences, templates
+from pushsvc.storage import audiences, pushes, templates
 from pushsvc.targeting import audience
 from pushsvc.targeting.values import WhereError
 from pushsvc.targeting.where import audience_condition
@@ -93,6 +94,33 @@ def when_due(
             ),
             late_after=timedelta(seconds=settings.late_after_seconds),
         )
+
+
+async def replayed(resources: Resources, app: App, submission: Submission) -> pushes.Stored | None:
+    """Return what the submission's idempotency key has stored before, if it has.
+
+    Raises:
+        IdempotencyMismatchError: that came with another body.
+    """
+    if submission.idempotency_key is None:
+        return None
+    async with resources.engine.connect() as connection:
+        stored = await pushes.find_replay(connection, submission, app_id=app.id)
+    return None if stored is None else matching(stored)
+
+
+def matching(stored: pushes.Stored) -> pushes.Stored:
+    """Return what was stored now or before.
+
+    Raises:
+        IdempotencyMismatchError: its key came before with another body.
+    """
+    if stored.mismatched:
+        raise IdempotencyMismatchError(
+            "The request's key (Idempotency-Key, X-Parse-Request-Id) came before with another "
+            "body. Send another request under another key."
+        )
+    return stored
 
 
 async def with_template(resources: Resources, app: App, submission: Submission) -> Submission:

@@ -80,7 +80,7 @@ async def store(
         await resources.backlog.enter(app.id, due=True)
     except CallerError:
         # A repeat may come when the times of the first have passed, or nothing more gets in.
-        replayed = await _replayed(resources, app, submission)
+        replayed = await admission.replayed(resources, app, submission)
         if replayed is None:
             raise
         return replayed
@@ -104,7 +104,7 @@ async def store(
         # Where nobody made one ahead.
         await partitions.make_ahead(resources.engine)
         stored = await insert()
-    push = stored.push
+    push = admission.matching(stored).push
     if not stored.replayed:
         log.info("delivery.stored", push=push.object_id, app=app.name, devices=push.devices)
         if len(new) == 1 and push.lane is Lane.URGENT and push.devices <= SMALL_DELIVERY:
@@ -116,13 +116,6 @@ async def store(
             ]
             await resources.queue.wake_batches(refs)
     return stored
-
-
-async def _replayed(resources: Resources, app: App, submission: Submission) -> pushes.Stored | None:
-    if submission.idempotency_key is None:
-        return None
-    async with resources.engine.connect() as connection:
-        return await pushes.find_replay(connection, submission, app_id=app.id)
 
 
 # ---------------------------------------------------------------- seen

@@ -6,7 +6,7 @@ volley has begun, its pushes can be given back, and go one by one.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,24 +16,16 @@ import structlog
 
 from pushsvc import ending
 from pushsvc.delivery import dispatch
-from pushsvc.delivery.gateways import AppGateways
 from pushsvc.delivery.pacing import Asking
 from pushsvc.model import Batch, Device, Ledger, Push
-from pushsvc.planning import batches as cutting
 from pushsvc.resources import Resources
-from pushsvc.shaping import body
 from pushsvc.storage import firing as storage
-from pushsvc.storage.claims import Claimed
-from pushsvc.storage.devices import add_badges, device_at, load_named, load_values, named_at
 from pushsvc.storage.engine import PASSING_ERRORS
-from pushsvc.storage.fields import BADGE
-from pushsvc.storage.firing import Planned, Written
+from pushsvc.storage.firing import Written
 from pushsvc.storage.leases import held
-from pushsvc.storage.small_deliveries import Leased
-from pushsvc.targeting.audience import Found, named_among
 
 if TYPE_CHECKING:
-    import asyncpg
+    pass
 
 log = structlog.get_logger(__name__)
 
@@ -46,22 +38,6 @@ LEASE_SECONDS: Final = 10.0
 HANDING_SECONDS: Final = 2.0
 #: Where a gateway is slow, what the others have answered is written down so often.
 WRITING_SECONDS: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """A claimed push, and what its messages are made of."""
-
-    planned: Planned
-    shaper: body.Shaper
-    gateways: AppGateways
-    #: by key
-    rows: Mapping[int, "asyncpg.Record"]
-
-    @property
-    def push(self) -> Push:
-        """The push."""
-        return self.planned.push
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,142 +58,6 @@ class Part:
 def lease_seconds(resources: Resources) -> float:
     """Return how long a volley's leases last."""
     return min(LEASE_SECONDS, resources.settings.lease_seconds)
-
-
-# ---------------------------------------------------------------- loaded
-
-
-async def load(resources: Resources, claimed: Sequence[Claimed]) -> list[Loaded]:
-    """Read what the messages of claimed pushes are made of."""
-    pushes = [one.push for one in claimed]
-    names = [(push.app_id, device) for push in pushes for device in push.audience["devices"]]
-    rows = await load_named(resources.engine, names)
-    row_of = {(row["app_id"], row[key]): row for row in rows for key in _KEYS}
-    return [
-        Loaded(
-            planned=_planned(one, found, size=resources.settings.batch_size),
-            shaper=body.Shaper.of(one.push, now=resources.clock.now()),
-            gateways=await resources.gateways.of(one.push.app_id),
-            rows=found,
-        )
-        for one in claimed
-        for found in [_rows_of(one.push, row_of)]
-    ]
-
-
-_KEYS: Final = ("object_id", "installation_id")
-
-
-def _rows_of(
-    push: Push, row_of: Mapping[tuple[int, str], "asyncpg.Record"]
-) -> Mapping[int, "asyncpg.Record"]:
-    wanted = [(push.app_id, d[key]) for d in push.audience["devices"] for key in _KEYS if key in d]
-    found = {row["id"]: row for name in wanted if (row := row_of.get(name))}
-    return {number: found[number] for number in sorted(found)}
-
-
-def _planned(claimed: Claimed, rows: Mapping[int, "asyncpg.Record"], *, size: int) -> Planned:
-    found = [
-        Found(row["id"], row["object_id"], row["installation_id"], row["device_token"])
-        for row in rows.values()
-    ]
-    named = named_among(claimed.push.audience["devices"], found)
-    new = [
-        *cutting.cut(named.ids, duplicates=named.duplicates, size=size),
-        *cutting.cut_recipients(named.recipients, taken=named.tokens, size=size),
-    ]
-    return Planned(claimed=claimed, new=new, badge=body.badge_change(claimed.push.content))
-
-
-# ---------------------------------------------------------------- begun
-
-
-async def begin(resources: Resources, loaded: Sequence[Loaded]) -> "Volley | None":
-    """Write the volley's batches and shape its messages; None where nothing of it is ours any more.
-
-    When this returns, whoever finds the batches without their worker is in doubt about them.
-    """
-    fields = await _fields(resources, loaded)
-    began = resources.clock.monotonic()
-    routed: dispatch.Routed = {}
-    parts: list[Part] = []
-    async with storage.begun(
-        resources.engine,
-        [one.planned for one in loaded],
-        lease_seconds=lease_seconds(resources),
-    ) as leased:
-        for one, batches in zip(loaded, leased, strict=True):
-            for batch in batches:
-                part = _part(one, batch, fields=fields)
-                _address(part, one.shaper, one.gateways, before=parts, into=routed)
-                parts.append(part)
-    return Volley(resources, parts, routed, began=began) if parts else None
-
-
-async def _fields(
-    resources: Resources, loaded: Sequence[Loaded]
-) -> Mapping[int, dict[str, object]]:
-    """Return what the texts of all of them look at, of the devices that these go to."""
-    asking = [one for one in loaded if one.shaper.fields and one.rows]
-    if not asking:
-        return {}
-    names = {name for one in asking for name in one.shaper.fields}
-    ids = {number for one in asking for number in one.rows}
-    return await load_values(resources.engine, list(ids), names)
-
-
-def _part(one: Loaded, batch: Batch, *, fields: Mapping[int, dict[str, object]]) -> Part:
-    sheet = dispatch.Sheet(batch.outcomes)
-    if batch.recipients:
-        devices = [named_at(place, named) for place, named in enumerate(batch.recipients)]
-    else:
-        ids = batch.installation_ids
-        values = {number: dict(fields[number]) for number in ids if number in fields}
-        if BADGE in one.shaper.fields:
-            add_badges(values, batch.badges)
-        badge_of, values_of = batch.badges.get, values.get
-        devices = [
-            device_at(place, one.rows[n], badge=badge_of(n), values=values_of(n))
-            for place, n in enumerate(ids)
-        ]
-    ending.settle_early(batch, devices=devices, sheet=sheet)
-    return Part(push=one.push, batch=batch, devices=devices, sheet=sheet)
-
-
-def _address(
-    part: Part,
-    shaper: body.Shaper,
-    gateways: AppGateways,
-    *,
-    before: Sequence[Part],
-    into: dispatch.Routed,
-) -> None:
-    dispatch.address(
-        part.devices,
-        part.sheet,
-        into=into,
-        shape_of=shaper.shape,
-        route_of=gateways.choose,
-        key_of=dispatch.keys_of(part.batch),
-        first=sum(one.batch.size for one in before),
-    )
-
-
-async def begin_leased(resources: Resources, leased: Sequence[Leased]) -> "Volley":
-    """Shape the messages of deliveries whose batches are leased; nothing of it is sent before."""
-    began = resources.clock.monotonic()
-    routed: dispatch.Routed = {}
-    parts: list[Part] = []
-    for one in leased:
-        sheet = dispatch.Sheet(one.batch.outcomes)
-        devices = [named_at(place, named) for place, named in enumerate(one.batch.recipients)]
-        ending.settle_early(one.batch, devices=devices, sheet=sheet)
-        part = Part(push=one.push, batch=one.batch, devices=devices, sheet=sheet)
-        shaper = body.Shaper.of(one.push, now=resources.clock.now())
-        gateways = await resources.gateways.of(one.push.app_id)
-        _address(part, shaper, gateways, before=parts, into=routed)
-        parts.append(part)
-    return Volley(resources, parts, routed, began=began)
 
 
 # ---------------------------------------------------------------- sent

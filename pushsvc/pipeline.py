@@ -26,10 +26,21 @@ from itertools import islice
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import admission, deliveries, ending, firing, halting, hygiene, planner, quiet, waves
+from pushsvc import (
+    admission,
+    deliveries,
+    ending,
+    firing,
+    halting,
+    hygiene,
+    loading,
+    planner,
+    quiet,
+    waves,
+)
 from pushsvc.campaigns import launching
 from pushsvc.delivery import dispatch
-from pushsvc.errors import CallerError, IdempotencyMismatchError
+from pushsvc.errors import CallerError
 from pushsvc.model import (
     App,
     Batch,
@@ -58,7 +69,6 @@ from pushsvc.storage import (
     small_deliveries,
     turns,
 )
-from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.due import DuePush
 from pushsvc.storage.leases import LEASE_LIMIT, held
@@ -83,7 +93,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
         await resources.backlog.enter(app.id, due=when.due_at <= resources.clock.now())
     except CallerError:
         # A repeat may come when the times of the first have passed, or nothing more gets in.
-        replayed = await _replayed(resources, app, submission)
+        replayed = await admission.replayed(resources, app, submission)
         if replayed is None:
             raise
         return replayed
@@ -100,7 +110,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
             await waves.foresee(connection, stored.push)
         if submission.audience_id is not None and not stored.replayed:
             await _use_audience(connection, stored.push, submission.audience_id)
-    push = _matching(stored).push
+    push = admission.matching(stored).push
     if not stored.replayed:
         log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
         if when.due_at <= resources.clock.now():
@@ -116,7 +126,7 @@ async def submit_delivery(
     Raises:
         CallerError: what is wrong with it, and in which field; nothing is stored.
     """
-    return _matching(await deliveries.store(resources, app, submission, recipients=recipients))
+    return await deliveries.store(resources, app, submission, recipients=recipients)
 
 
 async def _use_audience(connection: AsyncConnection, push: Push, object_id: str) -> None:
@@ -127,23 +137,6 @@ async def _use_audience(connection: AsyncConnection, push: Push, object_id: str)
     use = audiences.find_audience if push.validate_only else audiences.use_audience
     if not await use(connection, app_id=push.app_id, object_id=object_id):
         raise admission.unknown_audience(object_id)
-
-
-async def _replayed(resources: Resources, app: App, submission: Submission) -> pushes.Stored | None:
-    if submission.idempotency_key is None:
-        return None
-    async with resources.engine.connect() as connection:
-        stored = await pushes.find_replay(connection, submission, app_id=app.id)
-    return None if stored is None else _matching(stored)
-
-
-def _matching(stored: pushes.Stored) -> pushes.Stored:
-    if stored.mismatched:
-        raise IdempotencyMismatchError(
-            "The request's key (Idempotency-Key, X-Parse-Request-Id) came before with another "
-            "body. Send another request under another key."
-        )
-    return stored
 
 
 # ---------------------------------------------------------------- preview
@@ -224,17 +217,7 @@ async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[claim
 
 async def fire(resources: Resources, claimed: Sequence[claims.Claimed]) -> None:
     """Plan, deliver and close claimed pushes together; where that cannot be, each by itself."""
-    volley = None
-    try:
-        volley = await firing.begin(resources, await firing.load(resources, claimed))
-    except Exception:
-        log.exception("volley.not_begun", pushes=len(claimed))
-        await claims.give_back(resources.engine, claimed)
-        alone = [DuePush(p.id, p.lane, p.app_id) for p in (one.push for one in claimed)]
-        await resources.queue.wake_plans(alone)
-    if volley is not None:
-        for push_id in await volley.send():
-            await close_push(resources, push_id)
+    await _send(resources, await loading.begin_claimed(resources, claimed))
 
 
 async def find_deliveries(resources: Resources) -> Sequence[int]:
@@ -253,20 +236,12 @@ async def lease_deliveries(
 
 async def fire_deliveries(resources: Resources, leased: Sequence[small_deliveries.Leased]) -> None:
     """Deliver and close leased deliveries together; where that cannot be, each by itself."""
-    volley = None
-    try:
-        volley = await firing.begin_leased(resources, leased)
-    except Exception:
-        log.exception("volley.not_begun", deliveries=len(leased))
-        await small_deliveries.give_back(resources.engine, leased)
-        alone = [
-            BatchRef(one.push.id, one.batch.seq, one.push.lane, one.push.app_id, one.batch.size)
-            for one in leased
-        ]
-        await resources.queue.wake_batches(alone)
-    if volley is not None:
-        for push_id in await volley.send():
-            await close_push(resources, push_id)
+    await _send(resources, await loading.begin_leased(resources, leased))
+
+
+async def _send(resources: Resources, volley: firing.Volley | None) -> None:
+    for push_id in await volley.send() if volley else ():
+        await close_push(resources, push_id)
 
 
 # ---------------------------------------------------------------- deliver

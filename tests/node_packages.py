@@ -10,7 +10,7 @@ from typing import Final
 
 #: What the newest Parse SDK asks for, and all others are content with.
 NODE: Final = (20, 19)
-#: Parse Server has some 360 packages: half a minute on two busy cores, with a registry that is near.
+#: Parse Server has some 360 packages: half a minute on two busy cores, the registry being near.
 INSTALL_SECONDS: Final = 240
 #: npm's words for a registry that it did not reach.
 OFFLINE: Final = re.compile(

@@ -25,7 +25,7 @@ declare class PushsvcAdapter {
 }
 
 declare namespace PushsvcAdapter {
-  interface Options {
+  export interface Options {
     /** Where pushsvc is, such as `https://push.example.com`. */
     serverURL: string;
     /** A key of the app, with the scope `send`. */
@@ -43,7 +43,7 @@ declare namespace PushsvcAdapter {
     [other: string]: unknown;
   }
 
-  interface ParseOptions {
+  export interface ParseOptions {
     /** With its mount, such as `http://localhost:1337/parse`. */
     serverURL: string;
     applicationId: string;
@@ -52,7 +52,7 @@ declare namespace PushsvcAdapter {
   }
 
   /** An installation as Parse's REST API has it; other fields are not looked at. */
-  interface Installation {
+  export interface Installation {
     objectId?: string;
     deviceType?: string;
     deviceToken?: string;
@@ -67,7 +67,7 @@ declare namespace PushsvcAdapter {
     [other: string]: unknown;
   }
 
-  interface Row {
+  export interface Row {
     device: { deviceToken?: string; deviceType?: string };
     transmitted: boolean;
     /** `Unregistered` or `NotRegistered` for a dead token; else it begins with `pushsvc: `. */

@@ -34,7 +34,7 @@ _OPEN: Final = f"""
 """  # noqa: S608 - of constants
 # Nobody's thousands hide another's.
 _OPEN_OF_EACH: Final = f"""
-    SELECT id FROM apps CROSS JOIN LATERAL (
+    SELECT open.id FROM apps CROSS JOIN LATERAL (
         SELECT pushes.id, pushes.due_at, row_number() OVER (ORDER BY pushes.due_at) AS turn
         FROM pushes JOIN batches ON batches.push_id = pushes.id
         WHERE pushes.app_id = apps.id AND pushes.state = 'sending' AND batches.state = 0
@@ -45,11 +45,14 @@ _OPEN_OF_EACH: Final = f"""
 """  # noqa: S608 - of constants
 
 
-async def look(engine: AsyncEngine) -> Sequence[int]:
-    """Return small deliveries that nobody has, those that waited longest first."""
+async def look(engine: AsyncEngine, *, most: int = LOOK) -> Sequence[int]:
+    """Return small deliveries that nobody has, those that waited longest first.
+
+    Fewer than `most`; where there are more, LOOK_OF_EACH of each app, and LOOK_OF_ALL of all.
+    """
     async with driver(engine) as connection:
-        rows = await connection.fetch(_OPEN, LOOK)
-        if len(rows) == LOOK:
+        rows = await connection.fetch(_OPEN, most)
+        if len(rows) == most:
             rows = await connection.fetch(_OPEN_OF_EACH, LOOK_OF_EACH, LOOK_OF_ALL)
     return [row[0] for row in rows]
 

@@ -68,7 +68,7 @@ async def test_each_device_once_at_its_time_whoever_looks(shop: Shop) -> None:
 
 
 async def test_a_time_without_a_zone_is_that_of_each_device(shop: Shop) -> None:
-    """It is sent where the time comes, or came not long ago; it is over when it is so everywhere."""
+    """Sent where the time comes, or came not long ago; it is over when it is so everywhere."""
     last, before, long_ago, nowhere = (
         Device(device_type="ios", token=apns_token(), sent=sent, fields={"timeZone": zone})
         for zone, sent in ((LAST, True), (LAST_BUT_ONE, True), (FIRST, False), ("", False))

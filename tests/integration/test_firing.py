@@ -11,7 +11,7 @@ import orjson
 import pytest
 from sqlalchemy import func, select, text, update
 
-from pushsvc import firing, pipeline
+from pushsvc import loading, pipeline
 from pushsvc.config import Settings
 from pushsvc.model import Halt, Late, OnUnknown, Push, PushState
 from pushsvc.storage import apps, claims, tables
@@ -164,7 +164,7 @@ async def test_what_dies_before_it_has_begun_is_fired_again_and_once(site: Site)
     await claims.put_back(site.engine)
     await fire(site, push)
 
-    assert await firing.begin(site.resources, await firing.load(site.resources, late)) is None
+    assert await loading.begin(site.resources, await loading.load(site.resources, late)) is None
     assert (await site.now(push)).state is PushState.DONE
     assert await site.outcomes(push) == {"sent": 1}
     assert len(site.sent_to(token)) == 1
@@ -174,8 +174,8 @@ async def test_what_dies_after_it_has_begun_is_in_doubt(site: Site) -> None:
     """A push that drops doubt is not sent again; its batch is taken over like any other."""
     token = apns_token()
     push = await push_to(site, explicit(site, token), on_unknown=OnUnknown.DROP)
-    volley = await firing.begin(
-        site.resources, await firing.load(site.resources, await claimed(site, push))
+    volley = await loading.begin(
+        site.resources, await loading.load(site.resources, await claimed(site, push))
     )
     assert volley is not None
     await let_leases_run_out(site, push)
@@ -276,7 +276,7 @@ async def test_what_expires_while_its_volley_is_held_up_is_not_sent(site: Site) 
     token = apns_token()
     mine = await claimed(site, push := await push_to(site, explicit(site, token)))
     await alter(site, push, expires_at=func.now() + timedelta(seconds=0.3))
-    volley = await firing.begin(site.resources, await firing.load(site.resources, mine))
+    volley = await loading.begin(site.resources, await loading.load(site.resources, mine))
     assert volley is not None
 
     async def has_expired() -> bool:
