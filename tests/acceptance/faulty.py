@@ -103,7 +103,9 @@ class FaultyRoad:
 
     async def open(self) -> None:
         """Listen, on the same port as ever."""
-        self._runner = web.ServerRunner(web.Server(self._meet), shutdown_timeout=0)
+        # Who has hung up is not kept waiting for.
+        server = web.Server(self._meet, handler_cancellation=True)
+        self._runner = web.ServerRunner(server, shutdown_timeout=0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
         await site.start()
