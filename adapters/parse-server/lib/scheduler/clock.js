@@ -31,6 +31,11 @@ class ServerClock {
     this.#ahead = [...this.#ahead, at - this.#monotonic()].slice(-ANSWERS);
   }
 
+  /** @returns {boolean} whether a server has spoken */
+  isSet() {
+    return this.#ahead.length > 0;
+  }
+
   /** @returns {number} epoch milliseconds */
   now() {
     if (this.#ahead.length === 0) return this.#wall();

@@ -15,7 +15,7 @@ const AT_ONCE = 4;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 // How often a single round asks before it calls it a failure.
-const TRIES_ONCE = 4;
+const TRIES_ONCE = 3;
 // Wall times of which the moments are remembered; a day of pushes has few.
 const REMEMBERED_TIMES = 64;
 
@@ -81,10 +81,10 @@ class Runner {
   async #round() {
     const round = { pending: false, until: Infinity };
     const seen = new Set();
+    if (!this.#clock.isSet()) await this.#find({ status: 'scheduled' }, 1);
     for (let after = ''; !this.#stopping; ) {
       const where = openWhere(dueBelow(this.#clock.now()), after);
-      const question = { where, order: 'objectId', limit: ROWS_OF_A_LOOK };
-      const rows = await this.#means.parse.find(STATUSES, question);
+      const rows = await this.#find(where, ROWS_OF_A_LOOK);
       if (rows.length === 0) break;
       for (const row of rows) {
         seen.add(row.objectId);
@@ -95,6 +95,10 @@ class Runner {
     this.#forget(seen);
     round.pending ||= this.#active.size > 0;
     return round;
+  }
+
+  #find(where, limit) {
+    return this.#means.parse.find(STATUSES, { where, order: 'objectId', limit });
   }
 
   async #look(row, round) {
