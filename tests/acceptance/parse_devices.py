@@ -102,7 +102,12 @@ def _others() -> list[Device]:
 def _windows(device_type: str, *, fault: str = "", sent: bool = True) -> Device:
     channel = {"_Default": wns_channel(fault)}
     token = f"windows-{next(_numbers)}"
-    return Device(device_type=device_type, token=token, sent=sent, fields={"channelUris": channel})
+    return Device(
+        device_type=device_type,
+        token=token,
+        sent=sent,
+        fields={"channelUris": channel, "localeIdentifier": "ja-JP"},
+    )
 
 
 def _without_a_gateway() -> list[Device]:
