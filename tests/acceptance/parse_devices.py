@@ -94,6 +94,8 @@ def _others() -> list[Device]:
         Device(device_type="android", token=fcm_token("~sender_mismatch"), sent=False),
         Device(device_type="web", token=fcm_token()),
         _windows("winrt"),
+        _windows("winphone"),
+        Device(device_type="winrt", token=wns_channel("~gone"), sent=False, dead=True),
         # Its channel is gone; that says nothing of the token, which is not what was sent to.
         _windows("winrt", fault="~gone", sent=False),
     ]
