@@ -14,12 +14,16 @@ from typing import Any, Final, NamedTuple
 import aiohttp
 
 from tests.chaos.judge import Accepted, Halted
-from tests.chaos.pushes import Planned
+from tests.chaos.pushes import DELIVERY, Planned
 
 #: Requests under way at once: while the API is away, callers wait, and others come on time.
 AT_ONCE: Final = 500
 #: An answer that takes longer is as good as none; the caller asks again, with the same key.
 TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+#: door -> its path
+V1: Final[Mapping[str, str]] = {"v1": "pushes", DELIVERY: "deliveries"}
+#: Of a delivery whose caller wants to know what came of it.
+WAIT_SECONDS: Final = 3
 #: Pauses between two tries, and for how long a caller tries.
 FIRST_PAUSE, LONGEST_PAUSE, PATIENCE_SECONDS = 0.1, 1.0, 120.0
 AGAIN: Final = frozenset({429, 500, 502, 503, 504})
@@ -148,9 +152,9 @@ class Callers:
 
     def _door(self, push: Planned) -> tuple[str, dict[str, str]]:
         keys, key = self.keys[push.app], f"chaos-{self.seed}-{push.number}"
-        if push.door == "v1":
+        if push.door in V1:
             headers = {"Authorization": f"Bearer {keys.api}", "Idempotency-Key": key}
-            return f"{self.url}/v1/pushes", headers
+            return f"{self.url}/v1/{V1[push.door]}", headers
         headers = {
             "X-Parse-Application-Id": keys.application_id,
             "X-Parse-Master-Key": keys.master,
@@ -166,12 +170,14 @@ class _Answer(NamedTuple):
 
 
 def _body(push: Planned, due: float | None) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        **push.audience,
-        "data": {"alert": f"Storm {push.marker}"},
-        # Gateways note it, so that a message is known by its push.
-        "collapse_id": push.marker,
-    }
+    # Gateways note the collapse id, so that a message is known by its push.
+    content = {"data": {"alert": f"Storm {push.marker}"}, "collapse_id": push.marker}
+    body: dict[str, Any] = {**push.audience, **content}
+    if push.door == DELIVERY:
+        # Every second of them waits for what comes of it, and may do so in vain.
+        wait = WAIT_SECONDS if push.number % 2 else 0
+        recipients = push.audience["devices"]
+        body = {"content": content, "recipients": recipients, "wait_seconds": wait}
     if push.expires_in is not None:
         body["expiration_interval"] = push.expires_in
     if due is not None:
@@ -180,7 +186,7 @@ def _body(push: Planned, due: float | None) -> dict[str, Any]:
     if push.local:
         at = datetime.now(UTC) - LAST_ZONE
         body["push_time"] = at.replace(tzinfo=None).isoformat(timespec="milliseconds")
-    if push.door == "v1":
+    if push.door in V1:
         body["on_unknown"] = "drop" if push.drop else "resend"
         if push.urgent:
             body["priority"] = "urgent"

@@ -19,6 +19,8 @@ BUSY_PART: Final = 0.7
 DROP_SHARE, EXPIRY_SHARE, LATER_SHARE = 0.2, 0.1, 0.15
 EXPIRY_SECONDS: Final = (20, 60)
 LATER_SECONDS: Final = (5, 30)
+#: Deliveries in a second, all through the storm, as a Parse Server has its pages delivered.
+DELIVERY, DELIVERIES_PER_SECOND = "delivery", 2.0
 #: Single pushes that wait for their time: they go in volleys.
 SOON_SHARE, SOON_SECONDS = 0.3, (0.5, 3.0)
 #: Of those that do not say when: for a time of each device's own clock.
@@ -40,7 +42,7 @@ class Planned:
     app: int
     #: seconds after the beginning of the storm
     at: float
-    #: v1 or parse
+    #: v1, parse, or delivery: with its devices, at once
     door: str
     audience: dict[str, Any]
     #: ranks of the installations it is for
@@ -89,10 +91,17 @@ def planned(seed: int, *, fleet: Fleet, devices: int, seconds: float) -> list[Pl
     singles = round(URGENT_PER_SECOND * seconds)
     wished = round((devices - singles) / (1 - DEAD_SHARE))
     sizes = _sizes(chance, wished, largest=min(LARGEST, fleet.size(0)))
-    drafts = [*_urgent(chance, fleet, singles, seconds), *_bulk(chance, fleet, sizes, seconds)]
+    drafts = [
+        *_urgent(chance, fleet, singles, seconds),
+        *_bulk(chance, fleet, sizes, seconds),
+        *_deliveries(random.Random(f"deliveries {seed}"), len(fleet.apps), seconds),
+    ]
     drafts.sort(key=lambda draft: draft["at"])
-    steps = random.Random(f"steps {seed}")
-    return [_stepped(steps, Planned(number=number, **draft)) for number, draft in enumerate(drafts)]
+    steps, others = random.Random(f"steps {seed}"), random.Random(f"steps of deliveries {seed}")
+    return [
+        _stepped(others if draft["door"] == DELIVERY else steps, Planned(number=number, **draft))
+        for number, draft in enumerate(drafts)
+    ]
 
 
 def _stepped(chance: random.Random, push: Planned) -> Planned:
@@ -163,6 +172,19 @@ def _bulk(
             **_rules(chance),
         }
         before += size
+
+
+def _deliveries(chance: random.Random, apps: int, seconds: float) -> Iterator[dict[str, Any]]:
+    """Yield deliveries of a few devices each; dead ones among them are nobody's to retire."""
+    for _ in range(round(DELIVERIES_PER_SECOND * seconds)):
+        app = chance.randrange(apps)
+        yield {
+            "app": app,
+            "at": chance.uniform(0, seconds),
+            **_strangers(chance, app, chance.randint(1, FEW)),
+            "door": DELIVERY,
+            "drop": chance.random() < DROP_SHARE,
+        }
 
 
 def _audience(chance: random.Random, fleet: Fleet, app: int, size: int) -> dict[str, Any]:

@@ -113,7 +113,7 @@ function partsAfter(error, devices, { rows, callsLeft }) {
  * @returns {Map<number, string> | null}
  */
 function refusedOf({ status, errors }) {
-  if (status !== 422 || errors.length === 0) return null;
+  if (status !== 400 || errors.length === 0) return null;
   const found = errors.map(each => /^#?\/recipients\/(\d+)(\/|$)/.exec(String(each.pointer)));
   if (found.includes(null)) return null;
   return new Map(found.map((match, at) => [Number(match[1]), `refused: ${errors[at].detail}`]));

@@ -117,7 +117,7 @@ describe('send', { concurrency: true }, () => {
     const errors = [
       { pointer: '/recipients/1/time_zone', code: 'invalid', detail: 'no such zone' },
     ];
-    const server = await serving(t, json({ code: 'invalid_request', errors }, 422), all(SENT));
+    const server = await serving(t, json({ code: 'invalid_request', errors }, 400), all(SENT));
     const rows = await made(t, server.url).send(BODY, ['a', 'b', 'c'].map(ios), 'k3JxQ');
     assert.deepEqual(rows.map(row => row.transmitted), [true, false, true]);
     assert.equal(rows[1].response.error, 'pushsvc: refused: no such zone');
@@ -126,7 +126,7 @@ describe('send', { concurrency: true }, () => {
 
   test('fails for all when the service refuses the content, or goes on refusing', async t => {
     for (const [pointer, calls] of [['/content/data', 1], ['/recipients/0/id', 5]]) {
-      const server = await serving(t, json({ errors: [{ pointer, detail: 'no' }] }, 422));
+      const server = await serving(t, json({ errors: [{ pointer, detail: 'no' }] }, 400));
       const devices = Array.from({ length: 9 }, (_, n) => ios(String(n)));
       const rows = await made(t, server.url).send(BODY, devices, 'k3JxQ');
       assert.equal(rows.length, 9);

@@ -65,8 +65,8 @@ describe('a call', { concurrency: true }, () => {
 
   test('names the fields that the service refuses', async t => {
     const errors = [{ pointer: '/content/data', code: 'missing', detail: 'set data' }];
-    const server = await serving(t, json({ code: 'invalid_request', errors }, 422));
-    const told = { message: /422 invalid_request: \/content\/data: set data/, errors };
+    const server = await serving(t, json({ code: 'invalid_request', errors }, 400));
+    const told = { message: /400 invalid_request: \/content\/data: set data/, errors };
     await assert.rejects(client(t, server.url).deliver(REQUEST), told);
   });
 

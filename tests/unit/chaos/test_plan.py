@@ -35,14 +35,14 @@ def test_a_seed_is_one_storm(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pushes_add_up(fleet: Fleet, seed: int) -> None:
-    """200,000 live devices and more, sizes from 1 to 50,000, three apps, both doors, all rules."""
+    """200,000 live devices and more, sizes from 1 to 50,000, three apps, all doors, all rules."""
     plan = pushes.planned(seed, fleet=fleet, devices=DEVICES, seconds=SECONDS)
     sizes = [push.size for push in plan]
     assert (min(sizes), max(sizes)) == (1, 50_000)
     live = sum(not one.dead for push in plan for one in push.members(fleet))
     assert DEVICES <= live <= 1.1 * DEVICES
     assert {push.app for push in plan} == {0, 1, 2}
-    assert {push.door for push in plan} == {"v1", "parse"}
+    assert {push.door for push in plan} == {"v1", "parse", "delivery"}
     assert {name for push in plan for name in push.audience} == {"channels", "where", "devices"}
     assert [push.at for push in plan] == sorted(push.at for push in plan)
     assert any(push.drop for push in plan)
