@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import broadcast, ingest, schedule, shaping, targeting, urgent
+from bench import adapter, broadcast, ingest, schedule, shaping, targeting, urgent
 
 
 class Case(StrEnum):
     """What can be measured."""
 
+    ADAPTER = "adapter"
     BROADCAST = "broadcast"
     INGEST = "ingest"
     SCHEDULE = "schedule"
@@ -27,6 +28,7 @@ class Case(StrEnum):
 
 #: Devices of a run where the command line does not say.
 DEVICES = {
+    Case.ADAPTER: adapter.DEVICES,
     Case.BROADCAST: broadcast.DEVICES,
     Case.INGEST: ingest.DEVICES,
     Case.SCHEDULE: schedule.PUSHES,
@@ -36,6 +38,7 @@ DEVICES = {
 }
 #: Case -> the figure that says whether everything came out as it should.
 PROOFS = {
+    Case.ADAPTER: "as_it_should",
     Case.BROADCAST: "ledger_match",
     Case.INGEST: "rows_match",
     Case.SCHEDULE: "as_it_should",
@@ -64,7 +67,7 @@ def main(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
-    """Measure the service: a push to a sink that accepts all, saves, shaping, audiences."""
+    """Measure the service: pushes to a sink that accepts all, saves, shaping, audiences."""
     number = devices or DEVICES[case]
     with Progress(console=Console(stderr=True)) as progress:
         if case is Case.SCHEDULE:
@@ -83,6 +86,8 @@ async def measured(
     case: Case, devices: int, *, processes: int, progress: Progress
 ) -> dict[str, Any]:
     """Run a case; return its figures."""
+    if case is Case.ADAPTER:
+        return await adapter.run(devices, progress=progress)
     if case is Case.INGEST:
         return await ingest.run(devices, progress=progress)
     if case is Case.SHAPING:

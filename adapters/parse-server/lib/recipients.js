@@ -48,7 +48,7 @@ function readDevice(row, { setsBadge }) {
   try {
     device.deviceToken = row.deviceToken;
     device.deviceType = row.deviceType;
-    return { ...device, ...addressed(row, device, setsBadge) };
+    return Object.assign(device, addressed(row, device, setsBadge));
   } catch {
     // A row of Cloud Code may compute its fields, and fail.
     return { ...device, error: ERRORS.unread };
