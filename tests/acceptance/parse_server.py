@@ -29,7 +29,7 @@ AGE: Final = """
     UPDATE "_PushStatus" SET "updatedAt" = "updatedAt" - interval '5 minutes'
     WHERE "objectId" = $1
 """
-DEADLINE_SECONDS: Final = 30
+DEADLINE_SECONDS: Final = 60
 #: Of its log, where it has ended.
 SAID_CHARACTERS: Final = 2_000
 #: More saves at once are no faster.

@@ -14,7 +14,7 @@ from tests.acceptance.shop import Shop, Site, site
 pytestmark = [pytest.mark.acceptance, pytest.mark.asyncio(loop_scope="module")]
 
 #: Longer than anything here lasts; and shorter.
-PATIENT_MS, HASTY_MS = 25_000, 1_000
+PATIENT_MS, HASTY_MS = 50_000, 1_500
 #: Enough for a second and more, so that a kill comes into the middle.
 MANY: Final = 600
 BEGUN: Final = 60
