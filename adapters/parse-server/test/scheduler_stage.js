@@ -26,6 +26,8 @@ class FakeParse {
   /** What becomes of a request before and after it is done; a test may replace it. */
   gate = async () => {};
   now = NOW;
+  /** Parse Server's `maxLimit`, which it applies without a word. */
+  maxLimit = Infinity;
   #began = performance.now();
 
   answer = async (request, response) => {
@@ -61,7 +63,7 @@ class FakeParse {
     const [kind, className, id] = parts;
     const table = this.tables[className];
     if (kind === 'aggregate') return [200, { results: distinct(table, query.distinct) }];
-    if (id === undefined) return answered(table, body ?? query);
+    if (id === undefined) return answered(table, body ?? query, this.maxLimit);
     const row = table.get(id);
     if (!row) return [404, { code: 101, error: 'Object not found.' }];
     return method === 'PUT' ? changed(row, body) : [200, row];
@@ -81,17 +83,18 @@ function read(request) {
   };
 }
 
-function answered(table, question) {
+function answered(table, question, maxLimit) {
   const bad = /"(\$bad)"/.exec(JSON.stringify(question.where));
   if (bad) return [400, { code: 107, error: `bad constraint: ${bad[1]}` }];
-  return [200, { results: found(table, question) }];
+  const limit = Math.min(maxLimit, Number(question.limit));
+  return [200, { results: found(table, question.where, limit) }];
 }
 
-function found(table, { where, limit }) {
-  assert.ok(where && Number(limit) > 0);
+function found(table, where, limit) {
+  assert.ok(where && limit > 0);
   const rows = [...table.values()].filter(row => matches(row, where));
   rows.sort((a, b) => (a.objectId < b.objectId ? -1 : 1));
-  return rows.slice(0, Number(limit));
+  return rows.slice(0, limit);
 }
 
 const OPERATORS = {
@@ -209,7 +212,10 @@ async function world(t, row = {}, devices = [{}, {}, {}, {}, {}]) {
       serverURL: serviceServer.url,
       apiKey: name,
       parse: { serverURL: parseServer.url, applicationId: 'app', masterKey: name },
-      ...{ pollMs: 10, leaseMs: 100, pageSize: 2, timeoutMs: 1_000 },
+      pollMs: 10,
+      leaseMs: 100,
+      pageSize: 2,
+      timeoutMs: 1_000,
       log: (level, message) => log.push(`${level} ${message}`),
       ...options,
     });

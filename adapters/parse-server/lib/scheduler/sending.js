@@ -120,10 +120,8 @@ class Sending {
     await this.#write(slotOf(this.#number, this.#state));
     await this.#stillOurs();
     const { moment, after, upto } = this.#state;
-    const { onUnknown } = this.#settings;
-    const handed = await handOver(this.#service, this.#push, {
-      ...{ moment, after, upto, rows, onUnknown },
-    });
+    const page = { moment, after, upto, rows, onUnknown: this.#settings.onUnknown };
+    const handed = await handOver(this.#service, this.#push, page);
     this.#state = withHanded(this.#state, handed);
     return this.#state.fault === null;
   }
