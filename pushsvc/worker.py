@@ -291,7 +291,8 @@ class Trigger:
         if seconds <= 0:
             return
         try:
-            if await self._resources.queue.hear(min(seconds, LONGEST_REST_SECONDS)):
+            # To some Redis a millisecond's fraction is none, and none is for ever.
+            if await self._resources.queue.hear(max(0.01, min(seconds, LONGEST_REST_SECONDS))):
                 await asyncio.sleep(COMPANY_SECONDS)
         except (RedisError, OSError):
             # Without a bell, by the clock alone.

@@ -4,7 +4,6 @@
 
 const { readBody, setsBadge } = require('./content');
 const { readOptions } = require('./options');
-const { Parcels } = require('./parcels');
 const { ParseAPI } = require('./parse');
 const { REACHED, readDevice } = require('./recipients');
 const { Reporter } = require('./reporter');
@@ -12,8 +11,6 @@ const { deliveredRows, failedRow } = require('./rows');
 const { Service } = require('./service');
 
 const RECIPIENTS_OF_A_CALL = 5_000;
-// Enough that the service always has another one to work on.
-const CALLS_OF_A_PUSH = 4;
 // Calls without the recipients that were refused; a service that goes on refusing is in the right.
 const CALLS_WITHOUT_REFUSED = 4;
 
@@ -21,7 +18,6 @@ class PushsvcAdapter {
   #service;
   #reporter;
   #onUnknown;
-  #parcels;
 
   /**
    * @param {object} options see `index.d.ts`; what is not the adapter's is left alone
@@ -31,15 +27,6 @@ class PushsvcAdapter {
     const read = readOptions(options);
     this.#service = new Service(read);
     this.#onUnknown = read.onUnknown;
-    this.#parcels = new Parcels({
-      most: RECIPIENTS_OF_A_CALL,
-      atATime: CALLS_OF_A_PUSH,
-      carry: async ({ said, devices }, begins) => {
-        const rows = new Map();
-        await this.#delivered(said, { devices, rows, begins });
-        return rows;
-      },
-    });
     if (read.mode === 'accept') {
       this.#reporter = new Reporter({ service: this.#service, parse: new ParseAPI(read.parse) });
     }
@@ -79,7 +66,7 @@ class PushsvcAdapter {
     if (group) await this.#reporter?.opened(group);
     const rows = new Map();
     const parts = cut(devices.filter(device => device.recipient));
-    await Promise.all(parts.map(part => this.#carried(said, part, rows)));
+    await Promise.all(parts.map(part => this.#delivered(said, part, rows)));
     for (const device of devices) {
       if (device.error) rows.set(device, failedRow(device, device.error));
     }
@@ -89,32 +76,18 @@ class PushsvcAdapter {
     return failures.map(device => rows.get(device));
   }
 
-  async #carried(said, devices, rows) {
-    // Without a group two sends of the same are two sends.
-    if (said.group === undefined) return this.#delivered(said, { devices, rows });
-    const carried = await this.#parcels.add(said, devices);
-    for (const device of devices) {
-      if (carried.has(device)) rows.set(device, carried.get(device));
-    }
-  }
-
   /** Deliver to some; in mode `accept` those that were accepted have no row. */
-  async #delivered(said, { devices, rows, begins }, callsLeft = CALLS_WITHOUT_REFUSED) {
+  async #delivered(said, devices, rows, callsLeft = CALLS_WITHOUT_REFUSED) {
     if (devices.length === 0) return;
     const wait = this.#reporter === undefined;
-    const recipients = [];
-    const onTurn = () => {
-      begins?.();
-      recipients.push(...devices.map(device => device.recipient));
-    };
     try {
-      const delivery = await this.#service.deliver({ ...said, recipients }, { wait, onTurn });
+      const recipients = devices.map(device => device.recipient);
+      const delivery = await this.#service.deliver({ ...said, recipients }, { wait });
       if (!wait) return;
       deliveredRows(devices, delivery).forEach((row, place) => rows.set(devices[place], row));
     } catch (error) {
       const parts = partsAfter(error, devices, { rows, callsLeft });
-      const again = part => this.#delivered(said, { devices: part, rows }, callsLeft - 1);
-      await Promise.all(parts.map(again));
+      await Promise.all(parts.map(part => this.#delivered(said, part, rows, callsLeft - 1)));
     }
   }
 }

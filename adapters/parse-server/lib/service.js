@@ -102,13 +102,11 @@ class Service {
    * @param {object} [options]
    * @param {boolean} [options.wait] for all outcomes, or until the deadline; else it is over when
    *   the service has taken the request
-   * @param {() => void} [options.onTurn] called when its turn has come, before the request is read
    * @param {string} [options.key] the idempotency key; else one of group, content and recipients
    * @returns {Promise<Delivery>} rejects with a ServiceError where it is not known to be accepted
    */
-  deliver(request, { wait = true, key, onTurn } = {}) {
+  deliver(request, { wait = true, key } = {}) {
     return this.#call(async call => {
-      onTurn?.();
       const longest = wait ? this.#waitSeconds(this.#timeoutMs) : 0;
       const waitSeconds = call.tries === 1 ? 0 : longest;
       const { text, named } = written(request, waitSeconds);
