@@ -107,7 +107,11 @@ function partsAfter(error, devices, { rows, callsLeft }) {
   return [devices.filter(device => !rows.has(device))];
 }
 
-/** Where the service refuses recipients, and nothing else: what it says of each, by its place. */
+/**
+ * Where the service refuses recipients, and nothing else: what it says of each, by its place.
+ * @param {import('./service').ServiceError} error
+ * @returns {Map<number, string> | null}
+ */
 function refusedOf({ status, errors }) {
   if (status !== 400 || errors.length === 0) return null;
   const found = errors.map(each => /^#?\/recipients\/(\d+)(\/|$)/.exec(String(each.pointer)));
@@ -137,4 +141,4 @@ function told(error) {
   return error instanceof Error ? error.message : 'an error that says nothing';
 }
 
-module.exports = { PushsvcAdapter };
+module.exports = { PushsvcAdapter, refusedOf };

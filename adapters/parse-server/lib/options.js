@@ -90,4 +90,4 @@ function refuse(name, wanted) {
   throw new TypeError(`@pushsvc/parse-server-push-adapter: ${name} must be ${wanted}`);
 }
 
-module.exports = { readOptions, readParse };
+module.exports = { readOptions, readParse, readWhole };

@@ -27,14 +27,17 @@ class ParseError extends Error {
 class ParseAPI {
   #transport;
   #headers;
+  #heard;
 
   /**
    * @param {object} options checked by `options.js`
    * @param {string} options.serverURL with its mount, such as `http://localhost:1337/parse`
    * @param {string} options.applicationId
    * @param {string} options.masterKey which must be allowed from here (`masterKeyIps`)
+   * @param {(date: string | undefined) => void} [heard] the `Date` of each answer
    */
-  constructor({ serverURL, applicationId, masterKey }) {
+  constructor({ serverURL, applicationId, masterKey }, heard = () => {}) {
+    this.#heard = heard;
     const limits = { connections: CONNECTIONS, maxAnswerBytes: MAX_ANSWER_BYTES };
     this.#transport = new Transport({ url: serverURL, ...limits });
     this.#headers = {
@@ -103,6 +106,7 @@ class ParseAPI {
       timeoutMs: TIMEOUT_MS,
     });
     const { status } = answer;
+    this.#heard(answer.headers.date);
     const document = parsed(answer.body);
     if (status >= 200 && status < 300 && document !== null) return document;
     const { code, error = 'nothing that Parse Server would say' } = document ?? {};

@@ -1,0 +1,122 @@
+'use strict';
+
+// What comes next of a scheduled push, and what it ends with. Pure.
+
+const { tallyOf } = require('../tally');
+const { FRESH } = require('./claims');
+const { expiryOf } = require('./push');
+const { everyZone, momentsOf } = require('./zones');
+
+const DAY_MS = 86_400_000;
+
+/**
+ * The instants at which a push is looked after: one, or in local time one for each offset that is
+ * in use somewhere in the world.
+ * @param {{at: number} | {wall: number}} time
+ * @returns {number[]} epoch milliseconds, rising
+ */
+function instantsOf(time) {
+  return 'at' in time ? [time.at] : momentsOf(time.wall, everyZone()).map(({ at }) => at);
+}
+
+/**
+ * The zones that belong to an instant: theirs is the wall time since the instant before.
+ * @param {number} wall
+ * @param {{instants: number[], at: number, found: unknown[]}} moment `found`: zones of devices
+ * @returns {string[]}
+ */
+function zonesAt(wall, { instants, at, found }) {
+  const before = instants.filter(each => each < at).at(-1) ?? -Infinity;
+  const there = momentsOf(wall, found).filter(each => each.at > before && each.at <= at);
+  return there.flatMap(({ zones }) => zones);
+}
+
+/**
+ * @param {import('./push').Push} push
+ * @param {object} known
+ * @param {number[]} known.instants of the push
+ * @param {import('./claims').State} known.state
+ * @param {number} known.now epoch milliseconds
+ * @param {number} known.lateMs
+ * @returns {{step: 'send' | 'wait' | 'settle', state: import('./claims').State, until?: number}}
+ *   `send`: the state's moment; `wait`: nothing to do until then; `settle`: all was handed over.
+ *   The state has what was skipped on the way there
+ */
+function nextStep(push, { instants, state, now, lateMs }) {
+  if (state.fault !== null) return { step: 'settle', state };
+  let at = state;
+  for (;;) {
+    const begun = !at.over;
+    const moment = begun ? at.moment : instants.find(each => each > (at.moment ?? -Infinity));
+    if (moment === undefined) return { step: 'settle', state: at };
+    if (moment > now) return { step: 'wait', state: at, until: moment };
+    const skipped = { ...at, moment, over: true, after: '', upto: null };
+    // What was begun is finished, also where it takes long, but not days later.
+    const latest = moment + (begun ? Math.max(lateMs, DAY_MS) : lateMs);
+    if (hasExpired(push, moment, now)) at = { ...skipped, expired: at.expired + 1 };
+    else if (now > latest) at = { ...skipped, late: at.late + 1 };
+    else return { step: 'send', state: begun ? at : { ...skipped, over: false } };
+  }
+}
+
+/**
+ * What a look at a row leads to.
+ * @param {object} row a `_PushStatus`
+ * @param {object} known
+ * @param {import('./push').Push | {fault: string}} known.push the row, read
+ * @param {import('./claims').Held} known.held
+ * @param {() => number[]} known.instants
+ * @param {number} known.now epoch milliseconds
+ * @param {number} known.lateMs
+ * @returns {{action: 'send' | 'settle' | 'none', until?: number}} `send` takes a claim, `settle`
+ *   none; `until`: when there will be something to do
+ */
+function actionOf(row, { push, held, instants, now, lateMs }) {
+  // Running, and not begun by us: Parse Server's own.
+  if (row.status !== 'scheduled' && held.owner === 0) return { action: 'none' };
+  const { state } = held;
+  if (state?.done || (held.free && state?.fault)) return { action: 'settle' };
+  if (push.fault || state?.fault) return { action: 'send' };
+  const next = nextStep(push, { instants: instants(), state: state ?? FRESH, now, lateMs });
+  if (next.step === 'wait') return { action: 'none', until: next.until };
+  // What was skipped since the state was written is to be written first.
+  const settled = next.step === 'settle' && held.free && next.state === state;
+  return { action: settled ? 'settle' : 'send' };
+}
+
+function hasExpired(push, moment, now) {
+  const expiry = expiryOf(push, moment);
+  return expiry !== null && expiry <= now;
+}
+
+/**
+ * The last fields of a row, when pushsvc has an outcome of every device.
+ * @param {import('./claims').State} state
+ * @param {import('../service').Group | null} group
+ * @returns {object}
+ */
+function endingOf(state, group) {
+  const message = messageOf(state, group);
+  const nothing = group === null && (state.accepted > 0 || state.late > 0 || state.expired > 0);
+  return {
+    status: state.fault !== null || nothing ? 'failed' : 'succeeded',
+    ...tallyOf(group ?? { by_device_type: {} }, state.refused),
+    ...(message && { errorMessage: { message } }),
+  };
+}
+
+function messageOf({ fault, accepted, late, expired }, group) {
+  if (fault !== null) return fault;
+  if (accepted > 0 && group === null) return 'pushsvc knows nothing of its deliveries any more';
+  const parts = [
+    late > 0 && `${counted(late)} too long ago when the scheduler came to it`,
+    expired > 0 && `${counted(expired)} not sent before the push expired`,
+  ].filter(Boolean);
+  return parts.join('; ');
+}
+
+function counted(moments) {
+  return moments === 1 ? 'its time was' : `${moments} of its times were`;
+}
+
+module.exports = { actionOf, endingOf, instantsOf, nextStep, zonesAt };
