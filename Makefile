@@ -26,7 +26,8 @@ DELIVERY_TESTS := tests/unit/delivery tests/unit/simulators tests/unit/chaos \
 	tests/integration/delivery tests/integration/simulators \
 	$(wildcard $(addsuffix .py,$(addprefix tests/integration/test_,pipeline leases plans \
 	plans_at_once takeover token_hygiene replaced_credentials fair_queue lanes backlog retention \
-	migrating_live))) $(filter-out %_sdks.py,$(wildcard tests/acceptance/test_*.py))
+	migrating_live))) $(filter-out %_sdks.py tests/acceptance/test_parse_server%, \
+	$(wildcard tests/acceptance/test_*.py))
 
 # When pushes are sent: clocks, zones, halts, campaigns and their reports.
 WHEN_TESTS := tests/unit/campaigns tests/unit/planning tests/unit/stats \
@@ -38,7 +39,11 @@ WHEN_TESTS := tests/unit/campaigns tests/unit/planning tests/unit/stats \
 	$(wildcard $(addsuffix .py,$(addprefix tests/integration/cli/test_,campaigns halting reports))) \
 	$(wildcard $(addsuffix .py,$(addprefix tests/acceptance/test_,campaigns cancelled schedules)))
 
-.PHONY: help demo test test-unit test-parse test-shaping test-delivery test-when test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
+# What a Parse Server sends through: the service's side, the package alone, and a real Parse Server.
+ADAPTER_TESTS := $(wildcard tests/acceptance/test_parse_server*.py tests/unit/*/test_deliver*.py \
+	tests/integration/test_*deliveries*.py tests/integration/api/test_v1_deliveries*.py)
+
+.PHONY: help demo test test-unit test-parse test-adapter test-shaping test-delivery test-when test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -55,6 +60,10 @@ test-unit: $(READY) ## Only the tests that need no sockets
 test-parse: $(READY) ## Published Parse SDKs in Node against the service, and the laws of queries
 	@node --version >/dev/null 2>&1 && npm --version >/dev/null 2>&1 || { echo "make test-parse needs Node 20.19 or newer, and npm." >&2; exit 1; }
 	@$(BIN)/python -m pytest tests/acceptance/test_parse_sdks.py $(QUERY_LAWS) $(ARGS)
+
+test-adapter: $(READY) ## The push adapter for Parse Server: its own tests, and a real Parse Server
+	@node --version >/dev/null 2>&1 && npm --version >/dev/null 2>&1 || { echo "make test-adapter needs Node 20.19 or newer, and npm." >&2; exit 1; }
+	@$(BIN)/python -m pytest $(AT_ONCE) $(ADAPTER_TESTS) $(ARGS)
 
 test-shaping: $(READY) ## What every gateway is sent: golden files, strict simulators, Parse's own builders
 	@$(BIN)/python -m pytest $(SHAPING_TESTS) $(ARGS)

@@ -36,7 +36,8 @@ async function handOver(service, push, page) {
   let why;
   for (let calls = CALLS_WITHOUT_REFUSED; left.length > 0; calls -= 1) {
     try {
-      await service.deliver(requestOf(push, page, left), { wait: false, key: keyOf(push.id, page) });
+      const request = requestOf(push, page, left);
+      await service.deliver(request, { wait: false, key: keyOf(push.id, page) });
       break;
     } catch (error) {
       // This page was accepted, when its installations were not quite as they are now.

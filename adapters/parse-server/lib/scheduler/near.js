@@ -2,7 +2,11 @@
 
 // "Near" without its order. Pages go by id, and `$nearSphere` would sort them by distance.
 
-const RADIANS = { $maxDistance: 1, $maxDistanceInMiles: 1 / 3959, $maxDistanceInKilometers: 1 / 6371 };
+const RADIANS = {
+  $maxDistance: 1,
+  $maxDistanceInMiles: 1 / 3959,
+  $maxDistanceInKilometers: 1 / 6371,
+};
 
 /**
  * The same rows, by a clause that does not sort them.

@@ -22,8 +22,8 @@ const NAMES = ['serverURL', 'apiKey', 'parse', 'onUnknown', 'once', 'log', ...Ob
 
 /**
  * @param {object} options see `index.d.ts`
- * @returns {{service: object, parse: object, settings: object}} options of the two servers' clients,
- *   and those of the scheduler itself
+ * @returns {{service: object, parse: object, settings: object}} options of the two servers'
+ *   clients, and those of the scheduler itself
  * @throws {TypeError} naming the option
  */
 function readScheduled(options) {

@@ -22,8 +22,8 @@ function readPushTime(value) {
 }
 
 /**
- * The text below which every `pushTime` lies that is due somewhere, or soon: texts are all that Parse
- * Server can compare.
+ * The text below which every `pushTime` lies that is due somewhere, or soon: texts are all that
+ * Parse Server can compare.
  * @param {number} now epoch milliseconds
  * @returns {string}
  */

@@ -6,7 +6,9 @@ const { ALIASES } = require('./aliases');
 const { instantOf } = require('./times');
 
 // Zones without a place in Node's list, which devices have all the same.
-const FIXED = [...Array(27).keys()].map(each => `Etc/GMT${each < 14 ? -(14 - each) : `+${each - 14}`}`);
+const FIXED = [...Array(27).keys()]
+  .map(each => each - 14)
+  .map(hours => `Etc/GMT${hours < 0 ? hours : `+${hours}`}`);
 
 /** @typedef {{at: number, zones: string[]}} Moment an instant, and who has the wall time then */
 
