@@ -127,8 +127,9 @@ function changed(row, changes) {
     if (value?.__op === 'Delete' && under === undefined) delete row[field];
     else if (value?.__op === 'Delete') delete row[field][under];
     else if (under !== undefined) row[field] = { ...row[field], [under]: value };
-    else if (value?.__op === 'Increment') made[field] = row[field] = (row[field] ?? 0) + value.amount;
+    else if (value?.__op === 'Increment') row[field] = (row[field] ?? 0) + value.amount;
     else row[field] = value;
+    if (value?.__op === 'Increment') made[field] = row[field];
   }
   return [200, made];
 }
