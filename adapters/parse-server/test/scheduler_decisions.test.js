@@ -156,6 +156,8 @@ test('of two expiries the earlier one holds, and an interval counts from the mom
   assert.equal(expiryOf(push, 1_000), 3_000);
   assert.equal(expiryOf(push, 4_000), 5_000);
   assert.equal(expiryOf(readPush(scheduled()), 0), null);
+  const never = readPush(scheduled({ expiration_interval: 1e300 }));
+  assert.equal(iso(expiryOf(never, 0)), '9999-12-31T00:00:00.000Z');
 });
 
 test('a page has one key, and no other page has it', () => {
@@ -188,12 +190,12 @@ test('the owner is the highest slot, the state that of the highest that has one'
   assert.deepEqual([none.claims, none.owner, none.state, none.free], [0, 0, null, true]);
 });
 
-test('the end of a push writes the slot of its owner, and gives the counter back', () => {
+test('the end of a push writes the slot of its owner, and leaves the counter as it is', () => {
   const slots = { pushsvc1: { claimed: true }, pushsvc2: { moment: 5 } };
   const changes = endOf(readHeld({ count: 2, failedPerUTCOffset: slots }), { status: 'failed' });
   assert.deepEqual(changes['failedPerUTCOffset.pushsvc1'], { __op: 'Delete' });
   assert.equal(changes['failedPerUTCOffset.pushsvc2'].done, true);
-  assert.deepEqual([changes.status, changes.count], ['failed', { __op: 'Delete' }]);
+  assert.deepEqual([changes.status, 'count' in changes], ['failed', false]);
 });
 
 test('a claim of another is given up when nothing has changed for the lease', () => {
@@ -263,6 +265,7 @@ test('a push that was handed over has succeeded, whatever came of its devices', 
   const failed = (fields, end, moments) =>
     endingOf({ ...state, ...fields }, end, moments).errorMessage.message;
   assert.equal(failed({ fault: 'no' }, group, 3), 'no');
+  assert.equal(endingOf({ ...state, expired: 3 }, group, 3).status, 'succeeded');
   assert.match(failed({}, null, 3), /knows nothing/);
   assert.match(failed({ accepted: 0, late: 1, expired: 2 }, null, 3), /too long ago/);
 });

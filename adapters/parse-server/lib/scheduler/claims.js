@@ -99,7 +99,8 @@ function withoutSlots(numbers) {
 }
 
 /**
- * What ends a push. The slot stays, so that one who was asleep meanwhile finds it and stops.
+ * What ends a push. The slot and the counter stay: one who was asleep meanwhile finds the one and
+ * stops, and never gets a number that was somebody's before.
  * @param {Held} held
  * @param {object} fields the row's last ones
  * @returns {object} changes of the row
@@ -110,7 +111,6 @@ function endOf({ owner, below, state }, fields) {
     ...fields,
     ...slotOf(Math.max(owner, 1), last),
     ...withoutSlots(below),
-    count: { __op: 'Delete' },
   };
 }
 

@@ -108,7 +108,8 @@ function endingOf(state, group, moments) {
 
 function faultOf({ fault, trouble, accepted, late, expired }, group, moments) {
   if (fault !== null) return fault;
-  if (group === null && accepted > 0) return 'pushsvc knows nothing of its deliveries any more';
+  if (group !== null) return null;
+  if (accepted > 0) return 'pushsvc knows nothing of its deliveries any more';
   // Of a local time some moments are skipped as a rule: there the earliest zones are past when a
   // push is made.
   if (late + expired < moments) return null;

@@ -7,6 +7,9 @@ const { createHash } = require('node:crypto');
 const { nearWithoutOrder } = require('./near');
 const { readPushTime } = require('./times');
 
+// No clock of a device shows a later one, and ISO 8601 has no usual form for it.
+const LATEST = Date.UTC(9999, 11, 31);
+
 /**
  * @typedef {object} Push
  * @property {string} id of the `_PushStatus`
@@ -51,7 +54,7 @@ function readPush(row) {
  */
 function expiryOf({ expiry, lifeMs }, moment) {
   const ends = [expiry, lifeMs === null ? null : moment + lifeMs].filter(each => each !== null);
-  return ends.length > 0 ? Math.min(...ends) : null;
+  return ends.length > 0 ? Math.min(...ends, LATEST) : null;
 }
 
 /**

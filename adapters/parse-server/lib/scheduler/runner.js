@@ -16,8 +16,8 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 // How often a single round asks before it calls it a failure.
 const TRIES_ONCE = 3;
-// Wall times of which the moments are remembered; a day of pushes has few.
-const REMEMBERED_TIMES = 64;
+// Wall times of which the moments are remembered: some forty numbers each.
+const REMEMBERED_TIMES = 1_000;
 
 class Runner {
   #means;
@@ -93,7 +93,6 @@ class Runner {
       after = rows.at(-1).objectId;
     }
     this.#forget(seen);
-    round.pending ||= this.#active.size > 0;
     return round;
   }
 
@@ -103,7 +102,12 @@ class Runner {
 
   async #look(row, round) {
     const id = row.objectId;
-    if (this.#stopping || this.#active.has(id) || this.#troubled.has(id)) return;
+    if (this.#stopping || this.#troubled.has(id)) return;
+    if (this.#active.has(id)) {
+      // It may be over before this round is, and not yet be settled.
+      round.pending = true;
+      return;
+    }
     const held = readHeld(row);
     const push = readPush(row);
     const now = this.#clock.now();
