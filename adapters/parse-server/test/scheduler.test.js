@@ -51,6 +51,8 @@ test('in local time each zone is sent to at its own moment, registered by then o
     at.parse.now = Date.parse(time);
     await until(() => at.service.ledger().length === ids.length, `${ids} were sent to`);
     assert.deepEqual(at.service.ledger(), ids);
+    const left = () => Object.values(at.parse.status().failedPerUTCOffset).every(({ free }) => free);
+    await until(left, 'the moment is over');
   };
   await reached('2030-03-02T00:00:00Z', ['a']);
   assert.equal(at.parse.status().status, 'running');
@@ -139,6 +141,34 @@ test('it waits for a pushsvc and a Parse Server that are away, and goes on', asy
   at.run();
   await ended(at);
   assert.deepEqual(at.service.ledger(), ['a', 'b', 'c', 'd', 'e']);
+});
+
+test('a Parse Server that was away for a moment does not cost a lease', async t => {
+  const at = await world(t);
+  let failures = 3;
+  at.service.gate = async () => {
+    at.parse.gate = async () => {
+      failures -= 1;
+      if (failures >= 0) throw KILLED;
+    };
+    at.service.gate = async () => {};
+  };
+  at.run({ leaseMs: 3_600_000 });
+  assert.equal((await ended(at)).numSent, 5);
+  assert.ok(failures < 0);
+  assert.deepEqual(at.service.ledger(), ['a', 'b', 'c', 'd', 'e']);
+});
+
+test('a page that is too large for a proxy is cut, down to one device', async t => {
+  const at = await world(t, {}, [{}, {}, { deviceToken: 'x'.repeat(2_000) }, {}, {}]);
+  const proxy = await serving(t, (request, response) => {
+    if (request.text.length > 700) json({}, 413)(request, response);
+    else at.service.answer(request, response);
+  });
+  at.run({ serverURL: proxy.url, pageSize: 5 });
+  const row = await ended(at);
+  assert.deepEqual(at.service.ledger(), ['a', 'b', 'd', 'e']);
+  assert.deepEqual([row.numSent, row.numFailed], [4, 1]);
 });
 
 test('counts are written when pushsvc has an outcome of all', async t => {

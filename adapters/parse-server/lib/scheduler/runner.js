@@ -2,14 +2,15 @@
 
 // Looks for scheduled pushes, round after round, and has what is due sent.
 
-const { Watch, openWhere, readHeld } = require('./claims');
-const { actionOf, instantsOf } = require('./plan');
-const { readPush } = require('./push');
+const { HELD, Watch, openWhere, readHeld } = require('./claims');
+const { actionOf, momentsFor } = require('./plan');
+const { TIMES, readTimes } = require('./push');
 const { STATUSES, Sending } = require('./sending');
 const { settle } = require('./settle');
 const { dueBelow } = require('./times');
 
 const ROWS_OF_A_LOOK = 100;
+const KEYS = `status,${TIMES},${HELD}`;
 const AT_ONCE = 4;
 // Pauses after a failure, and between looks at deliveries that are not over.
 const FIRST_PAUSE_MS = 500;
@@ -97,7 +98,7 @@ class Runner {
   }
 
   #find(where, limit) {
-    return this.#means.parse.find(STATUSES, { where, order: 'objectId', limit });
+    return this.#means.parse.find(STATUSES, { where, order: 'objectId', limit, keys: KEYS });
   }
 
   async #look(row, round) {
@@ -109,7 +110,7 @@ class Runner {
       return;
     }
     const held = readHeld(row);
-    const push = readPush(row);
+    const push = readTimes(row);
     const now = this.#clock.now();
     const instants = () => this.#instantsOf(push.time);
     const { lateMs } = this.#settings;
@@ -128,8 +129,14 @@ class Runner {
   }
 
   async #send(id, held) {
-    const came = await new Sending(this.#means, id).run(held);
-    if (came !== null) this.#log('info', `push ${id}: ${came}`);
+    const sending = new Sending(this.#means, id);
+    try {
+      const came = await sending.run(held);
+      if (came !== null) this.#log('info', `push ${id}: ${came}`);
+    } catch (error) {
+      this.#watch.gaveUp(id, sending.number);
+      throw error;
+    }
     this.#deferred.delete(id);
   }
 
@@ -179,10 +186,10 @@ class Runner {
   }
 
   #instantsOf(time) {
-    if ('at' in time) return instantsOf(time);
+    if ('at' in time) return [time.at];
     let instants = this.#instants.get(time.wall);
     if (instants === undefined) {
-      instants = instantsOf(time);
+      instants = momentsFor(time).map(({ at }) => at);
       if (this.#instants.size >= REMEMBERED_TIMES) this.#instants.clear();
       this.#instants.set(time.wall, instants);
     }
