@@ -133,11 +133,11 @@ test('near is within: pages go by id, and not by distance', () => {
   const place = { __type: 'GeoPoint', latitude: 1, longitude: 2 };
   const near = nearWithoutOrder({
     home: { $nearSphere: place, $maxDistanceInKilometers: 63.71 },
-    $and: [{ work: { $nearSphere: place } }, { a: 1 }],
+    $and: [{ work: { $nearSphere: place } }, { a: { $nearSphere: place, $maxDistanceInRadians: 1 } }],
   });
   assert.deepEqual(near, {
     home: { $geoWithin: { $centerSphere: [place, 0.01] } },
-    $and: [{ work: { $exists: true } }, { a: 1 }],
+    $and: [{ work: { $exists: true } }, { a: { $geoWithin: { $centerSphere: [place, 1] } } }],
   });
 });
 
