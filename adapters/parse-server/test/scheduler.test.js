@@ -51,8 +51,8 @@ test('in local time each zone is sent to at its own moment, registered by then o
     at.parse.now = Date.parse(time);
     await until(() => at.service.ledger().length === ids.length, `${ids} were sent to`);
     assert.deepEqual(at.service.ledger(), ids);
-    const left = () => Object.values(at.parse.status().failedPerUTCOffset).every(({ free }) => free);
-    await until(left, 'the moment is over');
+    const slots = () => Object.values(at.parse.status().failedPerUTCOffset);
+    await until(() => slots().every(({ free }) => free), 'the moment is over');
   };
   await reached('2030-03-02T00:00:00Z', ['a']);
   assert.equal(at.parse.status().status, 'running');
