@@ -32,14 +32,12 @@ function runScheduled(options) {
   let timer;
   let abandon;
   const abandoned = new Promise(resolve => (abandon = () => resolve(true)));
-  const done = Promise.race([runner.run(), abandoned]).finally(() => {
-    clearTimeout(timer);
-    close();
-  });
+  const done = Promise.race([runner.run(), abandoned]).finally(close);
   const stop = async () => {
     runner.stop();
     timer ??= setTimeout(abandon, GRACE_MS);
     await done;
+    clearTimeout(timer);
   };
   return { stop, done };
 }
