@@ -74,7 +74,7 @@ class Reporter {
   /**
    * Keep devices that were not accepted, and have rows of Parse Server's.
    * @param {string} statusId
-   * @param {Array<{deviceType: unknown}>} devices
+   * @param {Array<{deviceType: string}>} devices
    * @returns {Promise<void>} when it was written or could not be, which is tried again; never
    *   rejects
    */

@@ -46,12 +46,11 @@ function tallyOf(group, refused) {
 
 /**
  * @param {string} writer `w`, and letters and digits
- * @param {unknown} deviceType
+ * @param {string} deviceType of a `Device`
  * @returns {string} a name that both of Parse Server's databases take as it is
  */
 function refusedKey(writer, deviceType) {
-  const fits = typeof deviceType === 'string' && /^[A-Za-z][A-Za-z0-9_]{0,31}$/.test(deviceType);
-  return `pushsvc${writer}_${fits ? deviceType : 'other'}`;
+  return `pushsvc${writer}_${deviceType}`;
 }
 
 /**
