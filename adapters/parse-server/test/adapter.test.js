@@ -83,6 +83,26 @@ describe('send', { concurrency: true }, () => {
     assert.ok((await adapter.send({}, [ios('aa')]))[0].transmitted);
   });
 
+  test('resolves whatever the list of installations is', async t => {
+    const adapter = made(t, await nowhere());
+    const { proxy, revoke } = Proxy.revocable([], {});
+    revoke();
+    const broken = [ios('aa')];
+    Object.defineProperty(broken, 0, { get() { throw new Error('no'); } });
+    for (const list of [proxy, broken]) assert.deepEqual(await adapter.send(BODY, list, 's'), []);
+  });
+
+  test('resolves whatever is thrown', async t => {
+    const adapter = made(t, await nowhere());
+    const odd = Object.assign(new Error('no'), { message: Symbol('no') });
+    const worse = Object.defineProperty(new Error('no'), 'message', { get() { throw odd; } });
+    for (const thrown of [null, undefined, 7, odd, worse, Object.create(null)]) {
+      const body = { data: { toJSON() { throw thrown; } } };
+      const [row] = await adapter.send(body, [ios('aa')], 'k3JxQ');
+      assert.match(row.response.error, /^pushsvc: an error that says nothing/);
+    }
+  });
+
   test('passes on any text as it is', async t => {
     const server = await serving(t, all(SENT));
     const half = String.fromCharCode(0xd800);

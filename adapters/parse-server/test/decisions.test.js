@@ -76,6 +76,12 @@ describe('patience', () => {
     assert.ok(!outage.isLong(1_000));
   });
 
+  test('has one call at times wait for an answer, so that a slow service is found', () => {
+    const outage = new Outage(1_000);
+    const probes = [0, 1, 29_999, 30_000, 30_001].filter(now => outage.isToBeProbed(now));
+    assert.deepEqual(probes, [0, 30_000]);
+  });
+
   test('is back when nobody has asked for a while', () => {
     const outage = new Outage(1_000);
     outage.failed(0);
