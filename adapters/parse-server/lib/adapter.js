@@ -91,7 +91,10 @@ class PushsvcAdapter {
     try {
       const recipients = devices.map(device => device.recipient);
       const delivery = await this.#service.deliver({ ...said, recipients }, { wait });
-      if (!wait) return;
+      if (!wait) {
+        if (said.group) this.#reporter.accepted(said.group, devices);
+        return;
+      }
       deliveredRows(devices, delivery).forEach((row, place) => rows.set(devices[place], row));
     } catch (error) {
       const parts = partsAfter(error, devices, { rows, callsLeft });
@@ -110,7 +113,9 @@ function partsAfter(error, devices, { rows, callsLeft }) {
   const refused = callsLeft > 0 && error instanceof ServiceError ? refusedOf(error) : null;
   devices.forEach((device, place) => {
     const sentence = refused ? refused.get(place) : told(error);
-    if (sentence) rows.set(device, failedRow(device, sentence));
+    if (!sentence) return;
+    device.isInDoubt = error?.inDoubt === true;
+    rows.set(device, failedRow(device, sentence));
   });
   return [devices.filter(device => !rows.has(device))];
 }

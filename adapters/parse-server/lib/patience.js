@@ -37,8 +37,8 @@ function retryAfterMs(header, now = Date.now()) {
  * Whether a server has failed for so long that there is no point in patience.
  *
  * A server that fails all of a million devices' calls for a minute each would take hours to do so:
- * after the first minute each call has one short try, and one of them at times a long one, so
- * that a service that is slow, but there, is found to be. When nobody has asked for a while, that is
+ * after the first minute each call has one short try, and one of them at times a long one, so that
+ * a service that is slow, but there, is found to be. When nobody has asked for a while, that is
  * forgotten.
  */
 class Outage {

@@ -39,6 +39,7 @@ const ERRORS = {
  * @property {string} [address] where it is sent to
  * @property {object} [recipient] as `POST /v1/deliveries` has it
  * @property {string} [error] why it cannot be sent to
+ * @property {boolean} [isInDoubt] no answer came: it may be sent to, or not
  */
 
 /**
