@@ -132,7 +132,7 @@ function refusedOf({ status, errors }) {
   return new Map(
     found.map((match, at) => [
       Number(match[1]),
-      `refused: ${String(errors[at].detail).slice(0, LONGEST_DETAIL)}`,
+      `refused: ${errors[at].detail.slice(0, LONGEST_DETAIL)}`,
     ]),
   );
 }

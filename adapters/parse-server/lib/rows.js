@@ -73,8 +73,9 @@ function resultRow(device, result, delivery) {
   if (result.class === 'token_dead' && device.address === device.deviceToken) {
     // Who is to be believed is known when all is known.
     if (delivery.pending > 0) return failedRow(device, EARLY);
-    const held = delivery.tokens_held?.includes(gatewayOf(device)) ?? true;
-    return held ? failedRow(device, HELD) : row(device, deadWord(device));
+    const { tokens_held: held } = delivery;
+    const isHeld = !Array.isArray(held) || held.includes(gatewayOf(device));
+    return isHeld ? failedRow(device, HELD) : row(device, deadWord(device));
   }
   return failedRow(device, told(result));
 }
