@@ -22,6 +22,12 @@ declare class PushsvcAdapter {
 
   /** Close connections and timers, where the adapter was made by hand. Calls under way fail. */
   close(): void;
+
+  /**
+   * Send what Parse Server stores with `scheduledPush: true`, when it is due, until it is stopped.
+   * Several may do so at once. Throws a TypeError that names the option which is wrong.
+   */
+  static runScheduled(options: PushsvcAdapter.ScheduledOptions): PushsvcAdapter.Scheduled;
 }
 
 declare namespace PushsvcAdapter {
@@ -49,6 +55,38 @@ declare namespace PushsvcAdapter {
     applicationId: string;
     /** It must be allowed from here: Parse Server's `masterKeyIps`. */
     masterKey: string;
+  }
+
+  export interface ScheduledOptions {
+    /** Where pushsvc is, such as `https://push.example.com`. */
+    serverURL: string;
+    /** A key of the app, with the scope `send`. */
+    apiKey: string;
+    /** Parse Server's REST API, where pushes and installations are. */
+    parse: ParseOptions;
+    /** Milliseconds between looks for pushes: 5,000. */
+    pollMs?: number;
+    /** What was due so many milliseconds ago is not sent: 86,400,000. */
+    lateMs?: number;
+    /** When a runner that does nothing is taken to be dead, in milliseconds: 120,000. */
+    leaseMs?: number;
+    /** Installations of a page: 1,000, at most 5,000. */
+    pageSize?: number;
+    /** What a call of pushsvc may take, its repetitions included, in milliseconds: 20,000. */
+    timeoutMs?: number;
+    /** What pushsvc does with messages that may have arrived; its own setting if left out. */
+    onUnknown?: 'resend' | 'drop';
+    /** Do what is due, and end. */
+    once?: boolean;
+    /** Left out: one line each on standard error. */
+    log?(level: 'info' | 'error', message: string): void;
+  }
+
+  export interface Scheduled {
+    /** Resolves when nothing is under way any more, within some two seconds. */
+    stop(): Promise<void>;
+    /** When it has ended; false where something that was due could not be done. */
+    done: Promise<boolean>;
   }
 
   /** An installation as Parse's REST API has it; other fields are not looked at. */

@@ -30,7 +30,7 @@ const environmentOf = ({ url }) => ({
   PARSE_SERVER_MASTER_KEY: 'master',
 });
 
-test('the command sends what is due, says so in a line, and ends within a moment of SIGTERM', async t => {
+test('it sends what is due, says so in a line, and ends soon after SIGTERM', async t => {
   const at = await world(t);
   const { child, exit, output } = started(t, ['--poll-ms', '20'], environmentOf(at));
   assert.equal((await ended(at)).numSent, 5);
@@ -40,7 +40,7 @@ test('the command sends what is due, says so in a line, and ends within a moment
   assert.equal(await exit, 0);
   assert.ok(performance.now() - signalled < 3_000);
   const lines = output.text.trim().split('\n');
-  for (const line of lines) assert.match(line, /^\d{4}-\S+Z (info|error) pushsvc-parse-scheduler: /);
+  for (const line of lines) assert.match(line, /^\d{4}-\S+Z info pushsvc-parse-scheduler: /);
   assert.match(lines.at(-1), /push push000001: succeeded, 5 sent, 0 failed$/);
   assert.ok(!output.text.includes('master'));
 });

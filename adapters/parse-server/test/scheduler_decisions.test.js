@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 
-const { FRESH, Watch, endOf, readHeld, slotOf } = require('../lib/scheduler/claims');
+const { FRESH, Watch, endOf, readHeld } = require('../lib/scheduler/claims');
 const { ServerClock } = require('../lib/scheduler/clock');
 const { helpText, readCommand } = require('../lib/scheduler/command');
 const { nearWithoutOrder } = require('../lib/scheduler/near');
@@ -31,7 +31,9 @@ test('a time with a zone is an instant, one without is what each clock shows', (
     '2030-03-01T12:00': { wall: noon },
     '2030-03-01': { wall: noon - 12 * HOUR },
   };
-  for (const [text, time] of Object.entries(cases)) assert.deepEqual(readPushTime(text), time, text);
+  for (const [text, time] of Object.entries(cases)) {
+    assert.deepEqual(readPushTime(text), time, text);
+  }
   assert.deepEqual(readPushTime({ __type: 'Date', iso: '2030-03-01T12:00:00.000Z' }), { at: noon });
   const none = ['', 'soon', '2030-02-30T12:00:00Z', '2030-13-01', '2030-03-01T25:00', 1, null, {}];
   for (const value of none) assert.equal(readPushTime(value), null, String(value));
@@ -159,7 +161,8 @@ test('of two expiries the earlier one holds, and an interval counts from the mom
 test('a page has one key, and no other page has it', () => {
   const page = { moment: 1, after: 'a', upto: 'b' };
   const others = [{ moment: 2 }, { after: 'ab', upto: '' }, { upto: 'c' }];
-  const keys = [page, ...others.map(other => ({ ...page, ...other }))].map(each => keyOf('p', each));
+  const pages = [page, ...others.map(other => ({ ...page, ...other }))];
+  const keys = pages.map(each => keyOf('p', each));
   assert.equal(new Set([...keys, keyOf('q', page)]).size, 5);
   assert.equal(keyOf('p', { ...page }), keys[0]);
   assert.ok(keys[0].length <= 255);
@@ -186,8 +189,9 @@ test('the owner is the highest slot, the state that of the highest that has one'
 });
 
 test('the end of a push writes the slot of its owner, and gives the counter back', () => {
-  const held = readHeld({ count: 2, failedPerUTCOffset: { pushsvc2: { moment: 5 } } });
-  const changes = endOf(held, { status: 'failed' });
+  const slots = { pushsvc1: { claimed: true }, pushsvc2: { moment: 5 } };
+  const changes = endOf(readHeld({ count: 2, failedPerUTCOffset: slots }), { status: 'failed' });
+  assert.deepEqual(changes['failedPerUTCOffset.pushsvc1'], { __op: 'Delete' });
   assert.equal(changes['failedPerUTCOffset.pushsvc2'].done, true);
   assert.deepEqual([changes.status, changes.count], ['failed', { __op: 'Delete' }]);
 });
@@ -208,8 +212,8 @@ test('a claim of another is given up when nothing has changed for the lease', ()
 
 // ---- next steps
 
-const step = (state, { push = readPush(scheduled()), now, lateMs = DAY, ...known } = {}) =>
-  nextStep(push, { instants: [1_000, 2_000], state: { ...FRESH, ...state }, now, lateMs, ...known });
+const step = (state, { push = readPush(scheduled()), now, lateMs = DAY }) =>
+  nextStep(push, { instants: [1_000, 2_000], state: { ...FRESH, ...state }, now, lateMs });
 
 test('moments are sent one after the other, when they have come', () => {
   assert.deepEqual([step({}, { now: 999 }).step, step({}, { now: 999 }).until], ['wait', 1_000]);
@@ -248,17 +252,19 @@ test('a push that was handed over has succeeded, whatever came of its devices', 
   const by = { ios: { sent: 3, failed: 1, unknown: 1, pending: 0 } };
   const group = { open: 0, pending: 0, by_device_type: by };
   const state = { ...FRESH, accepted: 5, refused: { scheduled_ios: 2, scheduled_toaster: 1 } };
-  assert.deepEqual(endingOf(state, group), {
+  assert.deepEqual(endingOf({ ...state, late: 2 }, group, 3), {
     status: 'succeeded',
     numSent: 3,
     numFailed: 5,
     sentPerType: { ios: 3 },
     failedPerType: { ios: 4, toaster: 1 },
   });
-  assert.equal(endingOf(FRESH, null).status, 'succeeded');
-  assert.equal(endingOf({ ...state, fault: 'no' }, group).status, 'failed');
-  assert.match(endingOf(state, null).errorMessage.message, /knows nothing/);
-  assert.match(endingOf({ ...state, late: 2 }, group).errorMessage.message, /^2 of its times/);
+  assert.equal(endingOf(FRESH, null, 1).status, 'succeeded');
+  const failed = (fields, end, moments) =>
+    endingOf({ ...state, ...fields }, end, moments).errorMessage.message;
+  assert.equal(failed({ fault: 'no' }, group, 3), 'no');
+  assert.match(failed({}, null, 3), /knows nothing/);
+  assert.match(failed({ accepted: 0, late: 1, expired: 2 }, null, 3), /too long ago/);
 });
 
 test('the time is that of Parse Server, whatever the host says', () => {

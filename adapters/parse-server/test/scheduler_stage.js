@@ -124,10 +124,12 @@ function changed(row, changes) {
   const made = {};
   for (const [key, value] of Object.entries(changes)) {
     const [field, under] = key.split('.');
-    if (under !== undefined) row[field] = { ...row[field], [under]: value };
-    else if (value?.__op === 'Delete') delete row[field];
-    else if (value?.__op === 'Increment') made[field] = row[field] = (row[field] ?? 0) + value.amount;
+    if (value?.__op === 'Delete' && under === undefined) delete row[field];
+    else if (value?.__op === 'Delete') delete row[field][under];
+    else if (under !== undefined) row[field] = { ...row[field], [under]: value };
+    else if (value?.__op === 'Increment') row[field] = (row[field] ?? 0) + value.amount;
     else row[field] = value;
+    if (value?.__op === 'Increment') made[field] = row[field];
   }
   return [200, made];
 }
@@ -171,7 +173,7 @@ class FakeService {
     assert.equal(wait, 0);
     const hash = createHash('sha256').update(JSON.stringify(told)).digest('hex');
     const before = this.deliveries.get(key);
-    if (before && before.hash !== hash) return [409, { code: 'idempotency_mismatch' }];
+    if (before && before.hash !== hash) return [422, { code: 'idempotency_mismatch' }];
     if (!before) this.deliveries.set(key, { hash, body, at: this.#clock() });
     const results = body.recipients.map(({ id = null }) => ({ id, outcome: null }));
     return [202, { id: key, pending: results.length, results }];

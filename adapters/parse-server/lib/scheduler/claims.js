@@ -23,6 +23,7 @@ const CLAIMED = { claimed: true };
  * @property {number} late moments that were not sent because they were too long ago
  * @property {number} expired moments that were not sent because the push had expired
  * @property {string | null} fault why no more of it is sent
+ * @property {string | null} trouble the last failure, which was only for a time
  * @property {boolean} free nobody works on it
  * @property {boolean} done its final counts are written
  */
@@ -38,6 +39,7 @@ const FRESH = Object.freeze({
   late: 0,
   expired: 0,
   fault: null,
+  trouble: null,
   free: false,
   done: false,
 });
@@ -46,6 +48,7 @@ const FRESH = Object.freeze({
  * @typedef {object} Held
  * @property {number} claims how often the counter was raised
  * @property {number} owner the number of the highest slot; 0 of none
+ * @property {number[]} below numbers of the other slots
  * @property {State | null} state the newest; null where nothing was begun
  * @property {boolean} free nobody works on it
  * @property {string} mark the same until somebody does something
@@ -66,6 +69,7 @@ function readHeld(row) {
   return {
     claims,
     owner: slots[0]?.number ?? 0,
+    below: slots.slice(1).map(({ number }) => number),
     state: told ? { ...FRESH, ...told.value } : null,
     free: slots.length === 0 || slots[0].value.free === true,
     mark: JSON.stringify([claims, slots]),
@@ -86,16 +90,26 @@ function slotOf(number, state) {
 }
 
 /**
+ * What removes slots whose state the owner has in his own by then.
+ * @param {number[]} numbers
+ * @returns {object} changes of the row
+ */
+function withoutSlots(numbers) {
+  return Object.fromEntries(numbers.map(each => [`${FIELD}.pushsvc${each}`, { __op: 'Delete' }]));
+}
+
+/**
  * What ends a push. The slot stays, so that one who was asleep meanwhile finds it and stops.
  * @param {Held} held
  * @param {object} fields the row's last ones
  * @returns {object} changes of the row
  */
-function endOf({ owner, state }, fields) {
+function endOf({ owner, below, state }, fields) {
   const last = { ...(state ?? FRESH), over: true, free: true, done: true };
   return {
     ...fields,
     ...slotOf(Math.max(owner, 1), last),
+    ...withoutSlots(below),
     count: { __op: 'Delete' },
   };
 }
@@ -146,4 +160,14 @@ class Watch {
   }
 }
 
-module.exports = { CLAIM, CLAIMED, FIELD, FRESH, Watch, endOf, openWhere, readHeld, slotOf };
+module.exports = {
+  CLAIM,
+  CLAIMED,
+  FRESH,
+  Watch,
+  endOf,
+  openWhere,
+  readHeld,
+  slotOf,
+  withoutSlots,
+};

@@ -10,8 +10,6 @@ const { expiryOf, keyOf } = require('./push');
 
 // Calls without the recipients that were refused; a service that goes on refusing is in the right.
 const CALLS_WITHOUT_REFUSED = 4;
-// The content, the expiry or the size is not what pushsvc takes: it will not be later either.
-const REFUSALS = [400, 413, 422];
 
 /**
  * @typedef {object} Handed
@@ -43,8 +41,8 @@ async function handOver(service, push, page) {
       break;
     } catch (error) {
       // This page was accepted, when its installations were not quite as they are now.
-      if (error.status === 409 && error.code === 'idempotency_mismatch') break;
-      if (!REFUSALS.includes(error.status)) throw error;
+      if (error.code === 'idempotency_mismatch') break;
+      if (!isRefusal(error)) throw error;
       const named = calls > 0 ? refusedOf(error) : null;
       if (!named) why = error.message;
       refused.push(...left.filter((_, place) => !named || named.has(place)));
@@ -52,6 +50,14 @@ async function handOver(service, push, page) {
     }
   }
   return { accepted: left.length, refused: counted(refused), ...(why && { why }) };
+}
+
+/**
+ * Whether content, expiry or size is not what pushsvc takes, and will not be later either. An error
+ * without a code is a proxy's, which may be repaired.
+ */
+function isRefusal({ status, code }) {
+  return status === 413 || ([400, 422].includes(status) && typeof code === 'string');
 }
 
 function requestOf(push, { moment, onUnknown }, devices) {

@@ -51,8 +51,9 @@ function nextStep(push, { instants, state, now, lateMs }) {
     if (moment === undefined) return { step: 'settle', state: at };
     if (moment > now) return { step: 'wait', state: at, until: moment };
     const skipped = { ...at, moment, over: true, after: '', upto: null };
-    // What was begun is finished, also where it takes long, but not days later.
-    const latest = moment + (begun ? Math.max(lateMs, DAY_MS) : lateMs);
+    // What is partly sent is finished, also where it takes long, but not days later.
+    const partly = begun && Boolean(at.after || at.upto);
+    const latest = moment + (partly ? Math.max(lateMs, DAY_MS) : lateMs);
     if (hasExpired(push, moment, now)) at = { ...skipped, expired: at.expired + 1 };
     else if (now > latest) at = { ...skipped, late: at.late + 1 };
     else return { step: 'send', state: begun ? at : { ...skipped, over: false } };
@@ -93,30 +94,26 @@ function hasExpired(push, moment, now) {
  * The last fields of a row, when pushsvc has an outcome of every device.
  * @param {import('./claims').State} state
  * @param {import('../service').Group | null} group
+ * @param {number} moments that the push has; 0 where its time cannot be read
  * @returns {object}
  */
-function endingOf(state, group) {
-  const message = messageOf(state, group);
-  const nothing = group === null && (state.accepted > 0 || state.late > 0 || state.expired > 0);
+function endingOf(state, group, moments) {
+  const message = faultOf(state, group, moments);
   return {
-    status: state.fault !== null || nothing ? 'failed' : 'succeeded',
+    status: message === null ? 'succeeded' : 'failed',
     ...tallyOf(group ?? { by_device_type: {} }, state.refused),
-    ...(message && { errorMessage: { message } }),
+    ...(message !== null && { errorMessage: { message } }),
   };
 }
 
-function messageOf({ fault, accepted, late, expired }, group) {
+function faultOf({ fault, trouble, accepted, late, expired }, group, moments) {
   if (fault !== null) return fault;
-  if (accepted > 0 && group === null) return 'pushsvc knows nothing of its deliveries any more';
-  const parts = [
-    late > 0 && `${counted(late)} too long ago when the scheduler came to it`,
-    expired > 0 && `${counted(expired)} not sent before the push expired`,
-  ].filter(Boolean);
-  return parts.join('; ');
-}
-
-function counted(moments) {
-  return moments === 1 ? 'its time was' : `${moments} of its times were`;
+  if (group === null && accepted > 0) return 'pushsvc knows nothing of its deliveries any more';
+  // Of a local time some moments are skipped as a rule: there the earliest zones are past when a
+  // push is made.
+  if (late + expired < moments) return null;
+  const why = late > 0 ? 'it is too long ago that it was due' : 'it had expired';
+  return `${why} before it could be sent${trouble === null ? '' : `; ${trouble}`}`;
 }
 
 module.exports = { actionOf, endingOf, instantsOf, nextStep, zonesAt };

@@ -118,17 +118,20 @@ class Runner {
     if (look === 'watched' || this.#isDeferred(id)) return;
     while (this.#active.size >= AT_ONCE) await Promise.race(this.#active.values());
     if (this.#stopping) return;
-    const task = action === 'send' ? this.#send(id, held) : this.#settle(id, held);
+    const moments = push.fault ? 0 : instants().length;
+    const task = action === 'send' ? this.#send(id, held) : this.#settle({ id, held, moments });
     this.#active.set(id, this.#owned(id, task));
   }
 
   async #send(id, held) {
-    this.#log('info', `push ${id}: ${await new Sending(this.#means, id).run(held)}`);
+    const came = await new Sending(this.#means, id).run(held);
+    if (came !== null) this.#log('info', `push ${id}: ${came}`);
     this.#deferred.delete(id);
   }
 
-  async #settle(id, held) {
-    const ending = await settle(this.#means, id, held);
+  async #settle(push) {
+    const { id } = push;
+    const ending = await settle(this.#means, push);
     if (ending === null) {
       this.#defer(id);
       return;
@@ -183,7 +186,7 @@ class Runner {
   }
 
   #untilNextRound({ until }) {
-    const due = Math.max(0, until - this.#clock.now());
+    const due = Math.max(0, until - this.#clock.now()) + Math.random() * SPREAD_MS;
     const looks = [...this.#deferred.values()].map(each => each.until - this.#clock.monotonic());
     const later = looks.filter(each => each > 0);
     return Math.max(MIN_PAUSE_MS, Math.min(this.#settings.pollMs, due, ...later));
@@ -209,6 +212,8 @@ class Runner {
 
 // Rounds do not chase each other, whatever tells them to look.
 const MIN_PAUSE_MS = 10;
+// Several runners know of the same time: they seldom meet at it.
+const SPREAD_MS = 100;
 
 function pauseMs(times) {
   const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (times - 1));

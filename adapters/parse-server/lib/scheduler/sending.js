@@ -4,7 +4,7 @@
 // comes next. A crash between any two lines leaves a row that another runner can go on from.
 
 const { ParseError } = require('../parse');
-const { CLAIM, CLAIMED, FRESH, readHeld, slotOf } = require('./claims');
+const { CLAIM, CLAIMED, FRESH, readHeld, slotOf, withoutSlots } = require('./claims');
 const { handOver } = require('./handover');
 const { instantsOf, nextStep, zonesAt } = require('./plan');
 const { readPush, whereOf } = require('./push');
@@ -18,8 +18,13 @@ const KEYS =
 // A page that is repeated has what was registered in it meanwhile, too; a call takes so many.
 const LARGEST_PAGE = 5_000;
 
-/** It is not ours to go on with: somebody else's, deleted or cancelled. */
-class Ended extends Error {}
+/** It is not ours to go on with: deleted, cancelled, or somebody else's, which is usual. */
+class Ended extends Error {
+  constructor(message, usual = false) {
+    super(message);
+    this.usual = usual;
+  }
+}
 
 class Sending {
   #parse;
@@ -32,6 +37,7 @@ class Sending {
   #push;
   #state;
   #instants;
+  #sent = false;
 
   /**
    * @param {object} means
@@ -53,30 +59,33 @@ class Sending {
 
   /**
    * @param {import('./claims').Held} held as it was last read
-   * @returns {Promise<string>} what came of it, for the log; rejects with a ParseError or a
-   *   ServiceError where it is to be tried again later
+   * @returns {Promise<string | null>} what came of it, where that is worth a line in the log;
+   *   rejects with a ParseError or a ServiceError where it is to be tried again later
    */
   async run(held) {
     try {
       await this.#claim(held);
       return await this.#steps();
     } catch (error) {
-      if (error instanceof Ended) return error.message;
+      if (error instanceof Ended) return error.usual ? null : error.message;
       // What cannot be given back is taken over when the lease is over.
-      if (this.#state) await this.#leave().catch(() => {});
+      if (this.#state) await this.#leave({ trouble: error.message }).catch(() => {});
       throw error;
     }
   }
 
   async #claim({ claims }) {
     const { count } = await this.#write(CLAIM);
-    if (count !== claims + 1) throw new Ended('another scheduler was faster');
+    if (count !== claims + 1) throw new Ended('another scheduler was faster', true);
     this.#number = count;
     // First the mark, then the look: its owner looks for marks before each page is sent, so either
     // he sees this one and stops, or the page that he sends is seen here and repeated.
     await this.#write(slotOf(count, CLAIMED));
     const row = await this.#row();
-    this.#state = { ...(readHeld(row).state ?? FRESH), free: false };
+    const { state, below } = readHeld(row);
+    this.#state = { ...(state ?? FRESH), free: false };
+    // From here on the state of those before is in this slot, too.
+    await this.#write({ ...slotOf(count, this.#state), ...withoutSlots(below) });
     this.#push = readPush(row);
     if (this.#push.fault) this.#state = { ...this.#state, fault: this.#push.fault, over: true };
     else this.#instants = instantsOf(this.#push.time);
@@ -93,7 +102,7 @@ class Sending {
       this.#state = state;
       if (step !== 'send' || this.#stopping()) {
         await this.#leave();
-        return `${state.accepted} recipients handed over so far`;
+        return this.#sent ? `${state.accepted} recipients handed over so far` : null;
       }
       await this.#moment();
     }
@@ -123,6 +132,7 @@ class Sending {
     const page = { moment, after, upto, rows, onUnknown: this.#settings.onUnknown };
     const handed = await handOver(this.#service, this.#push, page);
     this.#state = withHanded(this.#state, handed);
+    this.#sent ||= handed.accepted > 0;
     return this.#state.fault === null;
   }
 
@@ -184,12 +194,14 @@ class Sending {
     if (row === null) throw new Ended('it was deleted');
     const { status } = row;
     if (status !== 'scheduled' && status !== 'running') throw new Ended(`its status is ${status}`);
-    if (readHeld(row).owner > this.#number) throw new Ended('another scheduler has taken it over');
+    if (readHeld(row).owner > this.#number) {
+      throw new Ended('another scheduler has taken it over', true);
+    }
     return row;
   }
 
-  #leave() {
-    return this.#write(slotOf(this.#number, { ...this.#state, free: true }));
+  #leave({ trouble = null } = {}) {
+    return this.#write(slotOf(this.#number, { ...this.#state, trouble, free: true }));
   }
 
   async #write(changes) {

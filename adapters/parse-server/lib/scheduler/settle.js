@@ -11,15 +11,17 @@ const { STATUSES } = require('./sending');
  * @param {object} means
  * @param {import('../parse').ParseAPI} means.parse
  * @param {import('../service').Service} means.service
- * @param {string} id
- * @param {import('./claims').Held} held
+ * @param {object} push
+ * @param {string} push.id
+ * @param {import('./claims').Held} push.held
+ * @param {number} push.moments
  * @returns {Promise<{status: string, numSent: number, numFailed: number} | null>} what was written;
  *   null while pushsvc has no outcome of some; rejects as `Sending` does
  */
-async function settle({ parse, service }, id, held) {
+async function settle({ parse, service }, { id, held, moments }) {
   const group = held.state.accepted > 0 ? await service.group(id) : null;
   if (group !== null && group.open > 0) return null;
-  const ending = endingOf(held.state, group);
+  const ending = endingOf(held.state, group, moments);
   await parse.put(STATUSES, id, endOf(held, ending));
   return ending;
 }
