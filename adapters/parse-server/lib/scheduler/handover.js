@@ -4,8 +4,7 @@
 
 const { refusedOf } = require('../adapter');
 const { setsBadge } = require('../content');
-const { readDevice } = require('../recipients');
-const { refusedKey } = require('../tally');
+const { readDevice, shareMoments } = require('../recipients');
 const { expiryOf, keyOf } = require('./push');
 
 // Calls without the recipients that were refused; a service that goes on refusing is in the right.
@@ -14,7 +13,7 @@ const CALLS_WITHOUT_REFUSED = 4;
 /**
  * @typedef {object} Handed
  * @property {number} accepted recipients that pushsvc has
- * @property {Object<string, number>} refused devices that it has not, by the keys of `refusedKey`
+ * @property {Object<string, number>} refused devices that it has not, by type
  * @property {string} [why] pushsvc refused all that could be sent to
  *
  * @param {import('../service').Service} service
@@ -31,6 +30,7 @@ const CALLS_WITHOUT_REFUSED = 4;
 async function handOver(service, push, page) {
   const badge = setsBadge(push);
   const devices = page.rows.map(row => readDevice(row, { setsBadge: badge }));
+  shareMoments(devices);
   const refused = devices.filter(device => !device.recipient);
   let left = devices.filter(device => device.recipient);
   let why;
@@ -74,8 +74,7 @@ function requestOf(push, { moment, onUnknown }, devices) {
 function counted(devices) {
   const counts = {};
   for (const { deviceType } of devices) {
-    const key = refusedKey('scheduled', deviceType);
-    counts[key] = (counts[key] ?? 0) + 1;
+    counts[deviceType] = (counts[deviceType] ?? 0) + 1;
   }
   return counts;
 }
