@@ -106,7 +106,8 @@ declare namespace PushsvcAdapter {
   }
 
   export interface Row {
-    device: { deviceToken?: string; deviceType?: string };
+    /** The installation's own; `other` for a type that Parse Server's counts cannot have as key. */
+    device: { deviceToken?: string; deviceType: string };
     transmitted: boolean;
     /** `Unregistered` or `NotRegistered` for a dead token; else it begins with `pushsvc: `. */
     response?: { error: string };
