@@ -173,7 +173,7 @@ class FakeService {
     assert.equal(wait, 0);
     const hash = createHash('sha256').update(JSON.stringify(told)).digest('hex');
     const before = this.deliveries.get(key);
-    if (before && before.hash !== hash) return [409, { code: 'idempotency_mismatch' }];
+    if (before && before.hash !== hash) return [422, { code: 'idempotency_mismatch' }];
     if (!before) this.deliveries.set(key, { hash, body, at: this.#clock() });
     const results = body.recipients.map(({ id = null }) => ({ id, outcome: null }));
     return [202, { id: key, pending: results.length, results }];

@@ -41,7 +41,7 @@ async function handOver(service, push, page) {
       break;
     } catch (error) {
       // This page was accepted, when its installations were not quite as they are now.
-      if (error.status === 409 && error.code === 'idempotency_mismatch') break;
+      if (error.code === 'idempotency_mismatch') break;
       if (!isRefusal(error)) throw error;
       const named = calls > 0 ? refusedOf(error) : null;
       if (!named) why = error.message;
