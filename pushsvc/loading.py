@@ -1,4 +1,7 @@
-"""Volleys before anything of them is sent: loaded, begun, or given back."""
+"""Volleys before anything of them is sent: loaded, begun, or given back.
+
+Until a volley has begun, its pushes can be given back, and go one by one.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +68,10 @@ async def begin_claimed(resources: Resources, claimed: Sequence[Claimed]) -> Vol
 
 
 async def begin_leased(resources: Resources, leased: Sequence[Leased]) -> Volley | None:
-    """Do the same with leased deliveries."""
+    """Begin with leased deliveries; give them back to go one by one where that cannot be.
+
+    None where they were given back.
+    """
     try:
         return await shape_leased(resources, leased)
     except Exception:

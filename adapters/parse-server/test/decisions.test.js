@@ -51,10 +51,10 @@ describe('options', () => {
 
 describe('patience', () => {
   test('has pauses that grow, and differ', () => {
-    const least = [1, 2, 3, 4].map(tries => pauseMs(tries, () => 0));
+    const least = [1, 2, 3, 4].map(tries => pauseMs(tries, { chance: () => 0 }));
     assert.deepEqual(least, [100, 200, 400, 800]);
-    assert.equal(pauseMs(1, () => 1), 200);
-    assert.equal(pauseMs(99, () => 1), 5_000);
+    assert.equal(pauseMs(1, { chance: () => 1 }), 200);
+    assert.equal(pauseMs(99, { chance: () => 1 }), 5_000);
   });
 
   test('reads Retry-After in both of its forms', () => {
