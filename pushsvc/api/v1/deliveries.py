@@ -22,6 +22,7 @@ from pushsvc.api.v1.openapi import reply_docs, request_docs
 from pushsvc.api.v1.pushes import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from pushsvc.errors import NotFoundError
 from pushsvc.model import DEVICE_COUNT, App
+from pushsvc.resources import Resources
 from pushsvc.storage import pushes
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.deliveries import group_of
@@ -45,6 +46,19 @@ async def create(request: Request) -> Response:
     200: every device has its outcome. 202: some have none yet, and get it; ask at `Location`.
     """
     resources, app = await enter(request, Scope.SEND)
+    stored, wait_seconds = await _store(request, resources, app)
+    headers = {"Location": f"/v1/deliveries/{stored.push.object_id}"}
+    if stored.replayed:
+        headers[REPLAYED] = "true"
+    await resources.closings.wait(stored.push.id, seconds=wait_seconds)
+    return await _reply(request, app, stored.push.object_id, headers=headers)
+
+
+async def _store(request: Request, resources: Resources, app: App) -> tuple[pushes.Stored, float]:
+    """Return the stored delivery, and how long its caller waits.
+
+    What was read of thousands of devices, ten times the body's size, is not kept meanwhile.
+    """
     key = idempotency_key(request, prefix="delivery")
     body = await read_object(request)
     asked = parse_new_delivery(body)
@@ -53,11 +67,7 @@ async def create(request: Request) -> Response:
     stored = await pipeline.submit_delivery(
         resources, app, submission, recipients=recipients_of(asked)
     )
-    headers = {"Location": f"/v1/deliveries/{stored.push.object_id}"}
-    if stored.replayed:
-        headers[REPLAYED] = "true"
-    await resources.closings.wait(stored.push.id, seconds=asked.wait_seconds)
-    return await _reply(request, app, stored.push.object_id, headers=headers)
+    return stored, asked.wait_seconds
 
 
 @router.get(
