@@ -36,7 +36,9 @@ _OPEN: Final = f"""
 _OPEN_OF_EACH: Final = f"""
     SELECT open.id FROM apps CROSS JOIN LATERAL (
         SELECT pushes.id, pushes.due_at, row_number() OVER (ORDER BY pushes.due_at) AS turn
-        FROM pushes JOIN batches ON batches.push_id = pushes.id
+        FROM pushes CROSS JOIN LATERAL (
+            SELECT * FROM batches WHERE push_id = pushes.id AND seq = 0 OFFSET 0
+        ) AS batches
         WHERE pushes.app_id = apps.id AND pushes.state = 'sending' AND batches.state = 0
             AND {DELIVERED_IN_VOLLEYS}
         ORDER BY pushes.due_at LIMIT $1
