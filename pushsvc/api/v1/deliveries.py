@@ -13,6 +13,7 @@ from pushsvc.api.v1.asked import OBJECT_ID, check_parameters, enter
 from pushsvc.api.v1.delivery_bodies import (
     MOST_WAIT_SECONDS,
     NewDelivery,
+    content_faults_told,
     parse_new_delivery,
     recipients_of,
     submission_of,
@@ -64,9 +65,10 @@ async def _store(request: Request, resources: Resources, app: App) -> tuple[push
     asked = parse_new_delivery(body)
     told = {name: value for name, value in body.items() if name != _WAIT}
     submission = submission_of(asked, key=key, request_hash=fingerprint(told))
-    stored = await pipeline.submit_delivery(
-        resources, app, submission, recipients=recipients_of(asked)
-    )
+    with content_faults_told():
+        stored = await pipeline.submit_delivery(
+            resources, app, submission, recipients=recipients_of(asked)
+        )
     return stored, asked.wait_seconds
 
 
