@@ -206,7 +206,6 @@ def _address(
 
 async def shape_leased(resources: Resources, leased: Sequence[Leased]) -> Volley:
     """Shape the messages of deliveries whose batches are leased; nothing of it is sent before."""
-    began = resources.clock.monotonic()
     routed: dispatch.Routed = {}
     parts: list[Part] = []
     for one in leased:
@@ -218,4 +217,5 @@ async def shape_leased(resources: Resources, leased: Sequence[Leased]) -> Volley
         gateways = await resources.gateways.of(one.push.app_id)
         _address(part, shaper, gateways, before=parts, into=routed)
         parts.append(part)
-    return Volley(resources, parts, routed, began=began)
+    # Others may have had them since, if this process was put to sleep with them at hand.
+    return Volley(resources, parts, routed, began=min(one.asked_at for one in leased))

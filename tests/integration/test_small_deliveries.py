@@ -11,6 +11,7 @@ from sqlalchemy import text, update
 
 from pushsvc import halting, pipeline
 from pushsvc.config import Settings
+from pushsvc.firing import HANDING_SECONDS
 from pushsvc.model import (
     DEVICE_COUNT,
     Lane,
@@ -115,6 +116,21 @@ async def test_what_its_worker_died_over_is_in_doubt_and_no_volley_s(site: Site)
 
     assert await site.outcomes(push) == {"unknown": 1}
     assert site.sent_to(token) == []
+
+
+async def test_a_worker_that_slept_with_them_at_hand_sends_nothing_of_them(site: Site) -> None:
+    """Others may have had them meanwhile, before this one can tell that its lease is over."""
+    token = apns_token()
+    push = await delivery(site, token)
+    (leased,) = await pipeline.lease_deliveries(site.resources, [push.id])
+
+    woken = replace(leased, asked_at=leased.asked_at - HANDING_SECONDS)
+    await pipeline.fire_deliveries(site.resources, [woken])
+
+    assert site.sent_to(token) == []
+    async with working(site):
+        await site.done(push)
+    assert await site.outcomes(push) == {"sent": 1}
 
 
 async def test_what_is_to_be_asked_about_goes_by_itself(site: Site) -> None:

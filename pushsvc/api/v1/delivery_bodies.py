@@ -1,6 +1,7 @@
 """What `/v1/deliveries` takes: one content, and the devices that get it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -15,7 +16,7 @@ from pushsvc.api.v1.bodies import (
 )
 from pushsvc.api.v1.submissions import LANES
 from pushsvc.bodies import BesideData, Shaping, Strict, read
-from pushsvc.errors import Fault, InvalidRequestError
+from pushsvc.errors import CallerError, Fault, InvalidRequestError
 from pushsvc.model import DEVICE_COUNT, OnUnknown, Recipient, Source, Submission
 from pushsvc.storage.devices import address_of
 from pushsvc.storage.fields import BADGE_RANGE, DEVICE_TYPES
@@ -111,6 +112,17 @@ _WITHIN: Final[Mapping[str, type[Strict]]] = {
     "content": DeliveryContent,
     "recipients": NewRecipient,
 }
+
+
+@contextmanager
+def content_faults_told() -> Iterator[None]:
+    """Have what is wrong with the content point to where a delivery has it."""
+    try:
+        yield
+    except CallerError as error:
+        if error.field and error.field.lstrip("/").split("/")[0] in DeliveryContent.model_fields:
+            error.field = f"/content{error.field}"
+        raise
 
 
 def submission_of(asked: NewDelivery, *, key: str | None, request_hash: bytes) -> Submission:
