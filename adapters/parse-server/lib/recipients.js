@@ -13,6 +13,11 @@ const TEXT_CHARACTERS = 255;
 const BADGES = { least: -(2 ** 31), most: 2 ** 31 - 1 };
 // No database of text holds half a character, or NUL.
 const UNSTORABLE = /[\0\ud800-\udfff]/u;
+// A client may save any type, and Parse Server makes a key of its counts of it: an update with
+// `__proto__`, `constructor` (within a word, too) or `9` is refused, which ends the process.
+const COUNTABLE = /^[A-Za-z][A-Za-z0-9_]{0,31}$/;
+const UNCOUNTABLE = /constructor|__proto__|_bsontype/;
+const OTHER_TYPE = 'other';
 const EXPO_TOKEN = /^Expo(nent)?PushToken\[/;
 
 const ERRORS = {
@@ -30,10 +35,11 @@ const ERRORS = {
  * One device of a call: what Parse Server is to be told it by, and either a recipient or an error.
  * @typedef {object} Device
  * @property {unknown} deviceToken the installation's own
- * @property {unknown} deviceType the installation's own
+ * @property {string} deviceType the installation's own, or `other` where none can be counted by it
  * @property {string} [address] where it is sent to
  * @property {object} [recipient] as `POST /v1/deliveries` has it
  * @property {string} [error] why it cannot be sent to
+ * @property {boolean} [isInDoubt] no answer came: it may be sent to, or not
  */
 
 /**
@@ -43,12 +49,13 @@ const ERRORS = {
  * @returns {Device} never throws
  */
 function readDevice(row, { setsBadge }) {
-  if (row === null || typeof row !== 'object') return { error: ERRORS.row };
-  const device = {};
+  const device = { deviceToken: undefined, deviceType: OTHER_TYPE };
+  if (row === null || typeof row !== 'object') return { ...device, error: ERRORS.row };
   try {
-    device.deviceToken = row.deviceToken;
-    device.deviceType = row.deviceType;
-    return Object.assign(device, addressed(row, device, setsBadge));
+    const { deviceToken, deviceType } = row;
+    device.deviceToken = deviceToken;
+    if (isCountable(deviceType)) device.deviceType = deviceType;
+    return Object.assign(device, addressed(row, { deviceToken, deviceType }, setsBadge));
   } catch {
     // A row of Cloud Code may compute its fields, and fail.
     return { ...device, error: ERRORS.unread };
@@ -80,6 +87,10 @@ function addressed(row, { deviceToken, deviceType }, setsBadge) {
 /** The type that says by which way it is sent to: the push type where it names one. */
 function wayOf(deviceType, pushType) {
   return pushType === 'expo' || REACHED.includes(pushType) ? pushType : deviceType;
+}
+
+function isCountable(type) {
+  return typeof type === 'string' && COUNTABLE.test(type) && !UNCOUNTABLE.test(type);
 }
 
 function unknownType(deviceType) {

@@ -34,7 +34,7 @@ const HELD = 'the gateway calls too many of these tokens dead to be believed';
 /**
  * A row of Parse Server's.
  * @typedef {object} Row
- * @property {{deviceToken: unknown, deviceType: unknown}} device the installation's own
+ * @property {{deviceToken: unknown, deviceType: string}} device the installation's own
  * @property {boolean} transmitted
  * @property {{error: string}} [response] only where it was not transmitted
  */

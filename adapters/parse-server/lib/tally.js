@@ -8,7 +8,12 @@
  */
 const NOTES = 'errorMessage';
 const OPEN_NOTE = 'pushsvcOpen';
-const REFUSED_NOTE = /^pushsvcw[0-9a-z]+_/;
+const NOTE = /^pushsvc([adw])[0-9a-z]+_([A-Za-z0-9_]+)$/;
+/**
+ * What a writer counts of devices, by the letter of its notes: surely accepted, which is noted
+ * only where some are in doubt; in doubt, when no answer came; surely not accepted.
+ */
+const KINDS = { accepted: 'a', doubted: 'd', refused: 'w' };
 /** The mark of a row whose counts are not final, by its dotted name; both databases find text. */
 const OPEN = `${NOTES}.${OPEN_NOTE}`;
 const YES = 'yes';
@@ -19,12 +24,12 @@ const NEITHER = ['pending', 'validated'];
 
 /**
  * @param {import('./service').Group} group
- * @param {Object<string, number> | undefined} refused notes of the row: for each writer and
- *   type, as `refusedKey` names them
+ * @param {Object<string, number>} notes of the row: devices of each writer, kind and type, as
+ *   `noteKey` names them
  * @returns {{numSent: number, numFailed: number, sentPerType: Object<string, number>,
  *   failedPerType: Object<string, number>}}
  */
-function tallyOf(group, refused) {
+function tallyOf(group, notes) {
   const tally = { numSent: 0, numFailed: 0, sentPerType: {}, failedPerType: {} };
   const add = (way, type, devices) => {
     if (!devices) return;
@@ -38,39 +43,72 @@ function tallyOf(group, refused) {
       add(SENT.includes(outcome) ? 'Sent' : 'Failed', type, devices);
     }
   }
-  for (const [key, devices] of Object.entries(refused ?? {})) {
-    add('Failed', key.slice(key.indexOf('_') + 1), devices);
-  }
+  const missing = notTaken(group, notes);
+  for (const [type, devices] of Object.entries(missing)) add('Failed', type, devices);
   return tally;
 }
 
+/** Devices by type that are not in the group, of those that were refused or are in doubt. */
+function notTaken(group, notes) {
+  const found = {};
+  for (const type of new Set(Object.keys(notes).map(key => NOTE.exec(key)[2]))) {
+    const { accepted, doubted, refused } = notedOf(type, notes);
+    const taken = sum(Object.values(group.by_device_type[type] ?? {}));
+    // What the group has beyond what was surely accepted was in doubt.
+    found[type] = refused + doubted - Math.min(doubted, Math.max(0, taken - accepted));
+  }
+  return found;
+}
+
+function notedOf(type, notes) {
+  const count = letter =>
+    sum(
+      Object.entries(notes)
+        .filter(([key]) => NOTE.exec(key)[1] === letter && NOTE.exec(key)[2] === type)
+        .map(([, devices]) => devices),
+    );
+  return Object.fromEntries(Object.entries(KINDS).map(([kind, letter]) => [kind, count(letter)]));
+}
+
+function sum(numbers) {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
 /**
- * @param {string} writer `w`, and letters and digits
- * @param {unknown} deviceType
+ * @param {string} kind `accepted`, `doubted` or `refused`
+ * @param {string} writer letters and digits
+ * @param {string} deviceType of a `Device`
  * @returns {string} a name that both of Parse Server's databases take as it is
  */
-function refusedKey(writer, deviceType) {
-  const fits = typeof deviceType === 'string' && /^[A-Za-z][A-Za-z0-9_]{0,31}$/.test(deviceType);
-  return `pushsvc${writer}_${fits ? deviceType : 'other'}`;
+function noteKey(kind, writer, deviceType) {
+  return `pushsvc${KINDS[kind]}${writer}_${deviceType}`;
 }
 
 /**
  * @param {object} row a _PushStatus
- * @returns {{isOpen: boolean, refused: Object<string, number>}} what we have noted in it
+ * @returns {{isOpen: boolean, counted: Object<string, number>}} what we have noted in it
  */
 function notesOf(row) {
   const notes = row[NOTES] ?? {};
-  const refused = Object.entries(notes).filter(([key]) => REFUSED_NOTE.test(key));
-  return { isOpen: notes[OPEN_NOTE] === YES, refused: Object.fromEntries(refused) };
+  const counted = Object.entries(notes).filter(([key]) => NOTE.test(key));
+  return { isOpen: notes[OPEN_NOTE] === YES, counted: Object.fromEntries(counted) };
 }
 
 /**
- * @param {Object<string, number>} refused as `refusedKey` names them
+ * @param {Object<string, number>} notes as `noteKey` names them
+ * @returns {boolean} whether what was surely accepted must be noted, too
+ */
+function hasDoubts(notes) {
+  return Object.keys(notes).some(key => NOTE.exec(key)[1] === KINDS.doubted);
+}
+
+/**
+ * @param {Object<string, number>} notes as `noteKey` names them
  * @returns {Object<string, number>} the same by their dotted names, to be written
  */
-function refusedNotes(refused) {
+function dotted(notes) {
   return Object.fromEntries(
-    Object.entries(refused).map(([key, devices]) => [`${NOTES}.${key}`, devices]),
+    Object.entries(notes).map(([key, devices]) => [`${NOTES}.${key}`, devices]),
   );
 }
 
@@ -94,4 +132,4 @@ function same(one, other) {
   );
 }
 
-module.exports = { OPEN, YES, differing, notesOf, refusedKey, refusedNotes, tallyOf };
+module.exports = { OPEN, YES, differing, dotted, hasDoubts, noteKey, notesOf, tallyOf };

@@ -5,7 +5,7 @@ const { describe, test } = require('node:test');
 
 const { readOptions } = require('../lib/options');
 const { Outage, pauseMs, retryAfterMs } = require('../lib/patience');
-const { differing, notesOf, refusedKey, refusedNotes, tallyOf } = require('../lib/tally');
+const { differing, dotted, noteKey, notesOf, tallyOf } = require('../lib/tally');
 
 describe('options', () => {
   const OPTIONS = { serverURL: 'https://push.example.com/base/', apiKey: 'key' };
@@ -76,6 +76,12 @@ describe('patience', () => {
     assert.ok(!outage.isLong(1_000));
   });
 
+  test('has one call at times wait for an answer, so that a slow service is found', () => {
+    const outage = new Outage(1_000);
+    const probes = [0, 1, 29_999, 30_000, 30_001].filter(now => outage.isToBeProbed(now));
+    assert.deepEqual(probes, [0, 30_000]);
+  });
+
   test('is back when nobody has asked for a while', () => {
     const outage = new Outage(1_000);
     outage.failed(0);
@@ -104,18 +110,25 @@ describe('the tally of a push', () => {
     });
   });
 
-  test('names what was refused by type, where a database takes its name', () => {
-    assert.equal(refusedKey('wa', 'ios'), 'pushsvcwa_ios');
-    for (const type of [undefined, null, 7, '', 'a.b', '$x', "'--", 'x'.repeat(40)]) {
-      assert.equal(refusedKey('wa', type), 'pushsvcwa_other');
-    }
+  test('names what was refused by who writes it and by type', () => {
+    assert.equal(noteKey('refused', 'a', 'ios'), 'pushsvcwa_ios');
+  });
+
+  test('counts what was in doubt once: as what came of it, or as failed', () => {
+    const group = { by_device_type: { ios: { sent: 7, failed: 1 } } };
+    const failed = (doubted, accepted) =>
+      tallyOf(group, { pushsvcda_ios: doubted, pushsvcab_ios: accepted, pushsvcwb_ios: 1 })
+        .numFailed;
+    // One of the group, one refused; and of those in doubt who is not in the group.
+    assert.deepEqual([failed(3, 8), failed(3, 5), failed(3, 6), failed(3, 0)], [5, 2, 3, 2]);
+    assert.equal(tallyOf({ by_device_type: {} }, { pushsvcda_ios: 3 }).numFailed, 3);
   });
 
   test('keeps what is not its own in the object that it has notes in', () => {
     const errorMessage = { message: 'text', pushsvcOpen: 'yes', pushsvcwa_ios: 2 };
-    assert.deepEqual(notesOf({ errorMessage }), { isOpen: true, refused: { pushsvcwa_ios: 2 } });
-    assert.deepEqual(notesOf({}), { isOpen: false, refused: {} });
-    assert.deepEqual(refusedNotes({ pushsvcwa_ios: 2 }), { 'errorMessage.pushsvcwa_ios': 2 });
+    assert.deepEqual(notesOf({ errorMessage }), { isOpen: true, counted: { pushsvcwa_ios: 2 } });
+    assert.deepEqual(notesOf({}), { isOpen: false, counted: {} });
+    assert.deepEqual(dotted({ pushsvcwa_ios: 2 }), { 'errorMessage.pushsvcwa_ios': 2 });
   });
 
   test('is written only where the row differs', () => {

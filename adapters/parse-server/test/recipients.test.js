@@ -19,6 +19,7 @@ const ROW = {
 };
 
 const read = (fields, push = { setsBadge: false }) => readDevice({ ...ROW, ...fields }, push);
+const counted = deviceType => (typeof deviceType === 'string' ? deviceType : 'other');
 const SURROGATE = String.fromCharCode(0xd800);
 
 describe('an installation', () => {
@@ -86,8 +87,17 @@ describe('an installation', () => {
       assert.deepEqual(
         [device.deviceToken, device.deviceType],
         ['deviceToken' in fields ? fields.deviceToken : ROW.deviceToken,
-          'deviceType' in fields ? fields.deviceType : ROW.deviceType],
+          'deviceType' in fields ? counted(fields.deviceType) : ROW.deviceType],
       );
+    }
+  });
+
+  test('of a type that Parse Server cannot count by is counted as another', () => {
+    const hostile = ['__proto__', 'constructor', 'theconstructor', '9', 'a.b', '$x', '', 7, null];
+    for (const deviceType of hostile) {
+      const device = read({ deviceType });
+      assert.match(device.error, /^UnknownDeviceType/);
+      assert.equal(device.deviceType, 'other');
     }
   });
 
