@@ -2,14 +2,11 @@
 
 // One page of installations, handed over to pushsvc under the page's own idempotency key.
 
-const { refusedOf } = require('../adapter');
 const { setsBadge } = require('../content');
 const { readDevice } = require('../recipients');
+const { CALLS_WITHOUT_REFUSED, refusedOf } = require('../refusals');
 const { refusedKey } = require('../tally');
 const { expiryOf, keyOf } = require('./push');
-
-// Calls without the recipients that were refused; a service that goes on refusing is in the right.
-const CALLS_WITHOUT_REFUSED = 4;
 
 /**
  * @typedef {object} Handed
