@@ -18,6 +18,8 @@ const UNSTORABLE = /[\0\ud800-\udfff]/u;
 const COUNTABLE = /^[A-Za-z][A-Za-z0-9_]{0,31}$/;
 const UNCOUNTABLE = /constructor|__proto__|_bsontype/;
 const OTHER_TYPE = 'other';
+// Those of ISO 8601 that are read everywhere.
+const YEARS = /^(?!0000)\d{4}-/;
 const EXPO_TOKEN = /^Expo(nent)?PushToken\[/;
 
 const ERRORS = {
@@ -122,7 +124,8 @@ function badge(value) {
 
 function time(value) {
   const date = new Date(value?.iso ?? value ?? NaN);
-  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+  const written = Number.isNaN(date.getTime()) ? '' : date.toISOString();
+  return YEARS.test(written) ? written : undefined;
 }
 
 /**

@@ -260,7 +260,9 @@ function judged({ status, headers, body }, fits) {
 function problem(status, document) {
   const { code, detail, errors } = document ?? {};
   const list = Array.isArray(errors) ? errors.filter(each => each !== null) : [];
-  const said = [detail, ...list.slice(0, 3).map(each => `${each.pointer}: ${each.detail}`)];
+  // The sentence may have said of the first field all that there is.
+  const news = list.filter(each => !String(detail).includes(String(each.detail)));
+  const said = [detail, ...news.slice(0, 3).map(each => `${each.pointer}: ${each.detail}`)];
   const words = said.filter(each => typeof each === 'string').join('; ').slice(0, LONGEST_DETAIL);
   const named = typeof code === 'string' ? ` ${code.slice(0, LONGEST_CODE)}` : '';
   const advice = ADVICE[status] ?? '';

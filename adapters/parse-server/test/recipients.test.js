@@ -121,6 +121,9 @@ describe('an installation', () => {
       timeZone: '',
       updatedAt: 'yesterday',
     });
+    for (const far of [-8.64e15, -62_198_755_200_000, 8.64e15]) {
+      assert.equal(read({ updatedAt: new Date(far) }).recipient.registered_at, undefined);
+    }
     const left = Object.entries(recipient).filter(([, value]) => value !== undefined);
     assert.deepEqual(left, [['device_type', 'android'], ['token', ROW.deviceToken]]);
   });
