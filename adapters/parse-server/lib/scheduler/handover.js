@@ -5,13 +5,13 @@
 const { setsBadge } = require('../content');
 const { readDevice } = require('../recipients');
 const { CALLS_WITHOUT_REFUSED, refusedOf } = require('../refusals');
-const { refusedKey } = require('../tally');
+const { noteKey } = require('../tally');
 const { expiryOf, keyOf } = require('./push');
 
 /**
  * @typedef {object} Handed
  * @property {number} accepted recipients that pushsvc has
- * @property {Object<string, number>} refused devices that it has not, by the keys of `refusedKey`
+ * @property {Object<string, number>} refused devices that it has not, by the keys of `noteKey`
  * @property {string} [why] pushsvc refused all that could be sent to
  *
  * @param {import('../service').Service} service
@@ -71,7 +71,7 @@ function requestOf(push, { moment, onUnknown }, devices) {
 function counted(devices) {
   const counts = {};
   for (const { deviceType } of devices) {
-    const key = refusedKey('scheduled', deviceType);
+    const key = noteKey('refused', 'scheduled', deviceType);
     counts[key] = (counts[key] ?? 0) + 1;
   }
   return counts;
