@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
@@ -23,9 +23,6 @@ from pushsvc.storage import firing as storage
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.firing import Written
 from pushsvc.storage.leases import held
-
-if TYPE_CHECKING:
-    pass
 
 log = structlog.get_logger(__name__)
 
