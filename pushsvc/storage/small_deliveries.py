@@ -110,7 +110,8 @@ async def lease(
     """
     async with driver_by_index(engine) as connection:
         rows = await connection.fetch(_LEASE, ids, limit, lease_seconds)
-    found = {row["id"]: _leased(row, asked_at=now) for row in rows}
+        # Read before it is committed: what a newer version has stored is left to its workers.
+        found = {row["id"]: _leased(row, asked_at=now) for row in rows}
     return [found[number] for number in ids if number in found]
 
 

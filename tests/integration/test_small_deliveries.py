@@ -133,6 +133,29 @@ async def test_a_worker_that_slept_with_them_at_hand_sends_nothing_of_them(site:
     assert await site.outcomes(push) == {"sent": 1}
 
 
+async def test_what_a_newer_version_has_stored_is_left_to_its_workers(site: Site) -> None:
+    """A worker that cannot read a recipient takes no lease of it, and goes on with the rest."""
+    push = await delivery(site, apns_token())
+    told = {"id": push.id}
+    async with site.engine.begin() as connection:
+        await connection.execute(
+            text(
+                """UPDATE batches SET recipients = recipients #- '{0,token}' WHERE push_id = :id"""
+            ),
+            told,
+        )
+
+    async with working(site):
+        other = await delivery(site, *[apns_token()] * (SMALL_DELIVERY + 1), lane=Lane.URGENT)
+        await site.done(other)
+    async with site.engine.begin() as connection:
+        found = await connection.execute(
+            text("SELECT leases FROM batches WHERE push_id = :id"), told
+        )
+        assert found.scalar_one() == 0
+        await connection.execute(text("DELETE FROM pushes WHERE id = :id"), told)
+
+
 async def test_what_is_to_be_asked_about_goes_by_itself(site: Site) -> None:
     """Large ones, those of the bulk lane, those that expire soon, and what is halted."""
     soon = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
