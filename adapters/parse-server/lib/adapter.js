@@ -5,7 +5,7 @@
 const { readBody, setsBadge } = require('./content');
 const { readOptions } = require('./options');
 const { ParseAPI } = require('./parse');
-const { REACHED, readDevice } = require('./recipients');
+const { REACHED, readDevice, shareMoments } = require('./recipients');
 const { CALLS_WITHOUT_REFUSED, refusedOf } = require('./refusals');
 const { Reporter } = require('./reporter');
 const { deliveredRows, failedRow } = require('./rows');
@@ -121,7 +121,9 @@ function partsAfter(error, devices, { rows, callsLeft }) {
 function devicesOf(body, installations) {
   if (!Array.isArray(installations)) return [];
   const push = { setsBadge: setsBadge(body) };
-  return Array.from(installations, row => readDevice(row, push));
+  const devices = Array.from(installations, row => readDevice(row, push));
+  shareMoments(devices);
+  return devices;
 }
 
 function cut(devices) {

@@ -129,6 +129,31 @@ function time(value) {
 }
 
 /**
+ * Have all devices with one address say when it was last known to be good: only the first of them
+ * is sent to, and a word against its token is one against the token of all.
+ * @param {Device[]} devices whose recipients are changed
+ */
+function shareMoments(devices) {
+  const latest = new Map();
+  const sent = devices.filter(device => device.recipient);
+  for (const device of sent) {
+    const key = addressKey(device);
+    const { registered_at: known = '' } = device.recipient;
+    if (known > (latest.get(key) ?? '')) latest.set(key, known);
+  }
+  for (const device of sent) device.recipient.registered_at = latest.get(addressKey(device));
+}
+
+/**
+ * @param {Device} device with an address
+ * @returns {string} what devices have in common that are one
+ */
+function addressKey({ address }) {
+  // APNs's tokens are hexadecimal, in either case.
+  return /^[0-9a-f]{64}$/i.test(address) ? address.toLowerCase() : address;
+}
+
+/**
  * @param {Device} device with a recipient
  * @returns {string} `apns`, `fcm` or `wns`: the gateway by which pushsvc sends to it
  */
@@ -138,4 +163,4 @@ function gatewayOf({ deviceType, address, recipient }) {
   return APPLE.includes(type) && !address.includes(':') ? 'apns' : 'fcm';
 }
 
-module.exports = { APPLE, REACHED, gatewayOf, readDevice };
+module.exports = { APPLE, REACHED, addressKey, gatewayOf, readDevice, shareMoments };

@@ -19,12 +19,8 @@ function refusedOf(error) {
   if (status !== 400 || errors.length === 0) return null;
   const found = errors.map(each => /^#?\/recipients\/(\d+)(\/|$)/.exec(String(each.pointer)));
   if (found.includes(null)) return null;
-  return new Map(
-    found.map((match, at) => [
-      Number(match[1]),
-      `refused: ${String(errors[at].detail).slice(0, LONGEST_DETAIL)}`,
-    ]),
-  );
+  const sentence = at => `refused: ${errors[at].detail.slice(0, LONGEST_DETAIL)}`;
+  return new Map(found.map((match, at) => [Number(match[1]), sentence(at)]));
 }
 
 module.exports = { CALLS_WITHOUT_REFUSED, refusedOf };

@@ -259,9 +259,9 @@ function judged({ status, headers, body }, fits) {
 
 function problem(status, document) {
   const { code, detail, errors } = document ?? {};
-  const list = Array.isArray(errors) ? errors.filter(each => each !== null) : [];
+  const list = Array.isArray(errors) ? errors.filter(each => typeof each?.detail === 'string') : [];
   // The sentence may have said of the first field all that there is.
-  const news = list.filter(each => !String(detail).includes(String(each.detail)));
+  const news = list.filter(each => !String(detail).includes(each.detail));
   const said = [detail, ...news.slice(0, 3).map(each => `${each.pointer}: ${each.detail}`)];
   const words = said.filter(each => typeof each === 'string').join('; ').slice(0, LONGEST_DETAIL);
   const named = typeof code === 'string' ? ` ${code.slice(0, LONGEST_CODE)}` : '';

@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 
-const { REACHED, gatewayOf, readDevice } = require('../lib/recipients');
+const { REACHED, gatewayOf, readDevice, shareMoments } = require('../lib/recipients');
 
 const ROW = {
   objectId: 'o1',
@@ -144,4 +144,15 @@ test('the gateway of a device follows from its types and its token', () => {
   for (const [fields, gateway] of cases) {
     assert.equal(gatewayOf(read(fields)), gateway, JSON.stringify(fields));
   }
+});
+
+test('devices with one address have the last moment at which it was known', () => {
+  const [upper, lower] = ['AB'.repeat(32), 'ab'.repeat(32)];
+  const [before, after] = [ROW.createdAt, ROW.updatedAt];
+  const devices = [
+    [upper, before], [lower, after], [lower, undefined], ['other', before], ['none', undefined],
+  ].map(([deviceToken, updatedAt]) => read({ deviceType: 'ios', deviceToken, updatedAt }));
+  shareMoments([...devices, read({ deviceType: 'toaster' })]);
+  const moments = devices.map(device => device.recipient.registered_at);
+  assert.deepEqual(moments, [after, after, after, before, undefined]);
 });
