@@ -55,7 +55,8 @@ class ParseAPI {
    */
   async get(className, objectId) {
     try {
-      return await this.call('GET', path(className, objectId));
+      // Of MongoDB's replicas only the first has what was just written.
+      return await this.call('GET', `${path(className, objectId)}?readPreference=PRIMARY`);
     } catch (error) {
       if (error.code === 101) return null;
       throw error;

@@ -168,3 +168,19 @@ test('in local time, killed between zones, a runner is followed by another', asy
   at.parse.now = NOW + 48 * 3_600_000;
   assert.equal((await ended(at)).numSent, 3);
 });
+
+test('what a killed runner has handed over is counted, though the push has expired', async t => {
+  const at = await world(t, { expiry: NOW + 30_000 });
+  at.service.gate = async (when, { runner }) => {
+    if (when === 'after' && runner === 'first') at.parse.gate = at.service.gate = fatal;
+  };
+  const fatal = async (when, { runner }) => {
+    if (runner === 'first') throw KILLED;
+  };
+  at.run({}, 'first');
+  await until(() => at.service.ledger().length === 2, 'a page was handed over');
+  at.parse.now += 60_000;
+  at.run({}, 'second');
+  const row = await ended(at);
+  assert.deepEqual([row.status, row.numSent], ['succeeded', 2]);
+});

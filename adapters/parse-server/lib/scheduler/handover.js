@@ -13,6 +13,7 @@ const { expiryOf, keyOf } = require('./push');
  * @property {number} accepted recipients that pushsvc has
  * @property {Object<string, number>} refused devices that it has not, by the keys of `noteKey`
  * @property {string} [why] pushsvc refused all that could be sent to
+ * @property {boolean} [tooLarge] somebody on the way refused its size: nothing was handed over
  *
  * @param {import('../service').Service} service
  * @param {import('./push').Push} push
@@ -39,6 +40,7 @@ async function handOver(service, push, page) {
     } catch (error) {
       // This page was accepted, when its installations were not quite as they are now.
       if (error.code === 'idempotency_mismatch') break;
+      if (error.status === 413 && page.rows.length > 1) return { tooLarge: true };
       if (!isRefusal(error)) throw error;
       const named = calls > 0 ? refusedOf(error) : null;
       if (!named) why = error.message;

@@ -3,21 +3,22 @@
 // Looks for scheduled pushes, round after round, and has what is due sent.
 
 const { pauseMs } = require('../patience');
-const { Watch, openWhere, readHeld } = require('./claims');
-const { actionOf, instantsOf } = require('./plan');
-const { readPush } = require('./push');
+const { HELD, Watch, openWhere, readHeld } = require('./claims');
+const { actionOf, momentsFor } = require('./plan');
+const { TIMES, readTimes } = require('./push');
 const { STATUSES, Sending } = require('./sending');
 const { settle } = require('./settle');
 const { dueBelow } = require('./times');
 
 const ROWS_OF_A_LOOK = 100;
+const KEYS = `status,${TIMES},${HELD}`;
 const AT_ONCE = 4;
 // Milliseconds after a failure, and between looks at deliveries that are not over.
 const PAUSES = { first: 500, longest: 30_000 };
 // How often a single round asks before it calls it a failure.
 const TRIES_ONCE = 3;
-// Wall times of which the moments are remembered; a day of pushes has few.
-const REMEMBERED_TIMES = 64;
+// Wall times of which the moments are remembered: some forty numbers each.
+const REMEMBERED_TIMES = 1_000;
 
 class Runner {
   #means;
@@ -93,19 +94,23 @@ class Runner {
       after = rows.at(-1).objectId;
     }
     this.#forget(seen);
-    round.pending ||= this.#active.size > 0;
     return round;
   }
 
   #find(where, limit) {
-    return this.#means.parse.find(STATUSES, { where, order: 'objectId', limit });
+    return this.#means.parse.find(STATUSES, { where, order: 'objectId', limit, keys: KEYS });
   }
 
   async #look(row, round) {
     const id = row.objectId;
-    if (this.#stopping || this.#active.has(id) || this.#troubled.has(id)) return;
+    if (this.#stopping || this.#troubled.has(id)) return;
+    if (this.#active.has(id)) {
+      // It may be over before this round is, and not yet be settled.
+      round.pending = true;
+      return;
+    }
     const held = readHeld(row);
-    const push = readPush(row);
+    const push = readTimes(row);
     const now = this.#clock.now();
     const instants = () => this.#instantsOf(push.time);
     const { lateMs } = this.#settings;
@@ -124,8 +129,14 @@ class Runner {
   }
 
   async #send(id, held) {
-    const came = await new Sending(this.#means, id).run(held);
-    if (came !== null) this.#log('info', `push ${id}: ${came}`);
+    const sending = new Sending(this.#means, id);
+    try {
+      const came = await sending.run(held);
+      if (came !== null) this.#log('info', `push ${id}: ${came}`);
+    } catch (error) {
+      this.#watch.gaveUp(id, sending.number);
+      throw error;
+    }
     this.#deferred.delete(id);
   }
 
@@ -175,10 +186,10 @@ class Runner {
   }
 
   #instantsOf(time) {
-    if ('at' in time) return instantsOf(time);
+    if ('at' in time) return [time.at];
     let instants = this.#instants.get(time.wall);
     if (instants === undefined) {
-      instants = instantsOf(time);
+      instants = momentsFor(time).map(({ at }) => at);
       if (this.#instants.size >= REMEMBERED_TIMES) this.#instants.clear();
       this.#instants.set(time.wall, instants);
     }
