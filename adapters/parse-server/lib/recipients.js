@@ -92,7 +92,8 @@ function wayOf(deviceType, pushType) {
 }
 
 function isCountable(type) {
-  return typeof type === 'string' && COUNTABLE.test(type) && !UNCOUNTABLE.test(type);
+  if (typeof type !== 'string' || type in {}) return false;
+  return COUNTABLE.test(type) && !UNCOUNTABLE.test(type);
 }
 
 function unknownType(deviceType) {

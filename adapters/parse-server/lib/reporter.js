@@ -5,7 +5,7 @@
 const { randomBytes } = require('node:crypto');
 
 const {
-  OPEN, YES, differing, dotted, hasDoubts, noteKey, notesOf, tallyOf,
+  OPEN, YES, besideOf, differing, dotted, noteKey, notesOf, tallyOf,
 } = require('./tally');
 
 const STATUSES = '_PushStatus';
@@ -69,8 +69,7 @@ class Reporter {
    * @returns {Promise<void>} never rejects: what cannot be marked is sent all the same
    */
   opened(statusId) {
-    const entry = this.#entry(statusId);
-    this.#sentOf(entry);
+    const entry = this.#touched(statusId);
     entry.marked ??= this.#write(statusId, { [OPEN]: YES });
     return entry.marked;
   }
@@ -81,7 +80,8 @@ class Reporter {
    * @param {Array<{deviceType: string}>} devices
    */
   accepted(statusId, devices) {
-    this.#count(statusId, 'accepted', devices);
+    const { accepted, writer } = this.#touched(statusId);
+    count(accepted, devices, type => noteKey('a', writer, type));
   }
 
   /**
@@ -92,10 +92,10 @@ class Reporter {
    *   rejects
    */
   refused(statusId, devices) {
-    this.#count(statusId, 'refused', devices.filter(device => !device.isInDoubt));
-    this.#count(statusId, 'doubted', devices.filter(device => device.isInDoubt));
+    const entry = this.#touched(statusId);
+    const { notes, writer } = entry;
+    count(notes, devices, (type, { isInDoubt }) => noteKey(isInDoubt ? 'd' : 'w', writer, type));
     if (devices.length === 0) return Promise.resolve();
-    const entry = this.#entry(statusId);
     // Pages that fail together are written together.
     entry.flushing ??= (entry.flushed ?? Promise.resolve()).then(() => {
       entry.flushing = undefined;
@@ -131,14 +131,10 @@ class Reporter {
     return entry;
   }
 
-  #count(statusId, kind, devices) {
+  #touched(statusId) {
     const entry = this.#entry(statusId);
     this.#sentOf(entry);
-    const counts = kind === 'accepted' ? entry.accepted : entry.notes;
-    for (const { deviceType } of devices) {
-      const key = noteKey(kind, entry.writer, deviceType);
-      counts[key] = (counts[key] ?? 0) + 1;
-    }
+    return entry;
   }
 
   #sentOf(entry) {
@@ -238,14 +234,21 @@ function changesOf(row, group, entry) {
   const mark = isOpen ? {} : { [OPEN]: YES };
   const notes = notesFor(counted, entry);
   // Where the service knows of none, Parse Server's own counts are all that there is.
-  const counts = group === null ? {} : tallyOf(group, notes);
+  const counts = group === null ? {} : tallyOf(group, besideOf(notes));
   return { ...differing(row, counts), ...mark, ...dotted(differing(counted, notes)) };
 }
 
 /** All notes that the row is to have, of those that it has. */
 function notesFor(counted, entry) {
   const notes = { ...counted, ...entry.notes };
-  return hasDoubts(notes) ? { ...notes, ...entry.accepted } : notes;
+  return besideOf(notes).doubted ? { ...notes, ...entry.accepted } : notes;
+}
+
+function count(notes, devices, keyOf) {
+  for (const device of devices) {
+    const key = keyOf(device.deviceType, device);
+    notes[key] = (notes[key] ?? 0) + 1;
+  }
 }
 
 module.exports = { Reporter };

@@ -13,7 +13,7 @@ const NOTE = /^pushsvc([adw])[0-9a-z]+_([A-Za-z0-9_]+)$/;
  * What a writer counts of devices, by the letter of its notes: surely accepted, which is noted
  * only where some are in doubt; in doubt, when no answer came; surely not accepted.
  */
-const KINDS = { accepted: 'a', doubted: 'd', refused: 'w' };
+const KINDS = { a: 'accepted', d: 'doubted', w: 'refused' };
 /** The mark of a row whose counts are not final, by its dotted name; both databases find text. */
 const OPEN = `${NOTES}.${OPEN_NOTE}`;
 const YES = 'yes';
@@ -23,13 +23,18 @@ const SENT = ['sent', 'deduplicated'];
 const NEITHER = ['pending', 'validated'];
 
 /**
+ * Devices beside a group, by type.
+ * @typedef {object} Beside
+ * @property {Object<string, number>} [refused]
+ * @property {Object<string, number>} [doubted]
+ * @property {Object<string, number>} [accepted] of the group; needed only where some are in doubt
+ *
  * @param {import('./service').Group} group
- * @param {Object<string, number>} notes of the row: devices of each writer, kind and type, as
- *   `noteKey` names them
+ * @param {Beside} beside
  * @returns {{numSent: number, numFailed: number, sentPerType: Object<string, number>,
  *   failedPerType: Object<string, number>}}
  */
-function tallyOf(group, notes) {
+function tallyOf(group, { refused = {}, doubted = {}, accepted = {} }) {
   const tally = { numSent: 0, numFailed: 0, sentPerType: {}, failedPerType: {} };
   const add = (way, type, devices) => {
     if (!devices) return;
@@ -43,45 +48,39 @@ function tallyOf(group, notes) {
       add(SENT.includes(outcome) ? 'Sent' : 'Failed', type, devices);
     }
   }
-  const missing = notTaken(group, notes);
-  for (const [type, devices] of Object.entries(missing)) add('Failed', type, devices);
+  for (const [type, devices] of Object.entries(refused)) add('Failed', type, devices);
+  for (const [type, devices] of Object.entries(doubted)) {
+    const there = Object.values(group.by_device_type[type] ?? {}).reduce((a, b) => a + b, 0);
+    // What the group has beyond what was surely accepted was in doubt.
+    const found = Math.max(0, there - (accepted[type] ?? 0));
+    add('Failed', type, Math.max(0, devices - found));
+  }
   return tally;
 }
 
-/** Devices by type that are not in the group, of those that were refused or are in doubt. */
-function notTaken(group, notes) {
-  const found = {};
-  for (const type of new Set(Object.keys(notes).map(key => NOTE.exec(key)[2]))) {
-    const { accepted, doubted, refused } = notedOf(type, notes);
-    const taken = sum(Object.values(group.by_device_type[type] ?? {}));
-    // What the group has beyond what was surely accepted was in doubt.
-    found[type] = refused + doubted - Math.min(doubted, Math.max(0, taken - accepted));
+/**
+ * @param {Object<string, number>} notes of all writers, as `noteKey` names them
+ * @returns {Beside}
+ */
+function besideOf(notes) {
+  const beside = {};
+  for (const [key, devices] of Object.entries(notes)) {
+    const [, letter, type] = NOTE.exec(key);
+    const kind = KINDS[letter];
+    beside[kind] ??= {};
+    beside[kind][type] = (beside[kind][type] ?? 0) + devices;
   }
-  return found;
-}
-
-function notedOf(type, notes) {
-  const count = letter =>
-    sum(
-      Object.entries(notes)
-        .filter(([key]) => NOTE.exec(key)[1] === letter && NOTE.exec(key)[2] === type)
-        .map(([, devices]) => devices),
-    );
-  return Object.fromEntries(Object.entries(KINDS).map(([kind, letter]) => [kind, count(letter)]));
-}
-
-function sum(numbers) {
-  return numbers.reduce((total, number) => total + number, 0);
+  return beside;
 }
 
 /**
- * @param {string} kind `accepted`, `doubted` or `refused`
+ * @param {string} letter of KINDS
  * @param {string} writer letters and digits
  * @param {string} deviceType of a `Device`
  * @returns {string} a name that both of Parse Server's databases take as it is
  */
-function noteKey(kind, writer, deviceType) {
-  return `pushsvc${KINDS[kind]}${writer}_${deviceType}`;
+function noteKey(letter, writer, deviceType) {
+  return `pushsvc${letter}${writer}_${deviceType}`;
 }
 
 /**
@@ -92,14 +91,6 @@ function notesOf(row) {
   const notes = row[NOTES] ?? {};
   const counted = Object.entries(notes).filter(([key]) => NOTE.test(key));
   return { isOpen: notes[OPEN_NOTE] === YES, counted: Object.fromEntries(counted) };
-}
-
-/**
- * @param {Object<string, number>} notes as `noteKey` names them
- * @returns {boolean} whether what was surely accepted must be noted, too
- */
-function hasDoubts(notes) {
-  return Object.keys(notes).some(key => NOTE.exec(key)[1] === KINDS.doubted);
 }
 
 /**
@@ -132,4 +123,4 @@ function same(one, other) {
   );
 }
 
-module.exports = { OPEN, YES, differing, dotted, hasDoubts, noteKey, notesOf, tallyOf };
+module.exports = { OPEN, YES, besideOf, differing, dotted, noteKey, notesOf, tallyOf };

@@ -5,7 +5,7 @@ const { describe, test } = require('node:test');
 
 const { readOptions } = require('../lib/options');
 const { Outage, pauseMs, retryAfterMs } = require('../lib/patience');
-const { differing, dotted, noteKey, notesOf, tallyOf } = require('../lib/tally');
+const { besideOf, differing, dotted, noteKey, notesOf, tallyOf } = require('../lib/tally');
 
 describe('options', () => {
   const OPTIONS = { serverURL: 'https://push.example.com/base/', apiKey: 'key' };
@@ -102,7 +102,8 @@ describe('the tally of a push', () => {
         web: { sent: 0 },
       },
     };
-    assert.deepEqual(tallyOf(group, { pushsvcwa_ios: 10, pushsvcwb_ios: 1, pushsvcwb_other: 2 }), {
+    const notes = { pushsvcwa_ios: 10, pushsvcwb_ios: 1, pushsvcwb_other: 2 };
+    assert.deepEqual(tallyOf(group, besideOf(notes)), {
       numSent: 6,
       numFailed: 20,
       sentPerType: { ios: 6 },
@@ -111,17 +112,17 @@ describe('the tally of a push', () => {
   });
 
   test('names what was refused by who writes it and by type', () => {
-    assert.equal(noteKey('refused', 'a', 'ios'), 'pushsvcwa_ios');
+    assert.equal(noteKey('w', 'a', 'ios'), 'pushsvcwa_ios');
   });
 
   test('counts what was in doubt once: as what came of it, or as failed', () => {
     const group = { by_device_type: { ios: { sent: 7, failed: 1 } } };
     const failed = (doubted, accepted) =>
-      tallyOf(group, { pushsvcda_ios: doubted, pushsvcab_ios: accepted, pushsvcwb_ios: 1 })
+      tallyOf(group, { doubted: { ios: doubted }, accepted: { ios: accepted }, refused: { ios: 1 } })
         .numFailed;
     // One of the group, one refused; and of those in doubt who is not in the group.
     assert.deepEqual([failed(3, 8), failed(3, 5), failed(3, 6), failed(3, 0)], [5, 2, 3, 2]);
-    assert.equal(tallyOf({ by_device_type: {} }, { pushsvcda_ios: 3 }).numFailed, 3);
+    assert.equal(tallyOf({ by_device_type: {} }, { doubted: { ios: 3 } }).numFailed, 3);
   });
 
   test('keeps what is not its own in the object that it has notes in', () => {

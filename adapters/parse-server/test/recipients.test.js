@@ -93,8 +93,8 @@ describe('an installation', () => {
   });
 
   test('of a type that Parse Server cannot count by is counted as another', () => {
-    const hostile = ['__proto__', 'constructor', 'theconstructor', '9', 'a.b', '$x', '', 7, null];
-    for (const deviceType of hostile) {
+    const hostile = ['__proto__', 'constructor', 'theconstructor', 'toString', '9', 'a.b', '$x'];
+    for (const deviceType of [...hostile, '', 7, null]) {
       const device = read({ deviceType });
       assert.match(device.error, /^UnknownDeviceType/);
       assert.equal(device.deviceType, 'other');

@@ -3,15 +3,14 @@
 // One page of installations, handed over to pushsvc under the page's own idempotency key.
 
 const { setsBadge } = require('../content');
-const { readDevice } = require('../recipients');
+const { readDevice, shareMoments } = require('../recipients');
 const { CALLS_WITHOUT_REFUSED, refusedOf } = require('../refusals');
-const { noteKey } = require('../tally');
 const { expiryOf, keyOf } = require('./push');
 
 /**
  * @typedef {object} Handed
  * @property {number} accepted recipients that pushsvc has
- * @property {Object<string, number>} refused devices that it has not, by the keys of `noteKey`
+ * @property {Object<string, number>} refused devices that it has not, by type
  * @property {string} [why] pushsvc refused all that could be sent to
  * @property {boolean} [tooLarge] somebody on the way refused its size: nothing was handed over
  *
@@ -29,6 +28,7 @@ const { expiryOf, keyOf } = require('./push');
 async function handOver(service, push, page) {
   const badge = setsBadge(push);
   const devices = page.rows.map(row => readDevice(row, { setsBadge: badge }));
+  shareMoments(devices);
   const refused = devices.filter(device => !device.recipient);
   let left = devices.filter(device => device.recipient);
   let why;
@@ -73,8 +73,7 @@ function requestOf(push, { moment, onUnknown }, devices) {
 function counted(devices) {
   const counts = {};
   for (const { deviceType } of devices) {
-    const key = noteKey('refused', 'scheduled', deviceType);
-    counts[key] = (counts[key] ?? 0) + 1;
+    counts[deviceType] = (counts[deviceType] ?? 0) + 1;
   }
   return counts;
 }
