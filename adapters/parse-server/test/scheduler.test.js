@@ -51,7 +51,8 @@ test('in local time each zone is sent to at its own moment, registered by then o
     at.parse.now = Date.parse(time);
     await until(() => at.service.ledger().length === ids.length, `${ids} were sent to`);
     assert.deepEqual(at.service.ledger(), ids);
-    const left = () => Object.values(at.parse.status().failedPerUTCOffset).every(({ free }) => free);
+    const slots = () => Object.values(at.parse.status().failedPerUTCOffset);
+    const left = () => slots().every(({ free }) => free);
     await until(left, 'the moment is over');
   };
   await reached('2030-03-02T00:00:00Z', ['a']);
