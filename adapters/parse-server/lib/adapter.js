@@ -6,14 +6,12 @@ const { readBody, setsBadge } = require('./content');
 const { readOptions } = require('./options');
 const { ParseAPI } = require('./parse');
 const { REACHED, readDevice, shareMoments } = require('./recipients');
+const { CALLS_WITHOUT_REFUSED, refusedOf } = require('./refusals');
 const { Reporter } = require('./reporter');
 const { deliveredRows, failedRow } = require('./rows');
-const { Service, ServiceError } = require('./service');
+const { Service } = require('./service');
 
 const RECIPIENTS_OF_A_CALL = 5_000;
-// Calls without the recipients that were refused; a service that goes on refusing is in the right.
-const CALLS_WITHOUT_REFUSED = 4;
-const LONGEST_DETAIL = 300;
 
 class PushsvcAdapter {
   #service;
@@ -110,7 +108,7 @@ function partsAfter(error, devices, { rows, callsLeft }) {
     const half = Math.ceil(devices.length / 2);
     return [devices.slice(0, half), devices.slice(half)];
   }
-  const refused = callsLeft > 0 && error instanceof ServiceError ? refusedOf(error) : null;
+  const refused = callsLeft > 0 ? refusedOf(error) : null;
   devices.forEach((device, place) => {
     const sentence = refused ? refused.get(place) : told(error);
     if (!sentence) return;
@@ -118,23 +116,6 @@ function partsAfter(error, devices, { rows, callsLeft }) {
     rows.set(device, failedRow(device, sentence));
   });
   return [devices.filter(device => !rows.has(device))];
-}
-
-/**
- * Where the service refuses recipients, and nothing else: what it says of each, by its place.
- * @param {import('./service').ServiceError} error
- * @returns {Map<number, string> | null}
- */
-function refusedOf({ status, errors }) {
-  if (status !== 400 || errors.length === 0) return null;
-  const found = errors.map(each => /^#?\/recipients\/(\d+)(\/|$)/.exec(String(each.pointer)));
-  if (found.includes(null)) return null;
-  return new Map(
-    found.map((match, at) => [
-      Number(match[1]),
-      `refused: ${errors[at].detail.slice(0, LONGEST_DETAIL)}`,
-    ]),
-  );
 }
 
 function devicesOf(body, installations) {
@@ -162,4 +143,4 @@ function told(error) {
   return typeof message === 'string' ? message : 'an error that says nothing';
 }
 
-module.exports = { PushsvcAdapter, refusedOf };
+module.exports = { PushsvcAdapter };

@@ -12,12 +12,15 @@ const PROBE_MS = 30_000;
 /**
  * How long to wait before the next try: half of it by chance, so that callers do not meet again.
  * @param {number} tries that have failed, from 1
- * @param {() => number} [chance] from 0 to 1
+ * @param {object} [limits]
+ * @param {number} [limits.first] the longest pause after the first try, in milliseconds
+ * @param {number} [limits.longest] after any, in milliseconds
+ * @param {() => number} [limits.chance] from 0 to 1
  * @returns {number} milliseconds
  */
-function pauseMs(tries, chance = Math.random) {
-  const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (tries - 1));
-  return longest * (0.5 + chance() / 2);
+function pauseMs(tries, limits = {}) {
+  const { first = FIRST_PAUSE_MS, longest = LONGEST_PAUSE_MS, chance = Math.random } = limits;
+  return Math.min(longest, first * 2 ** (tries - 1)) * (0.5 + chance() / 2);
 }
 
 /**

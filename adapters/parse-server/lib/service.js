@@ -9,7 +9,7 @@ const { gzip } = require('node:zlib');
 
 const { Gate } = require('./gate');
 const { Outage, pauseMs, retryAfterMs } = require('./patience');
-const { Transport, TransportError } = require('./transport');
+const { Transport, TransportError, documentOf } = require('./transport');
 
 // Proxies cut connections on which nothing is said for a minute, some for half of it.
 const LONGEST_WAIT_SECONDS = 20;
@@ -244,7 +244,7 @@ class Service {
 
 /** What an answer means: the document, a refusal that stays one, or another try. */
 function judged({ status, headers, body }, fits) {
-  const document = parsed(body);
+  const document = documentOf(body);
   if (status >= 200 && status < 300) {
     if (fits(document)) return { document };
     const told = 'the service answered with something else than pushsvc would; is it pushsvc?';
@@ -279,15 +279,6 @@ const ADVICE = {
   403: '; set apiKey to a key of the app with the scope send',
   404: '; is serverURL the root of pushsvc?',
 };
-
-function parsed(body) {
-  try {
-    const document = JSON.parse(body.toString('utf8'));
-    return typeof document === 'object' ? document : null;
-  } catch {
-    return null;
-  }
-}
 
 function isDelivery(count) {
   return document =>

@@ -51,10 +51,10 @@ describe('options', () => {
 
 describe('patience', () => {
   test('has pauses that grow, and differ', () => {
-    const least = [1, 2, 3, 4].map(tries => pauseMs(tries, () => 0));
+    const least = [1, 2, 3, 4].map(tries => pauseMs(tries, { chance: () => 0 }));
     assert.deepEqual(least, [100, 200, 400, 800]);
-    assert.equal(pauseMs(1, () => 1), 200);
-    assert.equal(pauseMs(99, () => 1), 5_000);
+    assert.equal(pauseMs(1, { chance: () => 1 }), 200);
+    assert.equal(pauseMs(99, { chance: () => 1 }), 5_000);
   });
 
   test('reads Retry-After in both of its forms', () => {
@@ -117,9 +117,10 @@ describe('the tally of a push', () => {
 
   test('counts what was in doubt once: as what came of it, or as failed', () => {
     const group = { by_device_type: { ios: { sent: 7, failed: 1 } } };
-    const failed = (doubted, accepted) =>
-      tallyOf(group, { doubted: { ios: doubted }, accepted: { ios: accepted }, refused: { ios: 1 } })
-        .numFailed;
+    const failed = (doubted, accepted) => {
+      const beside = { doubted: { ios: doubted }, accepted: { ios: accepted } };
+      return tallyOf(group, { ...beside, refused: { ios: 1 } }).numFailed;
+    };
     // One of the group, one refused; and of those in doubt who is not in the group.
     assert.deepEqual([failed(3, 8), failed(3, 5), failed(3, 6), failed(3, 0)], [5, 2, 3, 2]);
     assert.equal(tallyOf({ by_device_type: {} }, { doubted: { ios: 3 } }).numFailed, 3);

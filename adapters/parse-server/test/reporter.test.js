@@ -154,6 +154,6 @@ test('a status that was deleted is forgotten', async t => {
   await reporter.opened('gone');
   await reporter.opened('s1');
   await until(isFinal(row), 'final counts of another');
-  const looks = parse.requests.filter(each => each.method === 'GET' && /gone$/.test(each.url));
+  const looks = parse.requests.filter(each => each.method === 'GET' && /gone\b/.test(each.url));
   assert.equal(looks.length, 1);
 });

@@ -60,9 +60,8 @@ class FakeParse {
   }
 
   #done({ method, parts, body, query }) {
-    const [kind, className, id] = parts;
+    const [, className, id] = parts;
     const table = this.tables[className];
-    if (kind === 'aggregate') return [200, { results: distinct(table, query.distinct) }];
     if (id === undefined) return answered(table, body ?? query, this.maxLimit);
     const row = table.get(id);
     if (!row) return [404, { code: 101, error: 'Object not found.' }];
@@ -87,7 +86,10 @@ function answered(table, question, maxLimit) {
   const bad = /"(\$bad)"/.exec(JSON.stringify(question.where));
   if (bad) return [400, { code: 107, error: `bad constraint: ${bad[1]}` }];
   const limit = Math.min(maxLimit, Number(question.limit));
-  return [200, { results: found(table, question.where, limit) }];
+  const keys = question.keys ? [...question.keys.split(','), 'objectId'] : null;
+  const rows = found(table, question.where, limit);
+  const kept = row => Object.fromEntries(Object.entries(row).filter(([key]) => keys.includes(key)));
+  return [200, { results: keys ? rows.map(kept) : rows }];
 }
 
 function found(table, where, limit) {
@@ -112,10 +114,6 @@ function matches(row, where) {
     if (typeof wanted !== 'object') return row[key] === wanted;
     return Object.entries(wanted).every(([name, value]) => OPERATORS[name](row[key], value));
   });
-}
-
-function distinct(table, field) {
-  return [...new Set([...table.values()].map(row => row[field]))].filter(Boolean);
 }
 
 function changed(row, changes) {

@@ -10,6 +10,8 @@
 const FIELD = 'failedPerUTCOffset';
 const SLOT = /^pushsvc([1-9]\d{0,8})$/;
 const CLAIMED = { claimed: true };
+/** What `readHeld` reads. */
+const HELD = `count,${FIELD}`;
 
 /**
  * @typedef {object} State how far a push is; small, and JSON
@@ -98,7 +100,8 @@ function withoutSlots(numbers) {
 }
 
 /**
- * What ends a push. The slot stays, so that one who was asleep meanwhile finds it and stops.
+ * What ends a push. The slot and the counter stay: one who was asleep meanwhile finds the one and
+ * stops, and never gets a number that was somebody's before.
  * @param {Held} held
  * @param {object} fields the row's last ones
  * @returns {object} changes of the row
@@ -109,7 +112,6 @@ function endOf({ owner, below, state }, fields) {
     ...fields,
     ...slotOf(Math.max(owner, 1), last),
     ...withoutSlots(below),
-    count: { __op: 'Delete' },
   };
 }
 
@@ -129,6 +131,7 @@ function openWhere(pushTimeBelow, afterId) {
 class Watch {
   #leaseMs;
   #seen = new Map();
+  #given = new Map();
 
   /** @param {number} leaseMs */
   constructor(leaseMs) {
@@ -143,7 +146,7 @@ class Watch {
    *   somebody who works on it
    */
   look(id, held, now) {
-    if (held.free) return 'free';
+    if (held.free || held.owner === this.#given.get(id)) return 'free';
     const seen = this.#seen.get(id);
     if (seen?.mark === held.mark) return now - seen.since >= this.#leaseMs ? 'free' : 'watched';
     this.#seen.set(id, { mark: held.mark, since: now });
@@ -151,11 +154,21 @@ class Watch {
   }
 
   /**
-   * @param {Iterable<string>} ids of rows that are there; all others are forgotten
+   * A claim of one's own of which nothing more is done, though Parse Server could not be told.
+   * @param {string} id
+   * @param {number | undefined} number of the claim, if it was one
    */
-  keep(ids) {
-    const kept = new Set(ids);
-    for (const id of this.#seen.keys()) if (!kept.has(id)) this.#seen.delete(id);
+  gaveUp(id, number) {
+    if (number !== undefined) this.#given.set(id, number);
+  }
+
+  /**
+   * @param {Set<string>} kept ids of rows that are there; all others are forgotten
+   */
+  keep(kept) {
+    for (const known of [this.#seen, this.#given]) {
+      for (const id of known.keys()) if (!kept.has(id)) known.delete(id);
+    }
   }
 }
 
@@ -163,6 +176,7 @@ module.exports = {
   CLAIM,
   CLAIMED,
   FRESH,
+  HELD,
   Watch,
   endOf,
   openWhere,

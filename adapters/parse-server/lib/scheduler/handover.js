@@ -2,19 +2,17 @@
 
 // One page of installations, handed over to pushsvc under the page's own idempotency key.
 
-const { refusedOf } = require('../adapter');
 const { setsBadge } = require('../content');
 const { readDevice, shareMoments } = require('../recipients');
+const { CALLS_WITHOUT_REFUSED, refusedOf } = require('../refusals');
 const { expiryOf, keyOf } = require('./push');
-
-// Calls without the recipients that were refused; a service that goes on refusing is in the right.
-const CALLS_WITHOUT_REFUSED = 4;
 
 /**
  * @typedef {object} Handed
  * @property {number} accepted recipients that pushsvc has
  * @property {Object<string, number>} refused devices that it has not, by type
  * @property {string} [why] pushsvc refused all that could be sent to
+ * @property {boolean} [tooLarge] somebody on the way refused its size: nothing was handed over
  *
  * @param {import('../service').Service} service
  * @param {import('./push').Push} push
@@ -42,6 +40,7 @@ async function handOver(service, push, page) {
     } catch (error) {
       // This page was accepted, when its installations were not quite as they are now.
       if (error.code === 'idempotency_mismatch') break;
+      if (error.status === 413 && page.rows.length > 1) return { tooLarge: true };
       if (!isRefusal(error)) throw error;
       const named = calls > 0 ? refusedOf(error) : null;
       if (!named) why = error.message;

@@ -10,25 +10,13 @@ const { everyZone, momentsOf } = require('./zones');
 const DAY_MS = 86_400_000;
 
 /**
- * The instants at which a push is looked after: one, or in local time one for each offset that is
+ * The moments at which a push is sent: one for all, or in local time one for each offset that is
  * in use somewhere in the world.
  * @param {{at: number} | {wall: number}} time
- * @returns {number[]} epoch milliseconds, rising
+ * @returns {Array<{at: number, zones: string[] | null}>} first come first; null: of all devices
  */
-function instantsOf(time) {
-  return 'at' in time ? [time.at] : momentsOf(time.wall, everyZone()).map(({ at }) => at);
-}
-
-/**
- * The zones that belong to an instant: theirs is the wall time since the instant before.
- * @param {number} wall
- * @param {{instants: number[], at: number, found: unknown[]}} moment `found`: zones of devices
- * @returns {string[]}
- */
-function zonesAt(wall, { instants, at, found }) {
-  const before = instants.filter(each => each < at).at(-1) ?? -Infinity;
-  const there = momentsOf(wall, found).filter(each => each.at > before && each.at <= at);
-  return there.flatMap(({ zones }) => zones);
+function momentsFor(time) {
+  return 'at' in time ? [{ at: time.at, zones: null }] : momentsOf(time.wall, everyZone());
 }
 
 /**
@@ -108,7 +96,8 @@ function endingOf(state, group, moments) {
 
 function faultOf({ fault, trouble, accepted, late, expired }, group, moments) {
   if (fault !== null) return fault;
-  if (group === null && accepted > 0) return 'pushsvc knows nothing of its deliveries any more';
+  if (group !== null) return null;
+  if (accepted > 0) return 'pushsvc knows nothing of its deliveries any more';
   // Of a local time some moments are skipped as a rule: there the earliest zones are past when a
   // push is made.
   if (late + expired < moments) return null;
@@ -116,4 +105,4 @@ function faultOf({ fault, trouble, accepted, late, expired }, group, moments) {
   return `${why} before it could be sent${trouble === null ? '' : `; ${trouble}`}`;
 }
 
-module.exports = { actionOf, endingOf, instantsOf, nextStep, zonesAt };
+module.exports = { actionOf, endingOf, momentsFor, nextStep };

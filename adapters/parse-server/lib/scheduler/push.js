@@ -7,6 +7,9 @@ const { createHash } = require('node:crypto');
 const { nearWithoutOrder } = require('./near');
 const { readPushTime } = require('./times');
 
+// No clock of a device shows a later one, and ISO 8601 has no usual form for it.
+const LATEST = Date.UTC(9999, 11, 31);
+
 /**
  * @typedef {object} Push
  * @property {string} id of the `_PushStatus`
@@ -17,31 +20,41 @@ const { readPushTime } = require('./times');
  * @property {number | null} lifeMs from each moment on
  */
 
+/** What `readTimes` reads. */
+const TIMES = 'pushTime,expiry,expiration_interval';
+
 /**
+ * When a push is due, and until when it is sent: its query and payload may be large.
  * @param {object} row
- * @returns {Push | {id: string, fault: string}} the fault says which field cannot be understood
+ * @returns {{id: string, time: object, expiry: number | null, lifeMs: number | null}
+ *   | {id: string, fault: string}} the fault says which field cannot be understood
  */
-function readPush(row) {
-  const { objectId: id, pushTime, query, payload, expiry, expiration_interval: seconds } = row;
+function readTimes({ objectId: id, pushTime, expiry, expiration_interval: seconds }) {
   const time = readPushTime(pushTime);
-  const where = readObject(query);
-  const data = readObject(payload);
   const fault = [
     time === null && `pushTime is not a time in ISO 8601: ${shown(pushTime)}`,
-    where === null && `query is not a JSON object: ${shown(query)}`,
-    data === null && `payload is not a JSON object: ${shown(payload)}`,
     isNumberOrNothing(expiry) || `expiry is not a number of milliseconds: ${shown(expiry)}`,
     isNumberOrNothing(seconds) || `expiration_interval is not a number: ${shown(seconds)}`,
   ].find(each => typeof each === 'string');
   if (fault) return { id, fault };
-  return {
-    id,
-    time,
-    where: withToken(nearWithoutOrder(where)),
-    data: withBadge(data),
-    expiry: expiry ?? null,
-    lifeMs: seconds ? seconds * 1_000 : null,
-  };
+  return { id, time, expiry: expiry ?? null, lifeMs: seconds ? seconds * 1_000 : null };
+}
+
+/**
+ * @param {object} row
+ * @returns {Push | {id: string, fault: string}} as `readTimes`
+ */
+function readPush(row) {
+  const times = readTimes(row);
+  if (times.fault) return times;
+  const { query, payload } = row;
+  const where = readObject(query);
+  if (where === null) return { id: times.id, fault: `query is not a JSON object: ${shown(query)}` };
+  const data = readObject(payload);
+  if (data !== null) {
+    return { ...times, where: withToken(nearWithoutOrder(where)), data: withBadge(data) };
+  }
+  return { id: times.id, fault: `payload is not a JSON object: ${shown(payload)}` };
 }
 
 /**
@@ -51,7 +64,7 @@ function readPush(row) {
  */
 function expiryOf({ expiry, lifeMs }, moment) {
   const ends = [expiry, lifeMs === null ? null : moment + lifeMs].filter(each => each !== null);
-  return ends.length > 0 ? Math.min(...ends) : null;
+  return ends.length > 0 ? Math.min(...ends, LATEST) : null;
 }
 
 /**
@@ -74,13 +87,13 @@ function whereOf({ where }, { after, upto, zones }) {
 }
 
 /**
- * The idempotency key of a page: whoever sends these devices of this push has this one.
+ * The idempotency key of a page: of all that begin where it does one is accepted, however long.
  * @param {string} id of the `_PushStatus`
- * @param {{moment: number, after: string, upto: string}} page
+ * @param {{moment: number, after: string}} page
  * @returns {string}
  */
-function keyOf(id, { moment, after, upto }) {
-  const text = JSON.stringify([id, moment, after, upto]);
+function keyOf(id, { moment, after }) {
+  const text = JSON.stringify([id, moment, after]);
   return `scheduled-${createHash('sha256').update(text).digest('hex')}`;
 }
 
@@ -114,4 +127,4 @@ function shown(value) {
   return String(JSON.stringify(value)).slice(0, 100);
 }
 
-module.exports = { expiryOf, keyOf, readPush, whereOf };
+module.exports = { TIMES, expiryOf, keyOf, readPush, readTimes, whereOf };

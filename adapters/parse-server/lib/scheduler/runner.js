@@ -2,22 +2,23 @@
 
 // Looks for scheduled pushes, round after round, and has what is due sent.
 
-const { Watch, openWhere, readHeld } = require('./claims');
-const { actionOf, instantsOf } = require('./plan');
-const { readPush } = require('./push');
+const { pauseMs } = require('../patience');
+const { HELD, Watch, openWhere, readHeld } = require('./claims');
+const { actionOf, momentsFor } = require('./plan');
+const { TIMES, readTimes } = require('./push');
 const { STATUSES, Sending } = require('./sending');
 const { settle } = require('./settle');
 const { dueBelow } = require('./times');
 
 const ROWS_OF_A_LOOK = 100;
+const KEYS = `status,${TIMES},${HELD}`;
 const AT_ONCE = 4;
-// Pauses after a failure, and between looks at deliveries that are not over.
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
+// Milliseconds after a failure, and between looks at deliveries that are not over.
+const PAUSES = { first: 500, longest: 30_000 };
 // How often a single round asks before it calls it a failure.
 const TRIES_ONCE = 3;
-// Wall times of which the moments are remembered; a day of pushes has few.
-const REMEMBERED_TIMES = 64;
+// Wall times of which the moments are remembered: some forty numbers each.
+const REMEMBERED_TIMES = 1_000;
 
 class Runner {
   #means;
@@ -65,7 +66,7 @@ class Runner {
         if (this.#settings.once && failures >= TRIES_ONCE) return false;
       }
       if (this.#settings.once && !round.pending) break;
-      await this.#sleep(failures > 0 ? pauseMs(failures) : this.#untilNextRound(round));
+      await this.#sleep(failures > 0 ? pauseMs(failures, PAUSES) : this.#untilNextRound(round));
     }
     await Promise.all(this.#active.values());
     return this.#troubled.size === 0;
@@ -93,19 +94,23 @@ class Runner {
       after = rows.at(-1).objectId;
     }
     this.#forget(seen);
-    round.pending ||= this.#active.size > 0;
     return round;
   }
 
   #find(where, limit) {
-    return this.#means.parse.find(STATUSES, { where, order: 'objectId', limit });
+    return this.#means.parse.find(STATUSES, { where, order: 'objectId', limit, keys: KEYS });
   }
 
   async #look(row, round) {
     const id = row.objectId;
-    if (this.#stopping || this.#active.has(id) || this.#troubled.has(id)) return;
+    if (this.#stopping || this.#troubled.has(id)) return;
+    if (this.#active.has(id)) {
+      // It may be over before this round is, and not yet be settled.
+      round.pending = true;
+      return;
+    }
     const held = readHeld(row);
-    const push = readPush(row);
+    const push = readTimes(row);
     const now = this.#clock.now();
     const instants = () => this.#instantsOf(push.time);
     const { lateMs } = this.#settings;
@@ -124,8 +129,14 @@ class Runner {
   }
 
   async #send(id, held) {
-    const came = await new Sending(this.#means, id).run(held);
-    if (came !== null) this.#log('info', `push ${id}: ${came}`);
+    const sending = new Sending(this.#means, id);
+    try {
+      const came = await sending.run(held);
+      if (came !== null) this.#log('info', `push ${id}: ${came}`);
+    } catch (error) {
+      this.#watch.gaveUp(id, sending.number);
+      throw error;
+    }
     this.#deferred.delete(id);
   }
 
@@ -160,7 +171,7 @@ class Runner {
 
   #defer(id) {
     const times = (this.#deferred.get(id)?.times ?? 0) + 1;
-    const deferred = { times, until: this.#clock.monotonic() + pauseMs(times) };
+    const deferred = { times, until: this.#clock.monotonic() + pauseMs(times, PAUSES) };
     this.#deferred.set(id, deferred);
     return deferred;
   }
@@ -175,10 +186,10 @@ class Runner {
   }
 
   #instantsOf(time) {
-    if ('at' in time) return instantsOf(time);
+    if ('at' in time) return [time.at];
     let instants = this.#instants.get(time.wall);
     if (instants === undefined) {
-      instants = instantsOf(time);
+      instants = momentsFor(time).map(({ at }) => at);
       if (this.#instants.size >= REMEMBERED_TIMES) this.#instants.clear();
       this.#instants.set(time.wall, instants);
     }
@@ -214,10 +225,5 @@ class Runner {
 const MIN_PAUSE_MS = 10;
 // Several runners know of the same time: they seldom meet at it.
 const SPREAD_MS = 100;
-
-function pauseMs(times) {
-  const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (times - 1));
-  return longest * (0.5 + Math.random() / 2);
-}
 
 module.exports = { Runner };

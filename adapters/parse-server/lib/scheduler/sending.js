@@ -6,9 +6,8 @@
 const { ParseError } = require('../parse');
 const { CLAIM, CLAIMED, FRESH, readHeld, slotOf, withoutSlots } = require('./claims');
 const { handOver } = require('./handover');
-const { instantsOf, nextStep, zonesAt } = require('./plan');
+const { momentsFor, nextStep } = require('./plan');
 const { readPush, whereOf } = require('./push');
-const { everyZone } = require('./zones');
 
 const STATUSES = '_PushStatus';
 // What recipients are made of.
@@ -33,10 +32,12 @@ class Sending {
   #settings;
   #stopping;
   #id;
-  #number;
+  /** Of the claim, when it has one. */
+  number;
   #push;
   #state;
-  #instants;
+  #moments;
+  #pageSize;
   #sent = false;
 
   /**
@@ -55,6 +56,7 @@ class Sending {
     this.#settings = settings;
     this.#stopping = stopping;
     this.#id = id;
+    this.#pageSize = settings.pageSize;
   }
 
   /**
@@ -77,7 +79,7 @@ class Sending {
   async #claim({ claims }) {
     const { count } = await this.#write(CLAIM);
     if (count !== claims + 1) throw new Ended('another scheduler was faster', true);
-    this.#number = count;
+    this.number = count;
     // First the mark, then the look: its owner looks for marks before each page is sent, so either
     // he sees this one and stops, or the page that he sends is seen here and repeated.
     await this.#write(slotOf(count, CLAIMED));
@@ -88,13 +90,13 @@ class Sending {
     await this.#write({ ...slotOf(count, this.#state), ...withoutSlots(below) });
     this.#push = readPush(row);
     if (this.#push.fault) this.#state = { ...this.#state, fault: this.#push.fault, over: true };
-    else this.#instants = instantsOf(this.#push.time);
+    else this.#moments = momentsFor(this.#push.time);
   }
 
   async #steps() {
     for (;;) {
       const { state, step } = nextStep(this.#push, {
-        instants: this.#instants,
+        instants: this.#moments?.map(({ at }) => at),
         state: this.#state,
         now: this.#clock.now(),
         lateMs: this.#settings.lateMs,
@@ -109,8 +111,9 @@ class Sending {
   }
 
   async #moment() {
-    const zones = await this.#zones();
-    let more = zones === null || zones.length > 0;
+    const zones = this.#moments.find(({ at }) => at === this.#state.moment)?.zones;
+    // One that another release of Node has of zones, and this one has not.
+    let more = zones !== undefined;
     while (more) {
       if (this.#stopping()) return;
       more = await this.#page(zones);
@@ -126,11 +129,16 @@ class Sending {
       if (rows.length === 0) return false;
       this.#state = { ...this.#state, upto: rows.at(-1).objectId };
     }
-    await this.#write(slotOf(this.#number, this.#state));
+    await this.#write(slotOf(this.number, this.#state));
     await this.#stillOurs();
     const { moment, after, upto } = this.#state;
     const page = { moment, after, upto, rows, onUnknown: this.#settings.onUnknown };
     const handed = await handOver(this.#service, this.#push, page);
+    if (handed.tooLarge) {
+      this.#pageSize = Math.ceil(rows.length / 2);
+      this.#state = { ...this.#state, upto: rows[this.#pageSize - 1].objectId };
+      return true;
+    }
     this.#state = withHanded(this.#state, handed);
     this.#sent ||= handed.accepted > 0;
     return this.#state.fault === null;
@@ -140,7 +148,7 @@ class Sending {
   async #rows(zones) {
     const { after, upto } = this.#state;
     try {
-      if (upto === null) return await this.#find({ after, upto, zones }, this.#settings.pageSize);
+      if (upto === null) return await this.#find({ after, upto, zones }, this.#pageSize);
       const rows = [];
       for (let last = after; rows.length < LARGEST_PAGE; last = rows.at(-1).objectId) {
         const page = { after: last, upto, zones };
@@ -165,24 +173,6 @@ class Sending {
     throw new ParseError('Parse Server answered a find without results');
   }
 
-  async #zones() {
-    const { time } = this.#push;
-    if ('at' in time) return null;
-    const moment = { instants: this.#instants, at: this.#state.moment };
-    return zonesAt(time.wall, { ...moment, found: await this.#zonesOfDevices() });
-  }
-
-  async #zonesOfDevices() {
-    try {
-      const path = '/aggregate/_Installation?distinct=timeZone';
-      const { results } = await this.#parse.call('GET', path);
-      if (Array.isArray(results)) return results;
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
-    }
-    return everyZone();
-  }
-
   /** The last look before a page is sent. */
   async #stillOurs() {
     const { status } = await this.#row();
@@ -194,14 +184,14 @@ class Sending {
     if (row === null) throw new Ended('it was deleted');
     const { status } = row;
     if (status !== 'scheduled' && status !== 'running') throw new Ended(`its status is ${status}`);
-    if (readHeld(row).owner > this.#number) {
+    if (readHeld(row).owner > this.number) {
       throw new Ended('another scheduler has taken it over', true);
     }
     return row;
   }
 
   #leave({ trouble = null } = {}) {
-    return this.#write(slotOf(this.#number, { ...this.#state, trouble, free: true }));
+    return this.#write(slotOf(this.number, { ...this.#state, trouble, free: true }));
   }
 
   async #write(changes) {

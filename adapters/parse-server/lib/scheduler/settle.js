@@ -19,7 +19,8 @@ const { STATUSES } = require('./sending');
  *   null while pushsvc has no outcome of some; rejects as `Sending` does
  */
 async function settle({ parse, service }, { id, held, moments }) {
-  const group = held.state.accepted > 0 ? await service.group(id) : null;
+  // Asked in any case: one who was killed may have handed over more than he has written.
+  const group = await service.group(id);
   if (group !== null && group.open > 0) return null;
   const ending = endingOf(held.state, group, moments);
   await parse.put(STATUSES, id, endOf(held, ending));
