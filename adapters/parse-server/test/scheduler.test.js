@@ -52,8 +52,7 @@ test('in local time each zone is sent to at its own moment, registered by then o
     await until(() => at.service.ledger().length === ids.length, `${ids} were sent to`);
     assert.deepEqual(at.service.ledger(), ids);
     const slots = () => Object.values(at.parse.status().failedPerUTCOffset);
-    const left = () => slots().every(({ free }) => free);
-    await until(left, 'the moment is over');
+    await until(() => slots().every(({ free }) => free), 'the moment is over');
   };
   await reached('2030-03-02T00:00:00Z', ['a']);
   assert.equal(at.parse.status().status, 'running');

@@ -131,13 +131,14 @@ test('a query with a word of its own on tokens, ids or zones keeps it', () => {
 
 test('near is within: pages go by id, and not by distance', () => {
   const place = { __type: 'GeoPoint', latitude: 1, longitude: 2 };
+  const far = { $nearSphere: place, $maxDistanceInRadians: 1 };
   const near = nearWithoutOrder({
     home: { $nearSphere: place, $maxDistanceInKilometers: 63.71 },
-    $and: [{ work: { $nearSphere: place } }, { a: 1 }],
+    $and: [{ work: { $nearSphere: place } }, { shop: far }],
   });
   assert.deepEqual(near, {
     home: { $geoWithin: { $centerSphere: [place, 0.01] } },
-    $and: [{ work: { $exists: true } }, { a: 1 }],
+    $and: [{ work: { $exists: true } }, { shop: { $geoWithin: { $centerSphere: [place, 1] } } }],
   });
 });
 

@@ -4,6 +4,7 @@
 
 const RADIANS = {
   $maxDistance: 1,
+  $maxDistanceInRadians: 1,
   $maxDistanceInMiles: 1 / 3959,
   $maxDistanceInKilometers: 1 / 6371,
 };
