@@ -40,7 +40,7 @@ WHEN_TESTS := tests/unit/campaigns tests/unit/planning tests/unit/stats \
 	$(wildcard $(addsuffix .py,$(addprefix tests/acceptance/test_,campaigns cancelled schedules)))
 
 # What a Parse Server sends through: the service's side, the package alone, and a real Parse Server.
-ADAPTER_TESTS := $(wildcard tests/acceptance/test_parse_server*.py tests/unit/*/test_deliver*.py \
+ADAPTER_TESTS := $(wildcard tests/acceptance/test_parse_server*.py tests/unit/test_held_tokens.py \
 	tests/integration/test_*deliveries*.py tests/integration/api/test_v1_deliveries*.py)
 
 .PHONY: help demo test test-unit test-parse test-adapter test-shaping test-delivery test-when test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -10,18 +12,21 @@ from typing import Any, Final
 
 import aiohttp
 
-#: Where its packages are pinned.
-HOME: Final = Path(__file__).parent / "parse"
+#: Where its packages are pinned, for the tests and for this.
+HOME: Final = Path(__file__).parents[1] / "tests" / "parse-server"
+#: adapter -> its module, as Parse Server's configuration names it
+ADAPTERS: Final = {"stock": "@parse/push-adapter", "ours": "@pushsvc/parse-server-push-adapter"}
 APPLICATION: Final = "bench"
 MASTER_KEY: Final = "bench-master-key"
 READY_SECONDS: Final = 60
+POLL_SECONDS: Final = 0.1
 STOP_SECONDS: Final = 10
 
 
 def versions() -> dict[str, str]:
-    """Return the packages that are pinned, and their versions."""
-    pinned: dict[str, str] = json.loads((HOME / "package.json").read_text())["dependencies"]
-    return pinned
+    """Return the versions of the packages that are compared with ours, or carry it."""
+    pinned = json.loads((HOME / "package.json").read_text())["dependencies"]
+    return {name: pinned[name] for name in (ADAPTERS["stock"], "parse-server")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +50,17 @@ class ParseServer:
     """One that answers."""
 
     pid: int
+    #: its base is the mount
     session: aiohttp.ClientSession
-    mount: str
 
     async def push(self, body: Mapping[str, Any]) -> str:
         """Push, and return the id of its `_PushStatus`."""
-        async with self.session.post(f"{self.mount}/push", json=body) as response:
+        async with self.session.post("push", json=body) as response:
             return response.headers["X-Parse-Push-Status-Id"]
 
     async def save(self, installation: Mapping[str, Any]) -> None:
         """Save an installation, which makes the table where there is none."""
-        async with self.session.post(f"{self.mount}/installations", json=installation) as response:
+        async with self.session.post("installations", json=installation) as response:
             await response.read()
 
 
@@ -66,43 +71,61 @@ async def running(setup: Setup) -> AsyncIterator[ParseServer]:
     Raises:
         RuntimeError: it did not start.
     """
-    said = {
-        "adapter": setup.adapter,
-        "options": setup.options,
-        "batchSize": setup.batch_size,
-        "database": setup.database,
-        "applicationId": APPLICATION,
-        "masterKey": MASTER_KEY,
-    }
-    with setup.log.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *("node", str(HOME / "server.mjs"), json.dumps(said)),
-            # It keeps a folder of logs there, whatever it is told.
-            cwd=setup.log.parent,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-        )
+    port = _free_port()
+    process = await _started(setup, port)
+    keys = {"X-Parse-Application-Id": APPLICATION, "X-Parse-Master-Key": MASTER_KEY}
     try:
-        hello = await _hello(process, setup.log)
-        keys = {"X-Parse-Application-Id": APPLICATION, "X-Parse-Master-Key": MASTER_KEY}
         async with aiohttp.ClientSession(
-            hello["url"], headers=keys, raise_for_status=True
+            f"http://127.0.0.1:{port}/parse/", headers=keys, raise_for_status=True
         ) as session:
-            yield ParseServer(pid=process.pid, session=session, mount=hello["mount"])
+            await _ready(process, session, setup.log)
+            yield ParseServer(pid=process.pid, session=session)
     finally:
         await _ended(process)
 
 
-async def _hello(process: asyncio.subprocess.Process, log: Path) -> dict[str, Any]:
-    """Read its first line that is JSON; before it there may be warnings."""
-    assert process.stdout is not None
+async def _started(setup: Setup, port: int) -> asyncio.subprocess.Process:
+    options = {
+        "appId": APPLICATION,
+        "masterKey": MASTER_KEY,
+        "push": {
+            "adapter": ADAPTERS[setup.adapter],
+            "queueOptions": {"batchSize": setup.batch_size},
+            **setup.options,
+        },
+        "silent": True,
+        "verifyServerUrl": False,
+    }
+    told = {"port": port, "database": setup.database, "options": options}
+    with setup.log.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *("node", str(HOME / "server.mjs")),
+            # It keeps a folder of logs there, whatever it is told.
+            cwd=setup.log.parent,
+            env={**os.environ, "PARSE_SERVER": json.dumps(told)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port: int = one.getsockname()[1]
+    return port
+
+
+async def _ready(
+    process: asyncio.subprocess.Process, session: aiohttp.ClientSession, log: Path
+) -> None:
+    """Wait until it answers."""
     with suppress(TimeoutError):
         async with asyncio.timeout(READY_SECONDS):
-            async for line in process.stdout:
-                with suppress(json.JSONDecodeError):
-                    hello: dict[str, Any] = json.loads(line)
-                    return hello
+            while process.returncode is None:
+                with suppress(aiohttp.ClientError):
+                    async with session.get("health"):
+                        return
+                await asyncio.sleep(POLL_SECONDS)
     raise RuntimeError(f"Parse Server did not start: {_end_of(log)}")
 
 
@@ -116,7 +139,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     process.stdin.close()
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            await process.communicate()
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()

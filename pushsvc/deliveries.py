@@ -169,14 +169,21 @@ def _ends(part: Part) -> Iterable[End]:
 def held_of(
     recipients: Sequence[Recipient], ends: Sequence[End], *, share_limit: float
 ) -> Sequence[str]:
-    """Return the gateways that spoke against too many tokens: the rule is that of pushes."""
-    blamed: Counter[str] = Counter()
-    accepted: Counter[str] = Counter()
-    if sum(end.outcome in AGAINST_TOKENS for end in ends) < evidence.LEAST_BLAMED:
+    """Return the gateways that spoke against too many tokens: the rule is that of pushes.
+
+    Who is pending may come to the same end, and counts as if: what is said now may be acted on.
+    """
+    against = sum(end.outcome in AGAINST_TOKENS for end in ends)
+    pending = sum(end.outcome not in OUTCOME_OF for end in ends)
+    if not against or against + pending < evidence.LEAST_BLAMED:
         return ()
+    said: dict[str, Counter[OutcomeClass]] = {}
     for recipient, end in zip(recipients, ends, strict=True):
-        if end.outcome in AGAINST_TOKENS or end.outcome is OutcomeClass.OK:
-            gateway = body.gateway_of(named_at(0, recipient)) or ""
-            (accepted if end.outcome is OutcomeClass.OK else blamed)[gateway] += 1
-    answered = {name: Weight(accepted[name], blamed[name]) for name in blamed}
+        gateway = body.gateway_of(named_at(0, recipient)) or ""
+        said.setdefault(gateway, Counter())[end.outcome] += 1
+    answered = {
+        name: Weight(classes[OutcomeClass.OK], classes[OutcomeClass.OPEN] + blamed)
+        for name, classes in said.items()
+        if (blamed := sum(classes[one] for one in AGAINST_TOKENS))
+    }
     return evidence.judge(answered, share_limit=share_limit).held

@@ -1,8 +1,8 @@
-"""A volley of small pushes: loaded, begun, sent and written down together.
+"""A volley of small pushes, or of small deliveries: sent and written down together.
 
 A push by itself costs a worker some twenty round trips and more than ten milliseconds, most of
-them the same whatever its devices. Here they are paid once for all pushes of a volley. Until a
-volley has begun, its pushes can be given back, and go one by one.
+them the same whatever its devices. Here they are paid once for all pushes of a volley. What comes
+before is in `pushsvc/loading.py`.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
@@ -23,9 +23,6 @@ from pushsvc.storage import firing as storage
 from pushsvc.storage.engine import PASSING_ERRORS
 from pushsvc.storage.firing import Written
 from pushsvc.storage.leases import held
-
-if TYPE_CHECKING:
-    pass
 
 log = structlog.get_logger(__name__)
 

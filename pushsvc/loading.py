@@ -1,4 +1,7 @@
-"""Volleys before anything of them is sent: loaded, begun, or given back."""
+"""Volleys before anything of them is sent: loaded, begun, or given back.
+
+Until a volley has begun, its pushes can be given back, and go one by one.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +68,10 @@ async def begin_claimed(resources: Resources, claimed: Sequence[Claimed]) -> Vol
 
 
 async def begin_leased(resources: Resources, leased: Sequence[Leased]) -> Volley | None:
-    """Do the same with leased deliveries."""
+    """Begin with leased deliveries; give them back to go one by one where that cannot be.
+
+    None where they were given back.
+    """
     try:
         return await shape_leased(resources, leased)
     except Exception:
@@ -200,7 +206,6 @@ def _address(
 
 async def shape_leased(resources: Resources, leased: Sequence[Leased]) -> Volley:
     """Shape the messages of deliveries whose batches are leased; nothing of it is sent before."""
-    began = resources.clock.monotonic()
     routed: dispatch.Routed = {}
     parts: list[Part] = []
     for one in leased:
@@ -212,4 +217,5 @@ async def shape_leased(resources: Resources, leased: Sequence[Leased]) -> Volley
         gateways = await resources.gateways.of(one.push.app_id)
         _address(part, shaper, gateways, before=parts, into=routed)
         parts.append(part)
-    return Volley(resources, parts, routed, began=began)
+    # Others may have had them since, if this process was put to sleep with them at hand.
+    return Volley(resources, parts, routed, began=min(one.asked_at for one in leased))

@@ -230,7 +230,10 @@ async def lease_deliveries(
 ) -> Sequence[small_deliveries.Leased]:
     """Take the first of these deliveries that nobody else has: a volley at most."""
     return await small_deliveries.lease(
-        resources.engine, push_ids, lease_seconds=firing.lease_seconds(resources)
+        resources.engine,
+        push_ids,
+        lease_seconds=firing.lease_seconds(resources),
+        now=resources.clock.monotonic(),
     )
 
 

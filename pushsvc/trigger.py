@@ -71,6 +71,10 @@ class Trigger:
                 except DATABASE_ERRORS as error:
                     log.warning("trigger.failed", error=str(error))
                     look_at = now() + PAUSE_SECONDS
+                except Exception:
+                    # One row that this version cannot read is no reason to end all work.
+                    log.exception("trigger.failed")
+                    look_at = now() + PAUSE_SECONDS
                 await self._rest(min(max(0.0, look_at - now()), LONGEST_REST_SECONDS))
         finally:
             if self._hearing is not None:

@@ -1,4 +1,4 @@
-"""Packages of npm that tests are held against: pinned, and installed once for each checkout."""
+"""Packages of npm that we are held against: pinned, and installed once for each checkout."""
 
 import fcntl
 import hashlib
@@ -30,7 +30,7 @@ def install(home: Path) -> None:
         RuntimeError: npm failed.
     """
     _require_node()
-    # Two test processes may want the same folder.
+    # Two test processes, or a bench, may want the same folder.
     with (home / "package.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _install(home)

@@ -42,7 +42,7 @@ declare namespace PushsvcAdapter {
     mode?: 'wait' | 'accept';
     /** Calls at a time: 16. Others wait for their turn. */
     connections?: number;
-    /** What pushsvc does with messages that may have arrived; its own setting if left out. */
+    /** What pushsvc does with messages that may have arrived: `resend` if left out. */
     onUnknown?: 'resend' | 'drop';
     /** Parse Server's REST API, which mode `accept` writes counts to. */
     parse?: ParseOptions;
@@ -74,7 +74,7 @@ declare namespace PushsvcAdapter {
     pageSize?: number;
     /** What a call of pushsvc may take, its repetitions included, in milliseconds: 20,000. */
     timeoutMs?: number;
-    /** What pushsvc does with messages that may have arrived; its own setting if left out. */
+    /** What pushsvc does with messages that may have arrived: `resend` if left out. */
     onUnknown?: 'resend' | 'drop';
     /** Do what is due, and end. */
     once?: boolean;
@@ -106,7 +106,8 @@ declare namespace PushsvcAdapter {
   }
 
   export interface Row {
-    device: { deviceToken?: string; deviceType?: string };
+    /** The installation's own; `other` for a type that Parse Server's counts cannot have as key. */
+    device: { deviceToken?: string; deviceType: string };
     transmitted: boolean;
     /** `Unregistered` or `NotRegistered` for a dead token; else it begins with `pushsvc: `. */
     response?: { error: string };

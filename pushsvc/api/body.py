@@ -24,6 +24,11 @@ async def read_object(request: Request) -> dict[str, Any]:
     return as_object(parse(await request.body()))
 
 
+async def read_object_once(request: Request) -> dict[str, Any]:
+    """Do the same with a body that nobody reads again; the request does not keep it."""
+    return as_object(parse(b"".join([part async for part in request.stream()])))
+
+
 def as_object(value: Any) -> dict[str, Any]:
     """Return a body that is an object as it is.
 

@@ -17,6 +17,8 @@ ALL_BODIES_BYTES: Final = 64_000_000
 RETRY_SECONDS: Final = 1
 #: What is no larger is never refused because of others: the server buffers as much anyway.
 SMALL_BYTES: Final = 65_536
+#: In the scope: to be called by who has read a body, keeps nothing of it, and answers much later.
+LET_GO: Final = "pushsvc.let_go_of_body"
 #: A body that does not come in would hold its room for ever.
 BODY_SECONDS: Final = 60.0
 
@@ -24,8 +26,9 @@ BODY_SECONDS: Final = 60.0
 class BodyLimitMiddleware:
     """Fails the read of a body that is too large, by its announced length or as it comes.
 
-    Bodies are in memory until their request is answered: the read of one that is not small fails,
-    too, when those of all requests are as much as one process holds; and any that takes too long.
+    Bodies are in memory until their request is answered, or LET_GO is called: the read of one that
+    is not small fails, too, when those of all requests are as much as one process holds; and any
+    that takes too long.
     """
 
     def __init__(
@@ -77,10 +80,15 @@ class BodyLimitMiddleware:
                 raise OverloadedError(text, retry_after_seconds=RETRY_SECONDS)
             return message
 
-        try:
-            await self._app(scope, bounded, send)
-        finally:
+        def let_go() -> None:
+            nonlocal read
             self._held_bytes -= read
+            read = 0
+
+        try:
+            await self._app({**scope, LET_GO: let_go}, bounded, send)
+        finally:
+            let_go()
 
     async def _in_time(self, receive: Receive, deadline: float) -> Message:
         try:

@@ -53,6 +53,7 @@ from pushsvc.model.push import (
     Schedule,
     Source,
     Submission,
+    device_count,
 )
 from pushsvc.model.report import Dimension, FailedBatch, OpenTally, Tally, Value
 from pushsvc.model.rules import (
@@ -143,6 +144,7 @@ __all__ = [
     "Weight",
     "Weights",
     "WnsShape",
+    "device_count",
     "rules_json",
     "rules_of",
     "token_state",

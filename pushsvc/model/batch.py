@@ -19,7 +19,7 @@ class BatchState(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """An explicit device of a v1 push that is not an installation of the app."""
+    """An explicit device that is no installation of the app, of a push or of a delivery."""
 
     device_type: str
     #: of a Windows device its channel URI; empty for nowhere

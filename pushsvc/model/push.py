@@ -11,6 +11,13 @@ from pushsvc.model.rules import Json, Rules
 DEVICE_COUNT: Final = "device_count"
 
 
+def device_count(audience: Json) -> int | None:
+    """Return how many devices an audience names; None where it is one to be found."""
+    devices = audience.get("devices")
+    count: int | None = audience.get(DEVICE_COUNT) if devices is None else len(devices)
+    return count
+
+
 class GatewayName(StrEnum):
     """The three gateways a message can leave by."""
 
@@ -210,7 +217,7 @@ class Push:
     @property
     def names_devices(self) -> bool:
         """Whether its audience is a list of devices; a delivery's is in its batches alone."""
-        return "devices" in self.audience or DEVICE_COUNT in self.audience
+        return device_count(self.audience) is not None
 
     @property
     def by_zone(self) -> bool:

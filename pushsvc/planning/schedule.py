@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from pushsvc.model import DEVICE_COUNT, Json, Lane, Late, Push, Schedule, Submission
+from pushsvc.model import Json, Lane, Late, Push, Schedule, Submission, device_count
 from pushsvc.planning import written_time
 from pushsvc.planning.localtime import moments
 from pushsvc.planning.written_time import TimeError
@@ -174,8 +174,7 @@ def lane_of(submission: Submission, *, limit: int) -> Lane:
     """Return the lane that was asked for; else few named devices are urgent, all others bulk."""
     if submission.lane is not None:
         return submission.lane
-    devices = submission.audience.get("devices")
-    count = submission.audience.get(DEVICE_COUNT) if devices is None else len(devices)
+    count = device_count(submission.audience)
     return Lane.URGENT if count is not None and count <= limit else Lane.BULK
 
 

@@ -353,14 +353,17 @@ _OPEN: Final = f"""
 """  # noqa: S608 - of constants
 
 # Where more are due than one looks at, a few of each push, and apps take turns: nobody's thousands,
-# of batches or of pushes, hide another's.
+# of batches or of pushes, hide another's. Each push's own are looked up by it: where a day's table
+# was not analyzed yet, they were held against all that are open, a second for 15,000 of them.
 _OPEN_OF_EACH: Final = f"""
     SELECT id, seq, app_id, size FROM (
         SELECT id, seq, app_id, devices_planned / greatest(batches_planned, 1) AS size, not_before,
             row_number() OVER (PARTITION BY app_id ORDER BY not_before) AS turn
         FROM pushes CROSS JOIN LATERAL (
-            SELECT seq, not_before FROM batches
-            WHERE push_id = pushes.id AND batches.state = 0 AND not_before <= now() AND {MAY_LEASE}
+            SELECT seq, not_before FROM (
+                SELECT * FROM batches WHERE push_id = pushes.id AND state <> 2 OFFSET 0
+            ) AS batches
+            WHERE batches.state = 0 AND not_before <= now() AND {MAY_LEASE}
                 AND NOT ({DELIVERED_IN_VOLLEYS})
             ORDER BY not_before LIMIT $3
         ) AS batches

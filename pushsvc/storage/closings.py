@@ -67,6 +67,10 @@ class Closings:
         except DATABASE_ERRORS as error:
             log.warning("closings.unknown", error=type(error).__name__)
             return PAUSE_SECONDS
+        except Exception:
+            # Who waits later is not to wait in vain for this.
+            log.exception("closings.failed")
+            return PAUSE_SECONDS
         self._tell([row["id"] for row in rows])
         return LOOK_SECONDS
 

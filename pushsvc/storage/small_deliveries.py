@@ -36,7 +36,9 @@ _OPEN: Final = f"""
 _OPEN_OF_EACH: Final = f"""
     SELECT open.id FROM apps CROSS JOIN LATERAL (
         SELECT pushes.id, pushes.due_at, row_number() OVER (ORDER BY pushes.due_at) AS turn
-        FROM pushes JOIN batches ON batches.push_id = pushes.id
+        FROM pushes CROSS JOIN LATERAL (
+            SELECT * FROM batches WHERE push_id = pushes.id AND seq = 0 OFFSET 0
+        ) AS batches
         WHERE pushes.app_id = apps.id AND pushes.state = 'sending' AND batches.state = 0
             AND {DELIVERED_IN_VOLLEYS}
         ORDER BY pushes.due_at LIMIT $1
@@ -89,22 +91,31 @@ class Leased:
 
     push: Push
     batch: Batch
+    #: of the monotonic clock: the lease is no older
+    asked_at: float
 
 
 async def lease(
-    engine: AsyncEngine, ids: Sequence[int], *, lease_seconds: float, limit: int = VOLLEY
+    engine: AsyncEngine,
+    ids: Sequence[int],
+    *,
+    lease_seconds: float,
+    now: float,
+    limit: int = VOLLEY,
 ) -> list[Leased]:
     """Take the first of these deliveries that nobody else has, in this order.
 
-    When this returns, whoever finds them without their worker is in doubt about them.
+    When this returns, whoever finds them without their worker is in doubt about them. `now` is of
+    the monotonic clock.
     """
     async with driver_by_index(engine) as connection:
         rows = await connection.fetch(_LEASE, ids, limit, lease_seconds)
-    found = {row["id"]: _leased(row) for row in rows}
+        # Read before it is committed: what a newer version has stored is left to its workers.
+        found = {row["id"]: _leased(row, asked_at=now) for row in rows}
     return [found[number] for number in ids if number in found]
 
 
-def _leased(row: "asyncpg.Record") -> Leased:
+def _leased(row: "asyncpg.Record", *, asked_at: float) -> Leased:
     values = dict(row)
     seq, now = values.pop("seq"), values.pop("now")
     recipients = as_recipients(values.pop("recipients"))
@@ -122,7 +133,7 @@ def _leased(row: "asyncpg.Record") -> Leased:
         outcomes=outcomes or bytes(len(recipients)),
         badges={},
     )
-    return Leased(push=push, batch=batch)
+    return Leased(push=push, batch=batch, asked_at=asked_at)
 
 
 async def give_back(engine: AsyncEngine, leased: Sequence[Leased]) -> None:

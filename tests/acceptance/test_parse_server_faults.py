@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.acceptance.faulty import Fault
-from tests.acceptance.parse_devices import Device, some
+from tests.acceptance.parse_devices import Device, expected, some
 from tests.acceptance.parse_server import counts
 from tests.acceptance.shop import Shop, Site, site
 
@@ -82,6 +82,17 @@ async def test_what_does_not_pass_fails_devices_and_nothing_else(hasty: Shop, pl
         after = await hasty.install(a_few(), f"after-{fault}")
         push = await hasty.parse.push(channels=[f"after-{fault}"], data={"alert": "After"})
         await hasty.agreed(push, after)
+
+
+async def test_what_was_accepted_without_an_answer_counts_once(place: Site) -> None:
+    """In mode accept its rows are failures at first, and in the end what came of them."""
+    async with place.shop(mode="accept", timeoutMs=HASTY_MS) as shop:
+        devices = await shop.install(a_few(), "doubt")
+        with place.road.doing(Fault.RESET_AFTER, path="/v1/deliveries"):
+            push = await shop.parse.push(channels=["doubt"], data={"alert": "Doubt"})
+            await shop.parse.ended(push)
+        assert counts(await shop.parse.counted_for_good(push)) == expected(devices)
+        await shop.received_once(devices)
 
 
 async def test_a_killed_service_goes_on_where_it_was(patient: Shop) -> None:

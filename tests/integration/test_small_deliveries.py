@@ -11,6 +11,7 @@ from sqlalchemy import text, update
 
 from pushsvc import halting, pipeline
 from pushsvc.config import Settings
+from pushsvc.firing import HANDING_SECONDS
 from pushsvc.model import (
     DEVICE_COUNT,
     Lane,
@@ -115,6 +116,44 @@ async def test_what_its_worker_died_over_is_in_doubt_and_no_volley_s(site: Site)
 
     assert await site.outcomes(push) == {"unknown": 1}
     assert site.sent_to(token) == []
+
+
+async def test_a_worker_that_slept_with_them_at_hand_sends_nothing_of_them(site: Site) -> None:
+    """Others may have had them meanwhile, before this one can tell that its lease is over."""
+    token = apns_token()
+    push = await delivery(site, token)
+    (leased,) = await pipeline.lease_deliveries(site.resources, [push.id])
+
+    woken = replace(leased, asked_at=leased.asked_at - HANDING_SECONDS)
+    await pipeline.fire_deliveries(site.resources, [woken])
+
+    assert site.sent_to(token) == []
+    async with working(site):
+        await site.done(push)
+    assert await site.outcomes(push) == {"sent": 1}
+
+
+async def test_what_a_newer_version_has_stored_is_left_to_its_workers(site: Site) -> None:
+    """A worker that cannot read a recipient takes no lease of it, and goes on with the rest."""
+    push = await delivery(site, apns_token())
+    told = {"id": push.id}
+    async with site.engine.begin() as connection:
+        await connection.execute(
+            text(
+                """UPDATE batches SET recipients = recipients #- '{0,token}' WHERE push_id = :id"""
+            ),
+            told,
+        )
+
+    async with working(site):
+        other = await delivery(site, *[apns_token()] * (SMALL_DELIVERY + 1), lane=Lane.URGENT)
+        await site.done(other)
+    async with site.engine.begin() as connection:
+        found = await connection.execute(
+            text("SELECT leases FROM batches WHERE push_id = :id"), told
+        )
+        assert found.scalar_one() == 0
+        await connection.execute(text("DELETE FROM pushes WHERE id = :id"), told)
 
 
 async def test_what_is_to_be_asked_about_goes_by_itself(site: Site) -> None:

@@ -5,14 +5,13 @@
 const { readBody, setsBadge } = require('./content');
 const { readOptions } = require('./options');
 const { ParseAPI } = require('./parse');
-const { REACHED, readDevice } = require('./recipients');
+const { REACHED, readDevice, shareMoments } = require('./recipients');
+const { CALLS_WITHOUT_REFUSED, refusedOf } = require('./refusals');
 const { Reporter } = require('./reporter');
 const { deliveredRows, failedRow } = require('./rows');
 const { Service } = require('./service');
 
 const RECIPIENTS_OF_A_CALL = 5_000;
-// Calls without the recipients that were refused; a service that goes on refusing is in the right.
-const CALLS_WITHOUT_REFUSED = 4;
 
 class PushsvcAdapter {
   #service;
@@ -48,9 +47,16 @@ class PushsvcAdapter {
    *   that pushsvc has not accepted
    */
   send(body, installations, pushStatusId) {
-    // What is waited for is this, and not the installations, which may be large.
-    const devices = devicesOf(body, installations);
-    return this.#sent(body, devices, pushStatusId).catch(error => failed(devices, error));
+    let devices = [];
+    try {
+      // What is waited for is this, and not the installations, which may be large.
+      devices = devicesOf(body, installations);
+    } catch {
+      // A list that cannot be read has no devices to have rows for.
+    }
+    return this.#sent(body, devices, pushStatusId)
+      .catch(error => failed(devices, error))
+      .catch(() => failed(devices, null));
   }
 
   /** Close connections and timers, where the adapter was made by hand. Calls under way fail. */
@@ -83,7 +89,10 @@ class PushsvcAdapter {
     try {
       const recipients = devices.map(device => device.recipient);
       const delivery = await this.#service.deliver({ ...said, recipients }, { wait });
-      if (!wait) return;
+      if (!wait) {
+        if (said.group) this.#reporter.accepted(said.group, devices);
+        return;
+      }
       deliveredRows(devices, delivery).forEach((row, place) => rows.set(devices[place], row));
     } catch (error) {
       const parts = partsAfter(error, devices, { rows, callsLeft });
@@ -94,7 +103,7 @@ class PushsvcAdapter {
 
 /** Give rows to the devices that an error is about; return the others, to be sent again. */
 function partsAfter(error, devices, { rows, callsLeft }) {
-  if (error.status === 413 && devices.length > 1) {
+  if (error?.status === 413 && devices.length > 1) {
     // Some proxies take a megabyte.
     const half = Math.ceil(devices.length / 2);
     return [devices.slice(0, half), devices.slice(half)];
@@ -102,27 +111,19 @@ function partsAfter(error, devices, { rows, callsLeft }) {
   const refused = callsLeft > 0 ? refusedOf(error) : null;
   devices.forEach((device, place) => {
     const sentence = refused ? refused.get(place) : told(error);
-    if (sentence) rows.set(device, failedRow(device, sentence));
+    if (!sentence) return;
+    device.isInDoubt = error?.inDoubt === true;
+    rows.set(device, failedRow(device, sentence));
   });
   return [devices.filter(device => !rows.has(device))];
-}
-
-/**
- * Where the service refuses recipients, and nothing else: what it says of each, by its place.
- * @param {import('./service').ServiceError} error
- * @returns {Map<number, string> | null}
- */
-function refusedOf({ status, errors }) {
-  if (status !== 400 || errors.length === 0) return null;
-  const found = errors.map(each => /^#?\/recipients\/(\d+)(\/|$)/.exec(String(each.pointer)));
-  if (found.includes(null)) return null;
-  return new Map(found.map((match, at) => [Number(match[1]), `refused: ${errors[at].detail}`]));
 }
 
 function devicesOf(body, installations) {
   if (!Array.isArray(installations)) return [];
   const push = { setsBadge: setsBadge(body) };
-  return Array.from(installations, row => readDevice(row, push));
+  const devices = Array.from(installations, row => readDevice(row, push));
+  shareMoments(devices);
+  return devices;
 }
 
 function cut(devices) {
@@ -138,7 +139,8 @@ function failed(devices, error) {
 }
 
 function told(error) {
-  return error instanceof Error ? error.message : 'an error that says nothing';
+  const message = error instanceof Error ? error.message : undefined;
+  return typeof message === 'string' ? message : 'an error that says nothing';
 }
 
-module.exports = { PushsvcAdapter, refusedOf };
+module.exports = { PushsvcAdapter };

@@ -19,6 +19,9 @@ const KEYS = [
   'template',
 ];
 
+// Who gives Parse Server milliseconds for seconds means no year of five digits.
+const LAST_MOMENT = Date.parse('9999-12-31T23:59:59.999Z');
+
 /**
  * @param {object} body `data` with badges and locales resolved; `expiration_time` in milliseconds
  * @returns {{content: object, expiration_time?: string, expiration_interval?: number}}
@@ -39,7 +42,7 @@ function readExpiry({ expiration_time: time, expiration_interval: interval }) {
 
 function moment(value) {
   const date = new Date(value);
-  if (!Number.isNaN(date.getTime())) return date.toISOString();
+  if (!Number.isNaN(date.getTime())) return new Date(Math.min(date, LAST_MOMENT)).toISOString();
   throw new TypeError('expiration_time must be a time: milliseconds since 1970, or ISO 8601');
 }
 

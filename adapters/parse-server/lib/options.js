@@ -18,7 +18,7 @@ function readOptions(options) {
     refuse('options', 'an object such as { serverURL, apiKey }');
   }
   const { timeoutMs, mode, connections, onUnknown, parse } = { ...DEFAULTS, ...given(options) };
-  const least = mode === 'accept' || parse !== undefined;
+  const needsParse = mode === 'accept' || parse !== undefined;
   return {
     serverURL: readURL('serverURL', options.serverURL),
     apiKey: readSecret('apiKey', options.apiKey),
@@ -26,7 +26,7 @@ function readOptions(options) {
     mode: readOneOf('mode', mode, MODES),
     connections: readWhole('connections', connections, { least: 1, most: 256 }),
     onUnknown: onUnknown === undefined ? undefined : readOneOf('onUnknown', onUnknown, ON_UNKNOWN),
-    parse: least ? readParse(parse) : undefined,
+    parse: needsParse ? readParse(parse) : undefined,
   };
 }
 
@@ -86,8 +86,13 @@ function readOneOf(name, value, known) {
   return value;
 }
 
+/**
+ * @param {string} name of the option
+ * @param {string} wanted what it must be
+ * @throws {TypeError} always
+ */
 function refuse(name, wanted) {
   throw new TypeError(`@pushsvc/parse-server-push-adapter: ${name} must be ${wanted}`);
 }
 
-module.exports = { readOptions, readParse, readWhole };
+module.exports = { readOptions, readWhole, refuse };

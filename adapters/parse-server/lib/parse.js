@@ -2,7 +2,7 @@
 
 // Parse Server's REST API, with its master key: what the adapter keeps in rows of Parse.
 
-const { Transport, TransportError } = require('./transport');
+const { Transport, TransportError, documentOf } = require('./transport');
 
 const TIMEOUT_MS = 15_000;
 const CONNECTIONS = 4;
@@ -108,7 +108,7 @@ class ParseAPI {
     });
     const { status } = answer;
     this.#heard(answer.headers.date);
-    const document = parsed(answer.body);
+    const document = documentOf(answer.body);
     if (status >= 200 && status < 300 && document !== null) return document;
     const { code, error = 'nothing that Parse Server would say' } = document ?? {};
     const told = `Parse Server answered ${status}: ${String(error).slice(0, 300)}`;
@@ -132,15 +132,6 @@ class ParseAPI {
 
 function path(...parts) {
   return `/classes/${parts.map(encodeURIComponent).join('/')}`;
-}
-
-function parsed(body) {
-  try {
-    const document = JSON.parse(body.toString('utf8'));
-    return typeof document === 'object' ? document : null;
-  } catch {
-    return null;
-  }
 }
 
 module.exports = { ParseAPI, ParseError };

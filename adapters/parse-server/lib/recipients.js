@@ -13,6 +13,13 @@ const TEXT_CHARACTERS = 255;
 const BADGES = { least: -(2 ** 31), most: 2 ** 31 - 1 };
 // No database of text holds half a character, or NUL.
 const UNSTORABLE = /[\0\ud800-\udfff]/u;
+// A client may save any type, and Parse Server makes a key of its counts of it: an update with
+// `__proto__`, `constructor` (within a word, too) or `9` is refused, which ends the process.
+const COUNTABLE = /^[A-Za-z][A-Za-z0-9_]{0,31}$/;
+const UNCOUNTABLE = /constructor|__proto__|_bsontype/;
+const OTHER_TYPE = 'other';
+// Those of ISO 8601 that are read everywhere.
+const YEARS = /^(?!0000)\d{4}-/;
 const EXPO_TOKEN = /^Expo(nent)?PushToken\[/;
 
 const ERRORS = {
@@ -30,10 +37,11 @@ const ERRORS = {
  * One device of a call: what Parse Server is to be told it by, and either a recipient or an error.
  * @typedef {object} Device
  * @property {unknown} deviceToken the installation's own
- * @property {unknown} deviceType the installation's own
+ * @property {string} deviceType the installation's own, or `other` where none can be counted by it
  * @property {string} [address] where it is sent to
  * @property {object} [recipient] as `POST /v1/deliveries` has it
  * @property {string} [error] why it cannot be sent to
+ * @property {boolean} [isInDoubt] no answer came: it may be sent to, or not
  */
 
 /**
@@ -43,12 +51,13 @@ const ERRORS = {
  * @returns {Device} never throws
  */
 function readDevice(row, { setsBadge }) {
-  if (row === null || typeof row !== 'object') return { error: ERRORS.row };
-  const device = {};
+  const device = { deviceToken: undefined, deviceType: OTHER_TYPE };
+  if (row === null || typeof row !== 'object') return { ...device, error: ERRORS.row };
   try {
-    device.deviceToken = row.deviceToken;
-    device.deviceType = row.deviceType;
-    return Object.assign(device, addressed(row, device, setsBadge));
+    const { deviceToken, deviceType } = row;
+    device.deviceToken = deviceToken;
+    if (isCountable(deviceType)) device.deviceType = deviceType;
+    return Object.assign(device, addressed(row, { deviceToken, deviceType }, setsBadge));
   } catch {
     // A row of Cloud Code may compute its fields, and fail.
     return { ...device, error: ERRORS.unread };
@@ -82,6 +91,11 @@ function wayOf(deviceType, pushType) {
   return pushType === 'expo' || REACHED.includes(pushType) ? pushType : deviceType;
 }
 
+function isCountable(type) {
+  if (typeof type !== 'string' || type in {}) return false;
+  return COUNTABLE.test(type) && !UNCOUNTABLE.test(type);
+}
+
 function unknownType(deviceType) {
   const shown = typeof deviceType === 'string' ? `'${deviceType.slice(0, 40)}'` : 'none';
   return `UnknownDeviceType: the deviceType is ${shown}; pushsvc has ${REACHED.join(', ')}`;
@@ -111,7 +125,33 @@ function badge(value) {
 
 function time(value) {
   const date = new Date(value?.iso ?? value ?? NaN);
-  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+  const written = Number.isNaN(date.getTime()) ? '' : date.toISOString();
+  return YEARS.test(written) ? written : undefined;
+}
+
+/**
+ * Have all devices with one address say when it was last known to be good: only the first of them
+ * is sent to, and a word against its token is one against the token of all.
+ * @param {Device[]} devices whose recipients are changed
+ */
+function shareMoments(devices) {
+  const latest = new Map();
+  const sent = devices.filter(device => device.recipient);
+  for (const device of sent) {
+    const key = addressKey(device);
+    const { registered_at: known = '' } = device.recipient;
+    if (known > (latest.get(key) ?? '')) latest.set(key, known);
+  }
+  for (const device of sent) device.recipient.registered_at = latest.get(addressKey(device));
+}
+
+/**
+ * @param {Device} device with an address
+ * @returns {string} what devices have in common that are one
+ */
+function addressKey({ address }) {
+  // APNs's tokens are hexadecimal, in either case.
+  return /^[0-9a-f]{64}$/i.test(address) ? address.toLowerCase() : address;
 }
 
 /**
@@ -124,4 +164,4 @@ function gatewayOf({ deviceType, address, recipient }) {
   return APPLE.includes(type) && !address.includes(':') ? 'apns' : 'fcm';
 }
 
-module.exports = { APPLE, REACHED, gatewayOf, readDevice };
+module.exports = { APPLE, REACHED, addressKey, gatewayOf, readDevice, shareMoments };

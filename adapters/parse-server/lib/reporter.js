@@ -4,7 +4,9 @@
 
 const { randomBytes } = require('node:crypto');
 
-const { OPEN, YES, differing, notesOf, refusedKey, refusedNotes, tallyOf } = require('./tally');
+const {
+  OPEN, YES, besideOf, differing, dotted, noteKey, notesOf, tallyOf,
+} = require('./tally');
 
 const STATUSES = '_PushStatus';
 const STATUSES_OF_A_LOOK = 100;
@@ -31,7 +33,9 @@ const TIMES = {
  *
  * Counts are absolute, so that it does no harm when several processes write them, or one twice.
  * What the service never accepted is not in its counts: each process keeps a number of its own in
- * the row for that. A field marks rows whose counts are not final; whoever finds one finishes it.
+ * the row for that. Where no answer came, the service may have accepted it all the same: what its
+ * group has beyond all that was surely accepted was. A field marks rows whose counts are not final;
+ * whoever finds one finishes it.
  */
 class Reporter {
   #service;
@@ -65,31 +69,37 @@ class Reporter {
    * @returns {Promise<void>} never rejects: what cannot be marked is sent all the same
    */
   opened(statusId) {
-    const entry = this.#entry(statusId);
-    this.#sentOf(entry);
+    const entry = this.#touched(statusId);
     entry.marked ??= this.#write(statusId, { [OPEN]: YES });
     return entry.marked;
   }
 
   /**
+   * Keep devices that are in the group, for the case that others are in doubt.
+   * @param {string} statusId
+   * @param {Array<{deviceType: string}>} devices
+   */
+  accepted(statusId, devices) {
+    const { accepted, writer } = this.#touched(statusId);
+    count(accepted, devices, type => noteKey('a', writer, type));
+  }
+
+  /**
    * Keep devices that were not accepted, and have rows of Parse Server's.
    * @param {string} statusId
-   * @param {Array<{deviceType: unknown}>} devices
+   * @param {Array<{deviceType: string, isInDoubt?: boolean}>} devices
    * @returns {Promise<void>} when it was written or could not be, which is tried again; never
    *   rejects
    */
   refused(statusId, devices) {
-    const entry = this.#entry(statusId);
-    this.#sentOf(entry);
-    for (const { deviceType } of devices) {
-      const key = refusedKey(entry.writer, deviceType);
-      entry.refused[key] = (entry.refused[key] ?? 0) + 1;
-    }
+    const entry = this.#touched(statusId);
+    const { notes, writer } = entry;
+    count(notes, devices, (type, { isInDoubt }) => noteKey(isInDoubt ? 'd' : 'w', writer, type));
     if (devices.length === 0) return Promise.resolve();
     // Pages that fail together are written together.
     entry.flushing ??= (entry.flushed ?? Promise.resolve()).then(() => {
       entry.flushing = undefined;
-      entry.flushed = this.#write(statusId, refusedNotes(entry.refused));
+      entry.flushed = this.#write(statusId, dotted(notesFor({}, entry)));
       return entry.flushed;
     });
     return entry.flushing;
@@ -109,14 +119,21 @@ class Reporter {
     const entry = {
       statusId,
       // A new one for each time that a status is taken up: numbers of before stay what they are.
-      writer: `w${randomBytes(6).toString('hex')}`,
-      refused: {},
+      writer: randomBytes(6).toString('hex'),
+      notes: {},
+      accepted: {},
       lookAt: now + this.#times.look,
       pause: this.#times.look,
       movedAt: now,
     };
     this.#entries.set(statusId, entry);
     this.#arm();
+    return entry;
+  }
+
+  #touched(statusId) {
+    const entry = this.#entry(statusId);
+    this.#sentOf(entry);
     return entry;
   }
 
@@ -175,7 +192,7 @@ class Reporter {
       this.#entries.delete(statusId);
       return;
     }
-    const changes = changesOf(row, group, entry.refused);
+    const changes = changesOf(row, group, entry);
     if (Object.keys(changes).length > 0) {
       await this.#parse.put(STATUSES, statusId, changes);
       this.#sentOf(entry);
@@ -212,13 +229,26 @@ class Reporter {
 }
 
 /** What is to be written so that the row says what is known. */
-function changesOf(row, group, refused) {
-  const noted = notesOf(row);
-  const mark = noted.isOpen ? {} : { [OPEN]: YES };
-  const missing = refusedNotes(differing(noted.refused, refused));
+function changesOf(row, group, entry) {
+  const { isOpen, counted } = notesOf(row);
+  const mark = isOpen ? {} : { [OPEN]: YES };
+  const notes = notesFor(counted, entry);
   // Where the service knows of none, Parse Server's own counts are all that there is.
-  const counts = group === null ? {} : tallyOf(group, { ...noted.refused, ...refused });
-  return { ...differing(row, counts), ...mark, ...missing };
+  const counts = group === null ? {} : tallyOf(group, besideOf(notes));
+  return { ...differing(row, counts), ...mark, ...dotted(differing(counted, notes)) };
+}
+
+/** All notes that the row is to have, of those that it has. */
+function notesFor(counted, entry) {
+  const notes = { ...counted, ...entry.notes };
+  return besideOf(notes).doubted ? { ...notes, ...entry.accepted } : notes;
+}
+
+function count(notes, devices, keyOf) {
+  for (const device of devices) {
+    const key = keyOf(device.deviceType, device);
+    notes[key] = (notes[key] ?? 0) + 1;
+  }
 }
 
 module.exports = { Reporter };

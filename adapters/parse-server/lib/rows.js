@@ -2,7 +2,7 @@
 
 // What came of each device, in the rows that Parse Server counts and cleans up by.
 
-const { APPLE, gatewayOf } = require('./recipients');
+const { APPLE, addressKey, gatewayOf } = require('./recipients');
 
 const LONGEST_REASON = 100;
 
@@ -29,12 +29,13 @@ const CLASSES = {
   cancelled: 'it was cancelled',
 };
 
+const EARLY = 'the gateway calls the token dead; others of its delivery have no outcome yet';
 const HELD = 'the gateway calls too many of these tokens dead to be believed';
 
 /**
  * A row of Parse Server's.
  * @typedef {object} Row
- * @property {{deviceToken: unknown, deviceType: unknown}} device the installation's own
+ * @property {{deviceToken: unknown, deviceType: string}} device the installation's own
  * @property {boolean} transmitted
  * @property {{error: string}} [response] only where it was not transmitted
  */
@@ -70,8 +71,11 @@ function resultRow(device, result, delivery) {
   if (outcome === 'sent' || outcome === 'deduplicated') return row(device);
   if (typeof outcome !== 'string') return failedRow(device, pending(delivery));
   if (result.class === 'token_dead' && device.address === device.deviceToken) {
-    const held = delivery.tokens_held?.includes(gatewayOf(device)) ?? true;
-    return held ? failedRow(device, HELD) : row(device, deadWord(device));
+    // Who is to be believed is known when all is known.
+    if (delivery.pending > 0) return failedRow(device, EARLY);
+    const { tokens_held: held } = delivery;
+    const isHeld = !Array.isArray(held) || held.includes(gatewayOf(device));
+    return isHeld ? failedRow(device, HELD) : row(device, deadWord(device));
   }
   return failedRow(device, told(result));
 }
@@ -90,11 +94,6 @@ function told({ outcome, class: named, reason }) {
   const kind = String(word).slice(0, LONGEST_REASON);
   const sentence = ADVICE[kind] ?? CLASSES[named];
   return sentence ? `${kind}: ${sentence}` : kind;
-}
-
-function addressKey({ address }) {
-  // APNs's tokens are hexadecimal, in either case.
-  return /^[0-9a-f]{64}$/i.test(address) ? address.toLowerCase() : address;
 }
 
 function row({ deviceToken, deviceType }, error) {

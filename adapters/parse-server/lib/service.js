@@ -9,7 +9,7 @@ const { gzip } = require('node:zlib');
 
 const { Gate } = require('./gate');
 const { Outage, pauseMs, retryAfterMs } = require('./patience');
-const { Transport, TransportError } = require('./transport');
+const { Transport, TransportError, documentOf } = require('./transport');
 
 // Proxies cut connections on which nothing is said for a minute, some for half of it.
 const LONGEST_WAIT_SECONDS = 20;
@@ -23,6 +23,7 @@ const POLL_PAUSE_MS = 200;
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 const GZIP_FROM_BYTES = 4 * 1024;
 const LONGEST_DETAIL = 300;
+const LONGEST_CODE = 60;
 
 const gzipped = promisify(gzip);
 
@@ -34,13 +35,15 @@ class ServiceError extends Error {
    * @param {number} [problem.status] of the answer; none where there was no answer
    * @param {string} [problem.code] the service's own, such as `invalid_request`
    * @param {Array<{pointer?: string, code?: string, detail?: string}>} [problem.errors]
+   * @param {boolean} [problem.inDoubt] whether an earlier try, or this, may have been accepted
    */
-  constructor(message, { status, code, errors = [] } = {}) {
+  constructor(message, { status, code, errors = [], inDoubt = false } = {}) {
     super(message);
     this.name = 'ServiceError';
     this.status = status;
     this.code = code;
     this.errors = errors;
+    this.inDoubt = inDoubt;
   }
 }
 
@@ -73,6 +76,7 @@ class Service {
   #headers;
   #timeoutMs;
   #compresses;
+  #closed = false;
 
   /**
    * @param {object} options checked by `options.js`
@@ -145,16 +149,20 @@ class Service {
 
   /** Close the connections; calls under way fail. */
   close() {
+    this.#closed = true;
     this.#transport.close();
   }
 
   #call(work) {
-    return this.#gate.run(() => {
-      const now = performance.now();
-      const patient = { deadline: now + this.#timeoutMs, tries: Infinity };
-      const quick = { deadline: now + Math.min(this.#timeoutMs, QUICK_TRY_MS), tries: 1 };
-      return work({ ...(this.#outage.isLong(now) ? quick : patient), start: now });
-    });
+    return this.#gate.run(() => work(this.#patience(performance.now())));
+  }
+
+  /** When a call that begins now is to end, and how often it may try. */
+  #patience(start) {
+    const deadline = start + this.#timeoutMs;
+    if (!this.#outage.isLong(start)) return { start, deadline, tries: Infinity };
+    if (this.#outage.isToBeProbed(start)) return { start, deadline, tries: 1 };
+    return { start, deadline: Math.min(deadline, start + QUICK_TRY_MS), tries: 1 };
   }
 
   async #settled(first, call) {
@@ -200,16 +208,22 @@ class Service {
 
   /** Ask until there is an answer that fits, a refusal that is final, or no time left. */
   async #ask({ deadline, tries }, { waitMs = 0, fits, ...request }) {
+    let inDoubt = false;
     for (let tried = 1; ; tried += 1) {
+      if (this.#closed) throw new ServiceError('the adapter was closed', { inDoubt });
       const left = deadline - performance.now();
       const timeoutMs = Math.max(1, Math.min(left, waitMs + ANSWER_MS));
       const { document, refused, again } = await this.#try({ ...request, timeoutMs }, fits);
       if (document ?? refused) this.#outage.answered();
       if (document) return document;
-      if (refused) throw refused;
+      inDoubt ||= again !== undefined;
+      const error = Object.assign(refused ?? again.error, { inDoubt });
+      if (refused) throw error;
       this.#outage.failed(performance.now());
-      const pause = again.afterMs ?? pauseMs(tried);
-      if (tried >= tries || performance.now() + pause >= deadline) throw again.error;
+      // A connection that was closed meanwhile says nothing of the service.
+      const isLast = tried >= tries && !again.isStale;
+      const pause = again.isStale ? 0 : Math.max(pauseMs(tried), again.afterMs);
+      if (isLast || performance.now() + pause >= deadline) throw error;
       await sleep(pause);
     }
   }
@@ -222,7 +236,7 @@ class Service {
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
       const told = new ServiceError(`the service did not answer: ${error.message}`);
-      return { again: { error: told, afterMs: error.stale ? 0 : null } };
+      return { again: { error: told, afterMs: 0, isStale: error.stale } };
     }
     return judged(answer, fits);
   }
@@ -230,25 +244,27 @@ class Service {
 
 /** What an answer means: the document, a refusal that stays one, or another try. */
 function judged({ status, headers, body }, fits) {
-  const document = parsed(body);
+  const document = documentOf(body);
   if (status >= 200 && status < 300) {
     if (fits(document)) return { document };
     const told = 'the service answered with something else than pushsvc would; is it pushsvc?';
-    return { again: { error: new ServiceError(told, { status }), afterMs: null } };
+    return { again: { error: new ServiceError(told, { status }), afterMs: 0 } };
   }
   const error = problem(status, document);
   if (status >= 500 || [408, 425, 429].includes(status)) {
-    return { again: { error, afterMs: retryAfterMs(headers['retry-after']) } };
+    return { again: { error, afterMs: retryAfterMs(headers['retry-after']) ?? 0 } };
   }
   return { refused: error };
 }
 
 function problem(status, document) {
   const { code, detail, errors } = document ?? {};
-  const list = Array.isArray(errors) ? errors.filter(each => each !== null) : [];
-  const said = [detail, ...list.slice(0, 3).map(each => `${each.pointer}: ${each.detail}`)];
+  const list = Array.isArray(errors) ? errors.filter(each => typeof each?.detail === 'string') : [];
+  // The sentence may have said of the first field all that there is.
+  const news = list.filter(each => !String(detail).includes(each.detail));
+  const said = [detail, ...news.slice(0, 3).map(each => `${each.pointer}: ${each.detail}`)];
   const words = said.filter(each => typeof each === 'string').join('; ').slice(0, LONGEST_DETAIL);
-  const named = typeof code === 'string' ? ` ${code}` : '';
+  const named = typeof code === 'string' ? ` ${code.slice(0, LONGEST_CODE)}` : '';
   const advice = ADVICE[status] ?? '';
   const told = `the service answered ${status}${named}${words && `: ${words}`}${advice}`;
   return new ServiceError(told, { status, code, errors: list });
@@ -263,15 +279,6 @@ const ADVICE = {
   403: '; set apiKey to a key of the app with the scope send',
   404: '; is serverURL the root of pushsvc?',
 };
-
-function parsed(body) {
-  try {
-    const document = JSON.parse(body.toString('utf8'));
-    return typeof document === 'object' ? document : null;
-  } catch {
-    return null;
-  }
-}
 
 function isDelivery(count) {
   return document =>

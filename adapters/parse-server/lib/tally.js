@@ -8,7 +8,12 @@
  */
 const NOTES = 'errorMessage';
 const OPEN_NOTE = 'pushsvcOpen';
-const REFUSED_NOTE = /^pushsvcw[0-9a-z]+_/;
+const NOTE = /^pushsvc([adw])[0-9a-z]+_([A-Za-z0-9_]+)$/;
+/**
+ * What a writer counts of devices, by the letter of its notes: surely accepted, which is noted
+ * only where some are in doubt; in doubt, when no answer came; surely not accepted.
+ */
+const KINDS = { a: 'accepted', d: 'doubted', w: 'refused' };
 /** The mark of a row whose counts are not final, by its dotted name; both databases find text. */
 const OPEN = `${NOTES}.${OPEN_NOTE}`;
 const YES = 'yes';
@@ -18,13 +23,18 @@ const SENT = ['sent', 'deduplicated'];
 const NEITHER = ['pending', 'validated'];
 
 /**
+ * Devices beside a group, by type.
+ * @typedef {object} Beside
+ * @property {Object<string, number>} [refused]
+ * @property {Object<string, number>} [doubted]
+ * @property {Object<string, number>} [accepted] of the group; needed only where some are in doubt
+ *
  * @param {import('./service').Group} group
- * @param {Object<string, number> | undefined} refused notes of the row: for each writer and
- *   type, as `refusedKey` names them
+ * @param {Beside} beside
  * @returns {{numSent: number, numFailed: number, sentPerType: Object<string, number>,
  *   failedPerType: Object<string, number>}}
  */
-function tallyOf(group, refused) {
+function tallyOf(group, { refused = {}, doubted = {}, accepted = {} }) {
   const tally = { numSent: 0, numFailed: 0, sentPerType: {}, failedPerType: {} };
   const add = (way, type, devices) => {
     if (!devices) return;
@@ -38,39 +48,58 @@ function tallyOf(group, refused) {
       add(SENT.includes(outcome) ? 'Sent' : 'Failed', type, devices);
     }
   }
-  for (const [key, devices] of Object.entries(refused ?? {})) {
-    add('Failed', key.slice(key.indexOf('_') + 1), devices);
+  for (const [type, devices] of Object.entries(refused)) add('Failed', type, devices);
+  for (const [type, devices] of Object.entries(doubted)) {
+    const there = Object.values(group.by_device_type[type] ?? {}).reduce((a, b) => a + b, 0);
+    // What the group has beyond what was surely accepted was in doubt.
+    const found = Math.max(0, there - (accepted[type] ?? 0));
+    add('Failed', type, Math.max(0, devices - found));
   }
   return tally;
 }
 
 /**
- * @param {string} writer `w`, and letters and digits
- * @param {unknown} deviceType
+ * @param {Object<string, number>} notes of all writers, as `noteKey` names them
+ * @returns {Beside}
+ */
+function besideOf(notes) {
+  const beside = {};
+  for (const [key, devices] of Object.entries(notes)) {
+    const [, letter, type] = NOTE.exec(key);
+    const kind = KINDS[letter];
+    beside[kind] ??= {};
+    beside[kind][type] = (beside[kind][type] ?? 0) + devices;
+  }
+  return beside;
+}
+
+/**
+ * @param {string} letter of KINDS
+ * @param {string} writer letters and digits
+ * @param {string} deviceType of a `Device`
  * @returns {string} a name that both of Parse Server's databases take as it is
  */
-function refusedKey(writer, deviceType) {
-  const fits = typeof deviceType === 'string' && /^[A-Za-z][A-Za-z0-9_]{0,31}$/.test(deviceType);
-  return `pushsvc${writer}_${fits ? deviceType : 'other'}`;
+function noteKey(letter, writer, deviceType) {
+  return `pushsvc${letter}${writer}_${deviceType}`;
 }
 
 /**
  * @param {object} row a _PushStatus
- * @returns {{isOpen: boolean, refused: Object<string, number>}} what we have noted in it
+ * @returns {{isOpen: boolean, counted: Object<string, number>}} what we have noted in it
  */
 function notesOf(row) {
   const notes = row[NOTES] ?? {};
-  const refused = Object.entries(notes).filter(([key]) => REFUSED_NOTE.test(key));
-  return { isOpen: notes[OPEN_NOTE] === YES, refused: Object.fromEntries(refused) };
+  const counted = Object.entries(notes).filter(([key]) => NOTE.test(key));
+  return { isOpen: notes[OPEN_NOTE] === YES, counted: Object.fromEntries(counted) };
 }
 
 /**
- * @param {Object<string, number>} refused as `refusedKey` names them
+ * @param {Object<string, number>} notes as `noteKey` names them
  * @returns {Object<string, number>} the same by their dotted names, to be written
  */
-function refusedNotes(refused) {
+function dotted(notes) {
   return Object.fromEntries(
-    Object.entries(refused).map(([key, devices]) => [`${NOTES}.${key}`, devices]),
+    Object.entries(notes).map(([key, devices]) => [`${NOTES}.${key}`, devices]),
   );
 }
 
@@ -94,4 +123,4 @@ function same(one, other) {
   );
 }
 
-module.exports = { OPEN, YES, differing, notesOf, refusedKey, refusedNotes, tallyOf };
+module.exports = { OPEN, YES, besideOf, differing, dotted, noteKey, notesOf, tallyOf };

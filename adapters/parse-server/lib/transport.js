@@ -116,4 +116,17 @@ function told(error) {
   return error.message || error.code || 'the connection failed';
 }
 
-module.exports = { Transport, TransportError };
+/**
+ * @param {Buffer} body of an answer
+ * @returns {object | null} its JSON; null where it is none, or no object
+ */
+function documentOf(body) {
+  try {
+    const document = JSON.parse(body.toString('utf8'));
+    return typeof document === 'object' ? document : null;
+  } catch {
+    return null;
+  }
+}
+
+module.exports = { Transport, TransportError, documentOf };

@@ -46,6 +46,9 @@ test('the expiry that Parse Server has worked out wins over the interval it came
   const ms = Date.parse(iso);
   assert.deepEqual(expiry({ expiration_time: ms }), { expiration_time: iso });
   assert.deepEqual(expiry({ expiration_time: iso }), { expiration_time: iso });
+  // Of who gave milliseconds where Parse Server takes seconds.
+  const never = { expiration_time: '9999-12-31T23:59:59.999Z' };
+  assert.deepEqual(expiry({ expiration_time: ms * 1_000 }), never);
   assert.deepEqual(expiry({ expiration_time: ms, expiration_interval: 5 }), {
     expiration_time: iso,
   });

@@ -5,7 +5,7 @@ const { describe, test } = require('node:test');
 
 const { readOptions } = require('../lib/options');
 const { Outage, pauseMs, retryAfterMs } = require('../lib/patience');
-const { differing, notesOf, refusedKey, refusedNotes, tallyOf } = require('../lib/tally');
+const { besideOf, differing, dotted, noteKey, notesOf, tallyOf } = require('../lib/tally');
 
 describe('options', () => {
   const OPTIONS = { serverURL: 'https://push.example.com/base/', apiKey: 'key' };
@@ -51,10 +51,10 @@ describe('options', () => {
 
 describe('patience', () => {
   test('has pauses that grow, and differ', () => {
-    const least = [1, 2, 3, 4].map(tries => pauseMs(tries, () => 0));
+    const least = [1, 2, 3, 4].map(tries => pauseMs(tries, { chance: () => 0 }));
     assert.deepEqual(least, [100, 200, 400, 800]);
-    assert.equal(pauseMs(1, () => 1), 200);
-    assert.equal(pauseMs(99, () => 1), 5_000);
+    assert.equal(pauseMs(1, { chance: () => 1 }), 200);
+    assert.equal(pauseMs(99, { chance: () => 1 }), 5_000);
   });
 
   test('reads Retry-After in both of its forms', () => {
@@ -74,6 +74,12 @@ describe('patience', () => {
     assert.ok(outage.isLong(1_000));
     outage.answered();
     assert.ok(!outage.isLong(1_000));
+  });
+
+  test('has one call at times wait for an answer, so that a slow service is found', () => {
+    const outage = new Outage(1_000);
+    const probes = [0, 1, 29_999, 30_000, 30_001].filter(now => outage.isToBeProbed(now));
+    assert.deepEqual(probes, [0, 30_000]);
   });
 
   test('is back when nobody has asked for a while', () => {
@@ -96,7 +102,8 @@ describe('the tally of a push', () => {
         web: { sent: 0 },
       },
     };
-    assert.deepEqual(tallyOf(group, { pushsvcwa_ios: 10, pushsvcwb_ios: 1, pushsvcwb_other: 2 }), {
+    const notes = { pushsvcwa_ios: 10, pushsvcwb_ios: 1, pushsvcwb_other: 2 };
+    assert.deepEqual(tallyOf(group, besideOf(notes)), {
       numSent: 6,
       numFailed: 20,
       sentPerType: { ios: 6 },
@@ -104,18 +111,26 @@ describe('the tally of a push', () => {
     });
   });
 
-  test('names what was refused by type, where a database takes its name', () => {
-    assert.equal(refusedKey('wa', 'ios'), 'pushsvcwa_ios');
-    for (const type of [undefined, null, 7, '', 'a.b', '$x', "'--", 'x'.repeat(40)]) {
-      assert.equal(refusedKey('wa', type), 'pushsvcwa_other');
-    }
+  test('names what was refused by who writes it and by type', () => {
+    assert.equal(noteKey('w', 'a', 'ios'), 'pushsvcwa_ios');
+  });
+
+  test('counts what was in doubt once: as what came of it, or as failed', () => {
+    const group = { by_device_type: { ios: { sent: 7, failed: 1 } } };
+    const failed = (doubted, accepted) => {
+      const beside = { doubted: { ios: doubted }, accepted: { ios: accepted } };
+      return tallyOf(group, { ...beside, refused: { ios: 1 } }).numFailed;
+    };
+    // One of the group, one refused; and of those in doubt who is not in the group.
+    assert.deepEqual([failed(3, 8), failed(3, 5), failed(3, 6), failed(3, 0)], [5, 2, 3, 2]);
+    assert.equal(tallyOf({ by_device_type: {} }, { doubted: { ios: 3 } }).numFailed, 3);
   });
 
   test('keeps what is not its own in the object that it has notes in', () => {
     const errorMessage = { message: 'text', pushsvcOpen: 'yes', pushsvcwa_ios: 2 };
-    assert.deepEqual(notesOf({ errorMessage }), { isOpen: true, refused: { pushsvcwa_ios: 2 } });
-    assert.deepEqual(notesOf({}), { isOpen: false, refused: {} });
-    assert.deepEqual(refusedNotes({ pushsvcwa_ios: 2 }), { 'errorMessage.pushsvcwa_ios': 2 });
+    assert.deepEqual(notesOf({ errorMessage }), { isOpen: true, counted: { pushsvcwa_ios: 2 } });
+    assert.deepEqual(notesOf({}), { isOpen: false, counted: {} });
+    assert.deepEqual(dotted({ pushsvcwa_ios: 2 }), { 'errorMessage.pushsvcwa_ios': 2 });
   });
 
   test('is written only where the row differs', () => {

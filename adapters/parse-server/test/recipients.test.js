@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 
-const { REACHED, gatewayOf, readDevice } = require('../lib/recipients');
+const { REACHED, gatewayOf, readDevice, shareMoments } = require('../lib/recipients');
 
 const ROW = {
   objectId: 'o1',
@@ -19,6 +19,7 @@ const ROW = {
 };
 
 const read = (fields, push = { setsBadge: false }) => readDevice({ ...ROW, ...fields }, push);
+const counted = deviceType => (typeof deviceType === 'string' ? deviceType : 'other');
 const SURROGATE = String.fromCharCode(0xd800);
 
 describe('an installation', () => {
@@ -86,8 +87,17 @@ describe('an installation', () => {
       assert.deepEqual(
         [device.deviceToken, device.deviceType],
         ['deviceToken' in fields ? fields.deviceToken : ROW.deviceToken,
-          'deviceType' in fields ? fields.deviceType : ROW.deviceType],
+          'deviceType' in fields ? counted(fields.deviceType) : ROW.deviceType],
       );
+    }
+  });
+
+  test('of a type that Parse Server cannot count by is counted as another', () => {
+    const hostile = ['__proto__', 'constructor', 'theconstructor', 'toString', '9', 'a.b', '$x'];
+    for (const deviceType of [...hostile, '', 7, null]) {
+      const device = read({ deviceType });
+      assert.match(device.error, /^UnknownDeviceType/);
+      assert.equal(device.deviceType, 'other');
     }
   });
 
@@ -111,6 +121,9 @@ describe('an installation', () => {
       timeZone: '',
       updatedAt: 'yesterday',
     });
+    for (const far of [-8.64e15, -62_198_755_200_000, 8.64e15]) {
+      assert.equal(read({ updatedAt: new Date(far) }).recipient.registered_at, undefined);
+    }
     const left = Object.entries(recipient).filter(([, value]) => value !== undefined);
     assert.deepEqual(left, [['device_type', 'android'], ['token', ROW.deviceToken]]);
   });
@@ -131,4 +144,15 @@ test('the gateway of a device follows from its types and its token', () => {
   for (const [fields, gateway] of cases) {
     assert.equal(gatewayOf(read(fields)), gateway, JSON.stringify(fields));
   }
+});
+
+test('devices with one address have the last moment at which it was known', () => {
+  const [upper, lower] = ['AB'.repeat(32), 'ab'.repeat(32)];
+  const [before, after] = [ROW.createdAt, ROW.updatedAt];
+  const devices = [
+    [upper, before], [lower, after], [lower, undefined], ['other', before], ['none', undefined],
+  ].map(([deviceToken, updatedAt]) => read({ deviceType: 'ios', deviceToken, updatedAt }));
+  shareMoments([...devices, read({ deviceType: 'toaster' })]);
+  const moments = devices.map(device => device.recipient.registered_at);
+  assert.deepEqual(moments, [after, after, after, before, undefined]);
 });

@@ -71,6 +71,23 @@ test('what was never accepted counts once, though Parse Server counts it too', a
   assert.deepEqual(row.failedPerType, { android: 3 });
 });
 
+test('what was in doubt, and is in the group, counts once, also by several', async t => {
+  const { reporter, start, row } = await reporting(t, {
+    answers: [json(group({ ios: { sent: 8 } }))],
+    rows: [{ objectId: 's1', status: 'succeeded' }],
+    times: { ...SOON, settle: 200 },
+  });
+  const iphones = (length, rest) => Array.from({ length }, () => ({ deviceType: 'ios', ...rest }));
+  const other = start();
+  await other.opened('s1');
+  other.accepted('s1', iphones(4));
+  reporter.accepted('s1', iphones(2));
+  // Two of them are in the group, though no answer said so.
+  await reporter.refused('s1', iphones(5, { isInDoubt: true }));
+  await until(isFinal(row), 'final counts');
+  assert.deepEqual([row.numSent, row.numFailed], [8, 3]);
+});
+
 test('several processes agree on what none of them had accepted', async t => {
   const { reporter, start, row } = await reporting(t, {
     answers: [json(group({ ios: { sent: 1 } }))],

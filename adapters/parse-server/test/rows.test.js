@@ -39,6 +39,12 @@ describe('a row', () => {
     assert.match(errorOf(byFcm, DEAD, { tokens_held: ['fcm'] }), /^pushsvc: /);
   });
 
+  test('is no reason to give up a token before all outcomes are known', () => {
+    const devices = [device('ios', 'ab'), device('ios', 'cd')];
+    const [dead] = rowsOf(devices, [DEAD, OPEN]);
+    assert.match(dead.response.error, /^pushsvc: the gateway calls the token dead; others/);
+  });
+
   test('is no reason to give up a token when a channel died', () => {
     const channelUris = { _Default: 'https://db5.notify.windows.com/?token=x' };
     assert.match(errorOf(device('winrt', 'other', { channelUris }), DEAD), /^pushsvc: Unreg.*: /);

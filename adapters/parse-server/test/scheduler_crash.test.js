@@ -55,6 +55,16 @@ function sleepy(at, name, number) {
 
 const isOver = at => at.parse.status().status === 'succeeded';
 
+/** A first runner that sleeps at its n-th request, where it has so many; its devices change. */
+async function withSleeper(t, number) {
+  const at = await world(t);
+  const sleeper = sleepy(at, 'first', number);
+  const first = at.run({}, 'first');
+  await until(() => sleeper.asleep || isOver(at), 'asleep, or over');
+  if (sleeper.asleep) changeDevices(at);
+  return { at, first, sleeper };
+}
+
 /** Try each number of a request, some at a time, until the runner has no more of them. */
 async function atEachRequest(t, scenario) {
   let tried = 0;
@@ -97,12 +107,8 @@ for (const done of ['before', 'after']) {
 
 test('asleep at any request, a runner does no harm when it wakes up after another', t =>
   atEachRequest(t, async number => {
-    const at = await world(t);
-    const sleeper = sleepy(at, 'first', number);
-    const first = at.run({}, 'first');
-    await until(() => sleeper.asleep || isOver(at), 'asleep, or over');
+    const { at, first, sleeper } = await withSleeper(t, number);
     if (!sleeper.asleep) return false;
-    changeDevices(at);
     const second = at.run({}, 'second');
     await ended(at);
     sleeper.wake();
@@ -116,12 +122,8 @@ test('asleep at any request, a runner does no harm when it wakes up after anothe
 
 test('nor when the other one is in the middle of it, and falls asleep, too', t =>
   atEachRequest(t, async number => {
-    const at = await world(t);
-    const sleeper = sleepy(at, 'first', number);
-    const first = at.run({}, 'first');
-    await until(() => sleeper.asleep || isOver(at), 'asleep, or over');
+    const { at, first, sleeper } = await withSleeper(t, number);
     if (!sleeper.asleep) return false;
-    changeDevices(at);
     // Now here, now there: after two looks, and before the last of its pages.
     const other = sleepy(at, 'second', 8 + ((number * 7) % 20));
     const second = at.run({}, 'second');

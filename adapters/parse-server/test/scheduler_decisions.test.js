@@ -253,7 +253,7 @@ const saved = state => ({ failedPerUTCOffset: { pushsvc1: state } });
 test('a push that was handed over has succeeded, whatever came of its devices', () => {
   const by = { ios: { sent: 3, failed: 1, unknown: 1, pending: 0 } };
   const group = { open: 0, pending: 0, by_device_type: by };
-  const state = { ...FRESH, accepted: 5, refused: { scheduled_ios: 2, scheduled_toaster: 1 } };
+  const state = { ...FRESH, accepted: 5, refused: { ios: 2, toaster: 1 } };
   assert.deepEqual(endingOf({ ...state, late: 2 }, group, 3), {
     status: 'succeeded',
     numSent: 3,

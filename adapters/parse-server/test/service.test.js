@@ -78,6 +78,25 @@ describe('a call', { concurrency: true }, () => {
     assert.equal(new Set(keys(server.requests)).size, 1);
   });
 
+  test('is made again after a pause, though Retry-After asks for none', async t => {
+    const server = await serving(t, failing(503, { 'retry-after': '0' }));
+    const service = client(t, server.url, { timeoutMs: 500 });
+    await assert.rejects(service.deliver(REQUEST), { status: 503, inDoubt: true });
+    assert.ok(server.requests.length < 6, `${server.requests.length} tries`);
+  });
+
+  test('fails, and is not made again, when its client is closed', async t => {
+    const server = await serving(t, request => {
+      service.close();
+      request.socket.destroy();
+    });
+    const service = client(t, server.url);
+    const calls = [service.deliver(REQUEST), service.deliver(REQUEST)];
+    await Promise.all(calls.map(call => assert.rejects(call, /closed/)));
+    assert.ok(server.requests.length <= 2);
+    await assert.rejects(service.deliver(REQUEST), /closed/);
+  });
+
   test('gives up at once when Retry-After is beyond its deadline', async t => {
     const server = await serving(t, failing(503, { 'retry-after': '3600' }));
     await assert.rejects(client(t, server.url).deliver(REQUEST), { status: 503 });

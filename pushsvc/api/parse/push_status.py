@@ -15,7 +15,7 @@ from pushsvc.api.parse.refusals import not_for_clients
 from pushsvc.api.replies import moment
 from pushsvc.errors import ForbiddenError, NotFoundError, WrongStateError
 from pushsvc.halting import Named
-from pushsvc.model import Counts, Json, Outcome, Push
+from pushsvc.model import Counts, Json, Outcome, Push, device_count
 from pushsvc.planning.localtime import utc_offset, zone_of
 from pushsvc.stats import tally
 from pushsvc.storage import push_statuses, pushes
@@ -188,7 +188,7 @@ def _query(audience: Json) -> Json:
     if "where" in audience:
         where: Json = audience["where"]
         return where
-    return {"devices": len(audience["devices"])}
+    return {"devices": device_count(audience)}
 
 
 def _sum(classes: Mapping[Any, int], outcomes: tuple[Outcome, ...]) -> int:

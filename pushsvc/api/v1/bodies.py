@@ -32,8 +32,7 @@ Time = Annotated[Any, Field(json_schema_extra={"type": ["string", "number", "nul
 INSTEAD_OF_DATA: Final = ("template", *sorted(FILLED_IN))
 
 
-def known_type(value: str) -> str:
-    """Return a device type that is one; raise ValueError for any other text."""
+def _known_type(value: str) -> str:
     if value not in DEVICE_TYPES:
         message = f"must be one of {', '.join(sorted(DEVICE_TYPES))}"
         raise ValueError(message)
@@ -45,9 +44,18 @@ def _lowered(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def lowered_token(value: Any) -> Any:
+def _lowered_token(value: Any) -> Any:
     """As `deviceToken` is: what looks like an APNs token is in lower case."""
     return _lowered(value) if isinstance(value, str) and len(value) == HEX_TOKEN_LENGTH else value
+
+
+#: A token or a channel URI, as it is.
+Address = Annotated[str, Field(min_length=1, max_length=TOKEN_CHARACTERS)]
+Token = Annotated[Address, BeforeValidator(_lowered_token)]
+DeviceType = Annotated[
+    str, AfterValidator(_known_type), Field(json_schema_extra={"enum": sorted(DEVICE_TYPES)})
+]
+Badge = Annotated[int, Field(ge=BADGE_RANGE.start, lt=BADGE_RANGE.stop)]
 
 
 class ByObjectId(Strict):
@@ -65,17 +73,11 @@ class ByInstallationId(Strict):
 class ByToken(Strict):
     """A device that need not be an installation."""
 
-    token: Annotated[
-        str,
-        Field(min_length=1, max_length=TOKEN_CHARACTERS),
-        BeforeValidator(lowered_token),
-    ]
-    device_type: Annotated[
-        str, AfterValidator(known_type), Field(json_schema_extra={"enum": sorted(DEVICE_TYPES)})
-    ]
+    token: Token
+    device_type: DeviceType
     app_identifier: Text | None = None
     locale: Text | None = None
-    badge: Annotated[int, Field(ge=BADGE_RANGE.start, lt=BADGE_RANGE.stop)] | None = None
+    badge: Badge | None = None
 
 
 def _kind(device: Any) -> str:

@@ -7,12 +7,14 @@ from starlette.responses import Response
 
 from pushsvc import deliveries, pipeline
 from pushsvc.api.audience import fingerprint
-from pushsvc.api.body import read_object
+from pushsvc.api.body import read_object_once
+from pushsvc.api.body_limit import LET_GO
 from pushsvc.api.replies import compressed, json_response
-from pushsvc.api.v1.asked import OBJECT_ID, check_parameters, enter, push_of
+from pushsvc.api.v1.asked import OBJECT_ID, check_parameters, enter
 from pushsvc.api.v1.delivery_bodies import (
     MOST_WAIT_SECONDS,
     NewDelivery,
+    content_faults_told,
     parse_new_delivery,
     recipients_of,
     submission_of,
@@ -21,12 +23,15 @@ from pushsvc.api.v1.delivery_views import DeliveryView, GroupView, delivery_show
 from pushsvc.api.v1.openapi import reply_docs, request_docs
 from pushsvc.api.v1.pushes import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from pushsvc.errors import NotFoundError
-from pushsvc.model import App
+from pushsvc.model import DEVICE_COUNT, App
+from pushsvc.resources import Resources
+from pushsvc.storage import pushes
 from pushsvc.storage.apps import Scope
 from pushsvc.storage.deliveries import group_of
 
 #: Says how long a call waits, and not what is asked for: a repeat may differ in it.
 _WAIT: Final = "wait_seconds"
+_NO_DELIVERY: Final = "There is no such delivery. What came of a push is at /v1/pushes."
 
 router = APIRouter(prefix="/v1", tags=["deliveries"])
 
@@ -43,19 +48,30 @@ async def create(request: Request) -> Response:
     200: every device has its outcome. 202: some have none yet, and get it; ask at `Location`.
     """
     resources, app = await enter(request, Scope.SEND)
-    key = idempotency_key(request, prefix="delivery")
-    body = await read_object(request)
-    asked = parse_new_delivery(body)
-    told = {name: value for name, value in body.items() if name != _WAIT}
-    submission = submission_of(asked, key=key, request_hash=fingerprint(told))
-    stored = await pipeline.submit_delivery(
-        resources, app, submission, recipients=recipients_of(asked)
-    )
+    stored, wait_seconds = await _store(request, resources, app)
+    request.scope[LET_GO]()
     headers = {"Location": f"/v1/deliveries/{stored.push.object_id}"}
     if stored.replayed:
         headers[REPLAYED] = "true"
-    await resources.closings.wait(stored.push.id, seconds=asked.wait_seconds)
+    await resources.closings.wait(stored.push.id, seconds=wait_seconds)
     return await _reply(request, app, stored.push.object_id, headers=headers)
+
+
+async def _store(request: Request, resources: Resources, app: App) -> tuple[pushes.Stored, float]:
+    """Return the stored delivery, and how long its caller waits.
+
+    What was read of thousands of devices, ten times the body's size, is not kept meanwhile.
+    """
+    key = idempotency_key(request, prefix="delivery")
+    body = await read_object_once(request)
+    asked = parse_new_delivery(body)
+    told = {name: value for name, value in body.items() if name != _WAIT}
+    submission = submission_of(asked, key=key, request_hash=fingerprint(told))
+    with content_faults_told():
+        stored = await pipeline.submit_delivery(
+            resources, app, submission, recipients=recipients_of(asked)
+        )
+    return stored, asked.wait_seconds
 
 
 @router.get(
@@ -72,15 +88,20 @@ async def find_one(
     """Return a delivery when every device has its outcome, or after so long, as the POST does."""
     resources, app = await enter(request, Scope.SEND)
     check_parameters(request, (_WAIT,))
-    if wait_seconds and OBJECT_ID.fullmatch(delivery_id):
+    if not OBJECT_ID.fullmatch(delivery_id):
+        raise NotFoundError(_NO_DELIVERY)
+    if wait_seconds:
         async with resources.engine.connect() as connection:
-            push = await push_of(connection, app, delivery_id)
+            push = await pushes.find_push(connection, app_id=app.id, object_id=delivery_id)
+        if push is None or DEVICE_COUNT not in push.audience:
+            raise NotFoundError(_NO_DELIVERY)
         await resources.closings.wait(push.id, seconds=wait_seconds)
     return await _reply(request, app, delivery_id)
 
 
 @router.get(
-    "/groups/{group}",
+    # A caller's name may have slashes.
+    "/groups/{group:path}",
     summary="See what came of a group of deliveries",
     responses=reply_docs(200, GroupView),
 )
@@ -90,7 +111,10 @@ async def find_group(
     """Return how many deliveries a group has, and what came of their devices."""
     resources, app = await enter(request, Scope.SEND)
     check_parameters(request, ())
-    found = await group_of(resources.engine, app_id=app.id, group_id=group)
+    # U+0000 is in no name, and Postgres takes no question with it.
+    found = None
+    if "\0" not in group:
+        found = await group_of(resources.engine, app_id=app.id, group_id=group)
     if found is None:
         raise NotFoundError("There is no such group.")
     return json_response(group_shown(group, found))
@@ -101,7 +125,7 @@ async def _reply(
 ) -> Response:
     found = await deliveries.find(request.app.state.resources, app, object_id)
     if found is None:
-        raise NotFoundError("There is no such delivery. What came of a push is at /v1/pushes.")
+        raise NotFoundError(_NO_DELIVERY)
     push, seen = found
     status = 202 if seen.pending else 200
     reply = json_response(delivery_shown(push, seen), status=status, headers=headers)

@@ -1,32 +1,31 @@
 """What `/v1/deliveries` takes: one content, and the devices that get it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pushsvc.api.v1.bodies import (
-    TOKEN_CHARACTERS,
+    Address,
+    Badge,
+    DeviceType,
     Text,
     Time,
-    known_type,
-    lowered_token,
+    Token,
     moment_of,
 )
 from pushsvc.api.v1.submissions import LANES
 from pushsvc.bodies import BesideData, Shaping, Strict, read
-from pushsvc.errors import Fault, InvalidRequestError
+from pushsvc.errors import CallerError, Fault, InvalidRequestError
 from pushsvc.model import DEVICE_COUNT, OnUnknown, Recipient, Source, Submission
 from pushsvc.storage.devices import address_of
-from pushsvc.storage.fields import BADGE_RANGE, DEVICE_TYPES
 
 #: Of one call: its answer is a few hundred kilobytes.
 MOST_RECIPIENTS: Final = 5_000
 MOST_CHANNELS: Final = 100
 #: A proxy's own patience ends at about this.
 MOST_WAIT_SECONDS: Final = 60
-
-Address = Annotated[str, Field(min_length=1, max_length=TOKEN_CHARACTERS)]
 
 
 class NewRecipient(Strict):
@@ -35,16 +34,14 @@ class NewRecipient(Strict):
     id: Text | None = Field(
         None, description="Your own name of it: it comes back with the outcome."
     )
-    device_type: Annotated[
-        str, AfterValidator(known_type), Field(json_schema_extra={"enum": sorted(DEVICE_TYPES)})
-    ]
+    device_type: DeviceType
     push_type: Text | None = Field(None, description="Parse's `pushType`.")
-    token: Annotated[Address, BeforeValidator(lowered_token)] | None = None
+    token: Token | None = None
     channel_uris: Annotated[dict[str, Address], Field(max_length=MOST_CHANNELS)] | None = Field(
         None, description="Of a Windows device, Parse's `channelUris`: it is sent to `_Default`."
     )
     app_identifier: Text | None = Field(None, description="Of an Apple device the bundle id.")
-    badge: Annotated[int, Field(ge=BADGE_RANGE.start, lt=BADGE_RANGE.stop)] | None = Field(
+    badge: Badge | None = Field(
         None, description='What `"badge": "Increment"` shows on it; no badge is changed here.'
     )
     locale: Text | None = None
@@ -111,6 +108,17 @@ _WITHIN: Final[Mapping[str, type[Strict]]] = {
     "content": DeliveryContent,
     "recipients": NewRecipient,
 }
+
+
+@contextmanager
+def content_faults_told() -> Iterator[None]:
+    """Have what is wrong with the content point to where a delivery has it."""
+    try:
+        yield
+    except CallerError as error:
+        if error.field and error.field.lstrip("/").split("/")[0] in DeliveryContent.model_fields:
+            error.field = f"/content{error.field}"
+        raise
 
 
 def submission_of(asked: NewDelivery, *, key: str | None, request_hash: bytes) -> Submission:

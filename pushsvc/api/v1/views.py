@@ -5,7 +5,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pushsvc.api.replies import moment, moment_or_none
-from pushsvc.model import OUTCOME_OF, Counts, Halt, Json, Push, PushState
+from pushsvc.model import (
+    DEVICE_COUNT,
+    OUTCOME_OF,
+    Counts,
+    Halt,
+    Json,
+    Push,
+    PushState,
+    device_count,
+)
 from pushsvc.planning.schedule import iso_local
 from pushsvc.stats import tally
 
@@ -191,6 +200,5 @@ def words(classes: Any) -> dict[str, int]:
 
 def _audience(audience: Json) -> Json:
     """Return the audience; of explicit devices only their number, for there may be thousands."""
-    if "devices" in audience:
-        return {"device_count": len(audience["devices"])}
-    return audience
+    count = device_count(audience)
+    return audience if count is None else {DEVICE_COUNT: count}

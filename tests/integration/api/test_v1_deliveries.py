@@ -102,6 +102,8 @@ async def test_each_recipient_has_its_result_in_the_order_of_the_request(
         "GET", f"/v1/pushes/{answer.body['id']}/devices/{recipients[0]['token']}"
     )
     assert explained.body["outcome"] == "sent"
+    status = await api.master("GET", f"/classes/_PushStatus/{answer.body['id']}")
+    assert (status.body["query"], status.body["numSent"]) == ('{"devices":8}', 4)
 
 
 async def test_what_is_tried_again_is_pending_and_then_has_its_outcome(
@@ -196,6 +198,20 @@ async def test_a_compressed_body_is_read_and_a_large_reply_compressed(
         assert (wrong.status, wrong.body["code"]) == (400, "malformed_encoding")
 
 
+async def test_names_of_no_delivery_and_no_group_are_404_and_a_slash_is_part_of_one(
+    api: Api,
+) -> None:
+    """Whatever is written there; who waits for a push that is no delivery is told so at once."""
+    stored = await deliver(api, [{"device_type": "ios", "token": "x"}], group="a/b", wait_seconds=0)
+    assert stored.status == 202, stored.body
+    push = (await api.v1("POST", "/v1/pushes", json={"channels": ["x"], "data": {"a": 1}})).body
+
+    for path in ("deliveries/a%00b", "deliveries/-", f"deliveries/{push['id']}", "groups/a%00b"):
+        for wait in ("", "?wait_seconds=60") if path.startswith("deliveries") else ("",):
+            assert (await api.v1("GET", f"/v1/{path}{wait}")).status == 404, path
+    assert (await api.v1("GET", "/v1/groups/a%2Fb")).body["devices"] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
@@ -206,7 +222,8 @@ async def test_a_compressed_body_is_read_and_a_large_reply_compressed(
         ({"recipients": [{"device_type": "ios", "tokn": "x"}]}, "/recipients/0/tokn"),
         ({"recipients": [{"device_type": "ios", "token": "x"}] * 5_001}, "/recipients"),
         ({"content": {"data": {}, "badge": 1}}, "/content/badge"),
-        ({"content": {"data": {"badge": "many"}}}, "/data/badge"),
+        ({"content": {"data": {"badge": "many"}}}, "/content/data/badge"),
+        ({"content": {"data": {"alert": "x"}, "priority": 11}}, "/content/priority"),
         ({"wait_seconds": 61}, "/wait_seconds"),
         ({"group": ""}, "/group"),
         ({"channels": ["news"]}, "/channels"),

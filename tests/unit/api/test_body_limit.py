@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from pushsvc.api.body_limit import BodyLimitMiddleware
+from pushsvc.api.body_limit import LET_GO, BodyLimitMiddleware
 from pushsvc.errors import BodyTooLargeError, BodyTooSlowError, OverloadedError
 
 SCOPE: Scope = {"type": "http", "headers": []}
@@ -17,12 +17,15 @@ class Requests:
     def __init__(self, *, seconds: float = 60) -> None:
         self.answer = asyncio.Event()
         self.read = asyncio.Event()
+        self.lets_go = False
         self._app = BodyLimitMiddleware(
             self._wait, limit_bytes=60, all_bytes=100, small_bytes=10, seconds=seconds
         )
 
-    async def _wait(self, _scope: Scope, receive: Receive, _send: Send) -> None:
+    async def _wait(self, scope: Scope, receive: Receive, _send: Send) -> None:
         await receive()
+        if self.lets_go:
+            scope[LET_GO]()
         self.read.set()
         await self.answer.wait()
 
@@ -62,6 +65,29 @@ async def test_bodies_of_all_requests_are_bounded_together() -> None:
     await requests.send(40)
     await first
     await requests.send(60)
+
+
+async def test_a_body_that_was_let_go_of_leaves_its_room_to_others() -> None:
+    """Its request may wait for a minute yet; when that is answered, no room is freed twice."""
+    requests = Requests()
+    requests.lets_go = True
+    waiting = []
+    for _ in range(3):
+        requests.read.clear()
+        waiting.append(asyncio.create_task(requests.send(60)))
+        await requests.read.wait()
+    requests.lets_go = False
+    requests.answer.set()
+    await asyncio.gather(*waiting)
+    requests.answer.clear()
+
+    requests.read.clear()
+    kept = asyncio.create_task(requests.send(60))
+    await requests.read.wait()
+    with pytest.raises(OverloadedError):
+        await requests.send(41)
+    requests.answer.set()
+    await kept
 
 
 async def test_one_body_is_bounded() -> None:

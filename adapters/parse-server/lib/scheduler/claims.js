@@ -20,8 +20,7 @@ const HELD = `count,${FIELD}`;
  * @property {string} after the last id of what pushsvc has, in that moment; '' of nothing
  * @property {string | null} upto the last id of the page that is on its way
  * @property {number} accepted recipients that pushsvc has
- * @property {Object<string, number>} refused devices that it has not and will not, by the keys
- *   of `refusedKey`
+ * @property {Object<string, number>} refused devices that it has not and will not, by type
  * @property {number} late moments that were not sent because they were too long ago
  * @property {number} expired moments that were not sent because the push had expired
  * @property {string | null} fault why no more of it is sent

@@ -2,19 +2,15 @@
 
 // One page of installations, handed over to pushsvc under the page's own idempotency key.
 
-const { refusedOf } = require('../adapter');
 const { setsBadge } = require('../content');
-const { readDevice } = require('../recipients');
-const { refusedKey } = require('../tally');
+const { readDevice, shareMoments } = require('../recipients');
+const { CALLS_WITHOUT_REFUSED, refusedOf } = require('../refusals');
 const { expiryOf, keyOf } = require('./push');
-
-// Calls without the recipients that were refused; a service that goes on refusing is in the right.
-const CALLS_WITHOUT_REFUSED = 4;
 
 /**
  * @typedef {object} Handed
  * @property {number} accepted recipients that pushsvc has
- * @property {Object<string, number>} refused devices that it has not, by the keys of `refusedKey`
+ * @property {Object<string, number>} refused devices that it has not, by type
  * @property {string} [why] pushsvc refused all that could be sent to
  * @property {boolean} [tooLarge] somebody on the way refused its size: nothing was handed over
  *
@@ -32,6 +28,7 @@ const CALLS_WITHOUT_REFUSED = 4;
 async function handOver(service, push, page) {
   const badge = setsBadge(push);
   const devices = page.rows.map(row => readDevice(row, { setsBadge: badge }));
+  shareMoments(devices);
   const refused = devices.filter(device => !device.recipient);
   let left = devices.filter(device => device.recipient);
   let why;
@@ -76,8 +73,7 @@ function requestOf(push, { moment, onUnknown }, devices) {
 function counted(devices) {
   const counts = {};
   for (const { deviceType } of devices) {
-    const key = refusedKey('scheduled', deviceType);
-    counts[key] = (counts[key] ?? 0) + 1;
+    counts[deviceType] = (counts[deviceType] ?? 0) + 1;
   }
   return counts;
 }

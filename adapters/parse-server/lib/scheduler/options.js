@@ -2,7 +2,7 @@
 
 // What a scheduler is told, checked: an error names the option and what to write.
 
-const { readOptions, readWhole } = require('../options');
+const { readOptions, readWhole, refuse } = require('../options');
 
 const DAY_MS = 86_400_000;
 
@@ -55,10 +55,6 @@ function readScheduled(options) {
 function toStandardError(level, message) {
   const line = message.replace(/\s+/g, ' ');
   process.stderr.write(`${new Date().toISOString()} ${level} pushsvc-parse-scheduler: ${line}\n`);
-}
-
-function refuse(name, wanted) {
-  throw new TypeError(`@pushsvc/parse-server-push-adapter: ${name} must be ${wanted}`);
 }
 
 module.exports = { NUMBERS, readScheduled };

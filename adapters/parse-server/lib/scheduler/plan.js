@@ -89,7 +89,7 @@ function endingOf(state, group, moments) {
   const message = faultOf(state, group, moments);
   return {
     status: message === null ? 'succeeded' : 'failed',
-    ...tallyOf(group ?? { by_device_type: {} }, state.refused),
+    ...tallyOf(group ?? { by_device_type: {} }, { refused: state.refused }),
     ...(message !== null && { errorMessage: { message } }),
   };
 }

@@ -2,6 +2,7 @@
 
 // Looks for scheduled pushes, round after round, and has what is due sent.
 
+const { pauseMs } = require('../patience');
 const { HELD, Watch, openWhere, readHeld } = require('./claims');
 const { actionOf, momentsFor } = require('./plan');
 const { TIMES, readTimes } = require('./push');
@@ -12,9 +13,8 @@ const { dueBelow } = require('./times');
 const ROWS_OF_A_LOOK = 100;
 const KEYS = `status,${TIMES},${HELD}`;
 const AT_ONCE = 4;
-// Pauses after a failure, and between looks at deliveries that are not over.
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
+// Milliseconds after a failure, and between looks at deliveries that are not over.
+const PAUSES = { first: 500, longest: 30_000 };
 // How often a single round asks before it calls it a failure.
 const TRIES_ONCE = 3;
 // Wall times of which the moments are remembered: some forty numbers each.
@@ -66,7 +66,7 @@ class Runner {
         if (this.#settings.once && failures >= TRIES_ONCE) return false;
       }
       if (this.#settings.once && !round.pending) break;
-      await this.#sleep(failures > 0 ? pauseMs(failures) : this.#untilNextRound(round));
+      await this.#sleep(failures > 0 ? pauseMs(failures, PAUSES) : this.#untilNextRound(round));
     }
     await Promise.all(this.#active.values());
     return this.#troubled.size === 0;
@@ -171,7 +171,7 @@ class Runner {
 
   #defer(id) {
     const times = (this.#deferred.get(id)?.times ?? 0) + 1;
-    const deferred = { times, until: this.#clock.monotonic() + pauseMs(times) };
+    const deferred = { times, until: this.#clock.monotonic() + pauseMs(times, PAUSES) };
     this.#deferred.set(id, deferred);
     return deferred;
   }
@@ -225,10 +225,5 @@ class Runner {
 const MIN_PAUSE_MS = 10;
 // Several runners know of the same time: they seldom meet at it.
 const SPREAD_MS = 100;
-
-function pauseMs(times) {
-  const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (times - 1));
-  return longest * (0.5 + Math.random() / 2);
-}
 
 module.exports = { Runner };
