@@ -99,4 +99,5 @@ class BodyLimitMiddleware:
             raise BodyTooSlowError(text) from error
 
     def _too_large(self) -> BodyTooLargeError:
-        return BodyTooLargeError(f"The body is larger than {self._limit_bytes} bytes.")
+        text = f"The body is larger than {self._limit_bytes} bytes (body_limit_bytes). Send it in parts."
+        return BodyTooLargeError(text)

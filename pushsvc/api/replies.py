@@ -31,7 +31,7 @@ def json_response(
 
 def compressed(reply: Response, accepted: str) -> Response:
     """Compress a reply that is worth it, where the request's Accept-Encoding has gzip."""
-    if "gzip" not in accepted or len(reply.body) < LEAST_COMPRESSED_BYTES:
+    if not _takes_gzip(accepted) or len(reply.body) < LEAST_COMPRESSED_BYTES:
         return reply
     # The fastest level: JSON has so much of the same that the others gain little.
     reply.body = gzip.compress(reply.body, 1)
@@ -39,6 +39,15 @@ def compressed(reply: Response, accepted: str) -> Response:
     reply.headers["Content-Length"] = str(len(reply.body))
     reply.headers["Vary"] = "Accept-Encoding"
     return reply
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Tell whether an Accept-Encoding has gzip, and not at the weight 0 (RFC 9110 12.5.3)."""
+    for part in accepted.lower().split(","):
+        coding, *parameters = (one.strip() for one in part.split(";"))
+        if coding == "gzip":
+            return not any(one.rstrip("0.") == "q=" for one in parameters)
+    return False
 
 
 def moment(value: datetime) -> str:
