@@ -99,5 +99,5 @@ class BodyLimitMiddleware:
             raise BodyTooSlowError(text) from error
 
     def _too_large(self) -> BodyTooLargeError:
-        text = f"The body is larger than {self._limit_bytes} bytes (body_limit_bytes). Send it in parts."
-        return BodyTooLargeError(text)
+        limit = f"{self._limit_bytes} bytes (body_limit_bytes)"
+        return BodyTooLargeError(f"The body is larger than {limit}. Send it in parts.")
