@@ -272,9 +272,10 @@ function problem(status, document) {
   const words = said.map(clause).join('; ').slice(0, LONGEST_DETAIL);
   const named = typeof code === 'string' ? ` ${code.slice(0, LONGEST_CODE)}` : '';
   const answered = `the service answered ${status}${named}${words && `: ${words}`}`;
+  // pushsvc gives its refusals a code; a key is refused without one by somebody else.
   const isOther = [401, 403].includes(status) && named === '';
-  const advice = isOther ? ADVICE[404] : ADVICE[status];
-  const told = advice ? `${answered}; ${advice}` : answered;
+  const advice = [ADVICE[status], isOther && ADVICE[404]].filter(Boolean);
+  const told = [answered, ...advice].join('; ');
   return new ServiceError(told, { status, code, errors: list });
 }
 

@@ -77,7 +77,7 @@ describe('a call', { concurrency: true }, () => {
       [{ detail, errors: [{ pointer: '/group', detail }] }, 400, /400: \/group: at most 255 \w+$/],
       [{ detail: 'No.', errors: [at('/a'), at('/b')] }, 400, /400: No; \/a: no; \/b: no$/],
       [{ code: 'unauthorized', detail: 'Revoked.' }, 401, /401 unauthorized: Revoked; set apiKey/],
-      [{ error: 'unauthorized' }, 403, /403; is serverURL the root of pushsvc\?$/],
+      [{ error: 'unauthorized' }, 403, /403; set apiKey .*; is serverURL the root of pushsvc\?$/],
     ];
     for (const [document, status, message] of answers) {
       const server = await serving(t, json(document, status));
