@@ -3,7 +3,8 @@
 declare class PushsvcAdapter {
   /**
    * Throws a TypeError that names the option which is wrong. Parse Server hands over the whole
-   * `push` of its configuration: what is not named here is left alone.
+   * `push` of its configuration: what is not named here is left alone, unless it is a known name in
+   * another case.
    */
   constructor(options: PushsvcAdapter.Options);
 
@@ -31,21 +32,34 @@ declare class PushsvcAdapter {
 }
 
 declare namespace PushsvcAdapter {
-  export interface Options {
+  /** Mode `accept` writes counts to Parse Server, and so has to reach it. */
+  export type Options = WaitOptions | AcceptOptions;
+
+  export interface WaitOptions extends CommonOptions {
+    /** `send` resolves with what came of each device. The default. */
+    mode?: 'wait';
+    /** Not needed in this mode. */
+    parse?: ParseOptions;
+  }
+
+  export interface AcceptOptions extends CommonOptions {
+    /** `send` resolves when the call is stored; counts come later. */
+    mode: 'accept';
+    /** Parse Server's REST API, which counts are written to. */
+    parse: ParseOptions;
+  }
+
+  export interface CommonOptions {
     /** Where pushsvc is, such as `https://push.example.com`. */
     serverURL: string;
     /** A key of the app, with the scope `send`. */
     apiKey: string;
     /** What a call may take, its repetitions included, in milliseconds: 60,000. */
     timeoutMs?: number;
-    /** `wait` for what came of each device (default), or `accept` and count later. */
-    mode?: 'wait' | 'accept';
     /** Calls at a time: 16. Others wait for their turn. */
     connections?: number;
     /** What pushsvc does with messages that may have arrived: `resend` if left out. */
     onUnknown?: 'resend' | 'drop';
-    /** Parse Server's REST API, which mode `accept` writes counts to. */
-    parse?: ParseOptions;
     [other: string]: unknown;
   }
 
@@ -109,7 +123,7 @@ declare namespace PushsvcAdapter {
     /** The installation's own; `other` for a type that Parse Server's counts cannot have as key. */
     device: { deviceToken?: string; deviceType: string };
     transmitted: boolean;
-    /** `Unregistered` or `NotRegistered` for a dead token; else it begins with `pushsvc: `. */
+    /** `Unregistered` or `NotRegistered` for a dead token; else `pushsvc: <reason>: <what to do>`. */
     response?: { error: string };
   }
 

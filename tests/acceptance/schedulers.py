@@ -21,12 +21,12 @@ async def schedulers(shop: Shop, count: int, *arguments: str) -> AsyncIterator[N
     """Run so many for a shop, which look often; in the end they stop when they are told to."""
     environment = {
         **os.environ,
-        "PUSHSVC_SERVER_URL": shop.service.api_url,
-        "PUSHSVC_API_KEY": shop.service.api_key,
+        "PARSE_PUSHSVC_SERVER_URL": shop.service.api_url,
+        "PARSE_PUSHSVC_API_KEY": shop.service.api_key,
         "PARSE_SERVER_URL": shop.parse.url,
         "PARSE_SERVER_APPLICATION_ID": APPLICATION,
         "PARSE_SERVER_MASTER_KEY": MASTER_KEY,
-        "PUSHSVC_POLL_MS": "100",
+        "PARSE_PUSHSVC_POLL_MS": "100",
     }
     started = [
         await asyncio.create_subprocess_exec("node", str(COMMAND), *arguments, env=environment)

@@ -9,7 +9,8 @@ const { REACHED, readDevice, shareMoments } = require('./recipients');
 const { CALLS_WITHOUT_REFUSED, refusedOf } = require('./refusals');
 const { Reporter } = require('./reporter');
 const { deliveredRows, failedRow } = require('./rows');
-const { Service } = require('./service');
+const { Service, ServiceError } = require('./service');
+const { Warnings } = require('./warnings');
 
 const RECIPIENTS_OF_A_CALL = 5_000;
 
@@ -17,6 +18,7 @@ class PushsvcAdapter {
   #service;
   #reporter;
   #onUnknown;
+  #warnings = new Warnings();
 
   /**
    * @param {object} options see `index.d.ts`; what is not the adapter's is left alone
@@ -56,18 +58,27 @@ class PushsvcAdapter {
     }
     return this.#sent(body, devices, pushStatusId)
       .catch(error => failed(devices, error))
-      .catch(() => failed(devices, null));
+      .catch(() => failed(devices, null))
+      .then(rows => this.#told(rows, devices, pushStatusId));
   }
 
   /** Close connections and timers, where the adapter was made by hand. Calls under way fail. */
   close() {
     this.#reporter?.close();
+    this.#warnings.close();
     this.#service.close();
+  }
+
+  #told(rows, devices, pushStatusId) {
+    // Only what was waited for has a delivery, and then there is a row of every device.
+    const deliveryAt = place => devices[place].delivery;
+    this.#warnings.failed(rows, { group: groupOf(pushStatusId), deliveryAt });
+    return rows;
   }
 
   async #sent(body, devices, pushStatusId) {
     if (devices.length === 0) return [];
-    const group = typeof pushStatusId === 'string' && pushStatusId ? pushStatusId : undefined;
+    const group = groupOf(pushStatusId);
     const said = { group, ...readBody(body), on_unknown: this.#onUnknown };
     if (group) await this.#reporter?.opened(group);
     const rows = new Map();
@@ -93,7 +104,10 @@ class PushsvcAdapter {
         if (said.group) this.#reporter.accepted(said.group, devices);
         return;
       }
-      deliveredRows(devices, delivery).forEach((row, place) => rows.set(devices[place], row));
+      deliveredRows(devices, delivery).forEach((row, place) => {
+        devices[place].delivery = delivery.id;
+        rows.set(devices[place], row);
+      });
     } catch (error) {
       const parts = partsAfter(error, devices, { rows, callsLeft });
       await Promise.all(parts.map(part => this.#delivered(said, part, rows, callsLeft - 1)));
@@ -118,6 +132,10 @@ function partsAfter(error, devices, { rows, callsLeft }) {
   return [devices.filter(device => !rows.has(device))];
 }
 
+function groupOf(pushStatusId) {
+  return typeof pushStatusId === 'string' && pushStatusId ? pushStatusId : undefined;
+}
+
 function devicesOf(body, installations) {
   if (!Array.isArray(installations)) return [];
   const push = { setsBadge: setsBadge(body) };
@@ -140,7 +158,9 @@ function failed(devices, error) {
 
 function told(error) {
   const message = error instanceof Error ? error.message : undefined;
-  return typeof message === 'string' ? message : 'an error that says nothing';
+  const sentence = typeof message === 'string' ? message : 'an error that says nothing';
+  // What else is thrown comes of what the push is made of.
+  return `${error instanceof ServiceError ? error.reason : 'InvalidPush'}: ${sentence}`;
 }
 
 module.exports = { PushsvcAdapter };

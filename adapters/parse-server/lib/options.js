@@ -5,6 +5,7 @@
 const DEFAULTS = { timeoutMs: 60_000, mode: 'wait', connections: 16 };
 const MODES = ['wait', 'accept'];
 const ON_UNKNOWN = ['resend', 'drop'];
+const NAMES = ['serverURL', 'apiKey', 'onUnknown', 'parse', ...Object.keys(DEFAULTS)];
 
 /**
  * Read the adapter's options; what else is in the object is Parse Server's, and left alone.
@@ -17,11 +18,12 @@ function readOptions(options) {
   if (options === null || typeof options !== 'object') {
     refuse('options', 'an object such as { serverURL, apiKey }');
   }
+  refuseMisspelled(options);
   const { timeoutMs, mode, connections, onUnknown, parse } = { ...DEFAULTS, ...given(options) };
   const needsParse = mode === 'accept' || parse !== undefined;
   return {
-    serverURL: readURL('serverURL', options.serverURL),
-    apiKey: readSecret('apiKey', options.apiKey),
+    serverURL: readServerURL(options.serverURL),
+    apiKey: readKey(options.apiKey),
     timeoutMs: readWhole('timeoutMs', timeoutMs, { least: 1_000, most: 600_000 }),
     mode: readOneOf('mode', mode, MODES),
     connections: readWhole('connections', connections, { least: 1, most: 256 }),
@@ -41,7 +43,7 @@ function readParse(parse) {
     refuse('parse', "{ serverURL, applicationId, masterKey } of Parse Server, for mode 'accept'");
   }
   return {
-    serverURL: readURL('parse.serverURL', parse.serverURL),
+    serverURL: readURL('parse.serverURL', parse.serverURL, 'http://localhost:1337/parse'),
     applicationId: readSecret('parse.applicationId', parse.applicationId),
     masterKey: readSecret('parse.masterKey', parse.masterKey),
   };
@@ -53,12 +55,34 @@ function given(options) {
   );
 }
 
-function readURL(name, value) {
+/** Other names are Parse Server's, but for those that can only be meant for one of ours. */
+function refuseMisspelled(options) {
+  const meantBy = new Map(NAMES.map(name => [name.toLowerCase(), name]));
+  meantBy.set('timeout', 'timeoutMs');
+  for (const name of Object.keys(options)) {
+    const meant = meantBy.get(name.toLowerCase()) ?? name;
+    if (meant !== name && (options[meant] ?? null) === null) refuse(name, `spelled ${meant}`);
+  }
+}
+
+function readServerURL(value) {
+  const url = readURL('serverURL', value, 'http://localhost:8420');
+  const mount = /\/(v1|parse)$/.exec(new URL(url).pathname)?.[0];
+  if (mount) refuse('serverURL', `the root of pushsvc, without ${mount} at its end`);
+  return url;
+}
+
+function readKey(value) {
+  if ((value ?? '') !== '') return readSecret('apiKey', value);
+  return refuse('apiKey', 'set: a key of `pushsvc key create --app NAME --scope send`');
+}
+
+function readURL(name, value, example) {
   let url = null;
   try {
     url = new URL(value);
   } catch {
-    refuse(name, 'an address such as http://localhost:8080');
+    refuse(name, `an address such as ${example}`);
   }
   if (!/^https?:$/.test(url.protocol) || url.search || url.hash || url.username) {
     refuse(name, 'an http or https address without query, fragment or user');

@@ -8,6 +8,15 @@ const TIMEOUT_MS = 15_000;
 const CONNECTIONS = 4;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
+// Parse's own code of what only the master key may do.
+const FORBIDDEN = 119;
+const MASTER_KEY =
+  '; is the master key (parse.masterKey, --master-key) right, and does masterKeyIps allow it ' +
+  'from here?';
+const MOUNT =
+  '; its address (parse.serverURL, --parse-server-url) is one with its mount, such as ' +
+  'http://localhost:1337/parse';
+
 /** Parse Server did not do it, or it is not known whether it did. */
 class ParseError extends Error {
   /**
@@ -110,9 +119,7 @@ class ParseAPI {
     this.#heard(answer.headers.date);
     const document = documentOf(answer.body);
     if (status >= 200 && status < 300 && document !== null) return document;
-    const { code, error = 'nothing that Parse Server would say' } = document ?? {};
-    const told = `Parse Server answered ${status}: ${String(error).slice(0, 300)}`;
-    throw new ParseError(told, { status, code });
+    throw refusal(status, document);
   }
 
   /** Close the connections; calls under way fail. */
@@ -128,6 +135,18 @@ class ParseAPI {
       throw new ParseError(`Parse Server did not answer: ${error.message}`);
     }
   }
+}
+
+function refusal(status, document) {
+  const { code, error = 'nothing that Parse Server would say' } = document ?? {};
+  const told = `Parse Server answered ${status}: ${String(error).slice(0, 300)}`;
+  return new ParseError(`${told}${adviceOn(status, document)}`, { status, code });
+}
+
+function adviceOn(status, document) {
+  if ([401, 403].includes(status) || document?.code === FORBIDDEN) return MASTER_KEY;
+  const isOther = document?.error === undefined && status < 500;
+  return isOther ? MOUNT : '';
 }
 
 function path(...parts) {

@@ -23,14 +23,19 @@ const YEARS = /^(?!0000)\d{4}-/;
 const EXPO_TOKEN = /^Expo(nent)?PushToken\[/;
 
 const ERRORS = {
-  row: 'the installation is no object',
-  unread: 'the installation cannot be read',
+  row: 'InvalidInstallation: the installation is no object',
+  unread: 'InvalidInstallation: the installation cannot be read',
   none: 'MissingDeviceToken: the installation has no deviceToken',
-  text: `deviceToken must be a text of at most ${TOKEN_CHARACTERS} characters`,
-  expo: "Expo's tokens are not delivered to; route them to @parse/push-adapter",
+  expo: "ExpoToken: Expo's tokens are not delivered to; route them to @parse/push-adapter",
   subscription:
     "WebPushSubscription: a browser's own subscription is not delivered to; register the " +
     'browser with FCM, or route it to @parse/push-adapter',
+};
+
+/** Where an address is from, and the reason that names it when it cannot be one. */
+const SOURCES = {
+  token: 'InvalidDeviceToken: deviceToken',
+  channel: 'InvalidChannelUri: channelUris._Default',
 };
 
 /**
@@ -41,6 +46,7 @@ const ERRORS = {
  * @property {string} [address] where it is sent to
  * @property {object} [recipient] as `POST /v1/deliveries` has it
  * @property {string} [error] why it cannot be sent to
+ * @property {string} [delivery] by which it was sent to, or tried
  * @property {boolean} [isInDoubt] no answer came: it may be sent to, or not
  */
 
@@ -70,7 +76,7 @@ function addressed(row, { deviceToken, deviceType }, setsBadge) {
   const type = wayOf(deviceType, pushType);
   const channel = (WINDOWS.includes(type) && row.channelUris?._Default) || null;
   const address = channel ?? deviceToken;
-  const error = faultOf(address, type);
+  const error = faultOf(address, channel ? 'channel' : 'token') ?? unreachable(address, type);
   if (error) return { error };
   const recipient = {
     id: text(row.objectId),
@@ -97,14 +103,22 @@ function isCountable(type) {
 }
 
 function unknownType(deviceType) {
+  if (deviceType === 'expo') return ERRORS.expo;
   const shown = typeof deviceType === 'string' ? `'${deviceType.slice(0, 40)}'` : 'none';
   return `UnknownDeviceType: the deviceType is ${shown}; pushsvc has ${REACHED.join(', ')}`;
 }
 
-function faultOf(address, type) {
+function faultOf(address, source) {
   if (address === undefined || address === null || address === '') return ERRORS.none;
-  if (typeof address !== 'string' || address.length > TOKEN_CHARACTERS) return ERRORS.text;
-  if (UNSTORABLE.test(address)) return ERRORS.text;
+  const refused = wanted => `${SOURCES[source]} must ${wanted}`;
+  if (typeof address !== 'string') return refused('be a text');
+  if (address.length > TOKEN_CHARACTERS) {
+    return refused(`have at most ${TOKEN_CHARACTERS} characters`);
+  }
+  return UNSTORABLE.test(address) ? refused('have whole characters only, and no NUL') : null;
+}
+
+function unreachable(address, type) {
   if (type === 'expo' || EXPO_TOKEN.test(address)) return ERRORS.expo;
   if (type === 'web' && address.startsWith('{')) return ERRORS.subscription;
   return null;

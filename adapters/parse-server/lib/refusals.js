@@ -19,7 +19,7 @@ function refusedOf(error) {
   if (status !== 400 || errors.length === 0) return null;
   const found = errors.map(each => /^#?\/recipients\/(\d+)(\/|$)/.exec(String(each.pointer)));
   if (found.includes(null)) return null;
-  const sentence = at => `refused: ${errors[at].detail.slice(0, LONGEST_DETAIL)}`;
+  const sentence = at => `Refused: ${errors[at].detail.slice(0, LONGEST_DETAIL)}`;
   return new Map(found.map((match, at) => [Number(match[1]), sentence(at)]));
 }
 

@@ -18,7 +18,9 @@ const TIMES = {
   longestLook: 15_000,
   // Parse Server adds the rows that it gets to the counts: by then it has.
   settle: 3_000,
-  // A status that Parse Server never ends, or of which the service knows nothing.
+  // A push that has ended, and of which the service knows nothing: no call has come that late.
+  unknown: 60_000,
+  // A status that Parse Server never ends.
   giveUp: 600_000,
   // Statuses that nobody has written to for so long are taken over, those of a dead process too.
   adopt: 60_000,
@@ -205,8 +207,8 @@ class Reporter {
   #isOver({ movedAt }, row, group) {
     const quiet = performance.now() - movedAt;
     if (group !== null && (group.open > 0 || group.pending > 0)) return false;
-    const ended = group !== null && !['pending', 'running'].includes(row.status);
-    return quiet >= (ended ? this.#times.settle : this.#times.giveUp);
+    if (['pending', 'running'].includes(row.status)) return quiet >= this.#times.giveUp;
+    return quiet >= (group === null ? this.#times.unknown : this.#times.settle);
   }
 
   #write(statusId, changes) {

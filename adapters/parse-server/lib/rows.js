@@ -23,14 +23,17 @@ const ADVICE = {
 const CLASSES = {
   token_dead: 'the gateway calls the address dead; it is not the deviceToken',
   token_suspect: 'the gateway rejects the token, which alone does not prove it dead',
+  request_bad: 'the gateway refuses the message',
   credential: 'the gateway rejects the credential that pushsvc has for it',
   unknown: 'it may have arrived, and is not sent again',
   expired: 'it expired before it could be sent',
   cancelled: 'it was cancelled',
 };
 
-const EARLY = 'the gateway calls the token dead; others of its delivery have no outcome yet';
-const HELD = 'the gateway calls too many of these tokens dead to be believed';
+const OTHERWISE = 'it was not delivered';
+const EARLY =
+  'TokenInQuestion: the gateway calls the token dead; others of its delivery have no outcome yet';
+const HELD = 'TokenInQuestion: the gateway calls too many of these tokens dead to be believed';
 
 /**
  * A row of Parse Server's.
@@ -42,11 +45,11 @@ const HELD = 'the gateway calls too many of these tokens dead to be believed';
 
 /**
  * @param {import('./recipients').Device} device
- * @param {string} sentence why it was not sent to; never one of Parse Server's clean-up
- * @returns {Row}
+ * @param {string} sentence the reason in a word, and what to do; made one line
+ * @returns {Row} whose error is never a word of Parse Server's clean-up
  */
 function failedRow(device, sentence) {
-  return row(device, `pushsvc: ${sentence}`);
+  return row(device, `pushsvc: ${sentence.replace(/[\s\p{Cc}]+/gu, ' ')}`);
 }
 
 /**
@@ -81,7 +84,7 @@ function resultRow(device, result, delivery) {
 }
 
 function pending({ id }) {
-  return `no outcome yet; GET /v1/deliveries/${id} tells what came of it`;
+  return `NoOutcomeYet: GET /v1/deliveries/${id} tells what came of it`;
 }
 
 // By these words, and no others of ours, Parse Server takes the token out of use.
@@ -92,8 +95,7 @@ function deadWord({ deviceType }) {
 function told({ outcome, class: named, reason }) {
   const word = typeof reason === 'string' && reason !== '' ? reason : named ?? outcome;
   const kind = String(word).slice(0, LONGEST_REASON);
-  const sentence = ADVICE[kind] ?? CLASSES[named];
-  return sentence ? `${kind}: ${sentence}` : kind;
+  return `${kind}: ${ADVICE[kind] ?? CLASSES[named] ?? OTHERWISE}`;
 }
 
 function row({ deviceToken, deviceType }, error) {

@@ -5,7 +5,7 @@
 const { ParseAPI } = require('./parse');
 const { Service } = require('./service');
 const { ServerClock } = require('./scheduler/clock');
-const { readScheduled } = require('./scheduler/options');
+const { readScheduled, toStandardError } = require('./scheduler/options');
 const { Runner } = require('./scheduler/runner');
 
 // What is under way when it is to stop has so long to come to its next step.
@@ -24,7 +24,7 @@ function runScheduled(options) {
   const clock = new ServerClock();
   const service = new Service({ ...reach, connections: 4 });
   const parse = new ParseAPI(parseReach, date => clock.heard(date));
-  const runner = new Runner({ parse, service, clock, settings, log: settings.log });
+  const runner = new Runner({ parse, service, clock, settings, log: guarded(settings.log) });
   const close = () => {
     parse.close();
     service.close();
@@ -40,6 +40,17 @@ function runScheduled(options) {
     clearTimeout(timer);
   };
   return { stop, done };
+}
+
+/** The same log; where it throws or rejects, its message is on standard error instead. */
+function guarded(log) {
+  return async (level, message) => {
+    try {
+      await log(level, message);
+    } catch {
+      toStandardError(level, message);
+    }
+  };
 }
 
 module.exports = { runScheduled };

@@ -45,6 +45,12 @@ class ServiceError extends Error {
     this.errors = errors;
     this.inDoubt = inDoubt;
   }
+
+  /** @returns {string} in a word, whether it would be no use to ask again */
+  get reason() {
+    const isRefusal = this.status >= 300 && !isPassing(this.status);
+    return isRefusal ? 'ServiceRefused' : 'ServiceUnavailable';
+  }
 }
 
 /**
@@ -251,7 +257,7 @@ function judged({ status, headers, body }, fits) {
     return { again: { error: new ServiceError(told, { status }), afterMs: 0 } };
   }
   const error = problem(status, document);
-  if (status >= 500 || [408, 425, 429].includes(status)) {
+  if (isPassing(status)) {
     return { again: { error, afterMs: retryAfterMs(headers['retry-after']) ?? 0 } };
   }
   return { refused: error };
@@ -260,24 +266,41 @@ function judged({ status, headers, body }, fits) {
 function problem(status, document) {
   const { code, detail, errors } = document ?? {};
   const list = Array.isArray(errors) ? errors.filter(each => typeof each?.detail === 'string') : [];
-  // The sentence may have said of the first field all that there is.
-  const news = list.filter(each => !String(detail).includes(each.detail));
-  const said = [detail, ...news.slice(0, 3).map(each => `${each.pointer}: ${each.detail}`)];
-  const words = said.filter(each => typeof each === 'string').join('; ').slice(0, LONGEST_DETAIL);
+  // The sentence may have said of the fields all that there is.
+  const news = list.filter(each => !String(detail).includes(each.detail)).slice(0, 3);
+  const said = [detail, ...news.map(placed)].filter(each => typeof each === 'string');
+  const words = said.map(clause).join('; ').slice(0, LONGEST_DETAIL);
   const named = typeof code === 'string' ? ` ${code.slice(0, LONGEST_CODE)}` : '';
-  const advice = ADVICE[status] ?? '';
-  const told = `the service answered ${status}${named}${words && `: ${words}`}${advice}`;
+  const answered = `the service answered ${status}${named}${words && `: ${words}`}`;
+  // pushsvc gives its refusals a code; a key is refused without one by somebody else.
+  const isOther = [401, 403].includes(status) && named === '';
+  const advice = [ADVICE[status], isOther && ADVICE[404]].filter(Boolean);
+  const told = [answered, ...advice].join('; ');
   return new ServiceError(told, { status, code, errors: list });
 }
 
+/** What is said of a field, with its place where that is not said. */
+function placed({ pointer, detail }) {
+  return detail.includes(pointer) ? detail : `${pointer}: ${detail}`;
+}
+
+/** A sentence as a part of another one. */
+function clause(sentence) {
+  return sentence.trim().replace(/\.$/, '');
+}
+
+function isPassing(status) {
+  return status >= 500 || [408, 425, 429].includes(status);
+}
+
 const ADVICE = {
-  301: '; serverURL must be the address that it redirects to',
-  302: '; serverURL must be the address that it redirects to',
-  307: '; serverURL must be the address that it redirects to',
-  308: '; serverURL must be the address that it redirects to',
-  401: '; set apiKey to a key of the app with the scope send',
-  403: '; set apiKey to a key of the app with the scope send',
-  404: '; is serverURL the root of pushsvc?',
+  301: 'serverURL must be the address that it redirects to',
+  302: 'serverURL must be the address that it redirects to',
+  307: 'serverURL must be the address that it redirects to',
+  308: 'serverURL must be the address that it redirects to',
+  401: 'set apiKey to a key of the app with the scope send',
+  403: 'set apiKey to a key of the app with the scope send',
+  404: 'is serverURL the root of pushsvc?',
 };
 
 function isDelivery(count) {

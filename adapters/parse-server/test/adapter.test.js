@@ -77,7 +77,7 @@ describe('send', { concurrency: true }, () => {
     for (const body of bodies) {
       const rows = await adapter.send(body, [ios('aa')], 'k3JxQ');
       assert.deepEqual(rows.map(row => row.transmitted), [false]);
-      assert.match(rows[0].response.error, /^pushsvc: \S/);
+      assert.match(rows[0].response.error, /^pushsvc: InvalidPush: \P{Cc}+$/u);
     }
     assert.equal(server.requests.length, 0);
     assert.ok((await adapter.send({}, [ios('aa')]))[0].transmitted);
@@ -99,7 +99,7 @@ describe('send', { concurrency: true }, () => {
     for (const thrown of [null, undefined, 7, odd, worse, Object.create(null)]) {
       const body = { data: { toJSON() { throw thrown; } } };
       const [row] = await adapter.send(body, [ios('aa')], 'k3JxQ');
-      assert.match(row.response.error, /^pushsvc: an error that says nothing/);
+      assert.match(row.response.error, /^pushsvc: InvalidPush: an error that says nothing$/);
     }
   });
 
@@ -130,7 +130,7 @@ describe('send', { concurrency: true }, () => {
     assert.ok(rows.every(row => row.transmitted));
     const tiny = await serving(t, failing(413));
     const [row] = await made(t, tiny.url).send(BODY, [ios('aa')]);
-    assert.match(row.response.error, /^pushsvc: the service answered 413/);
+    assert.match(row.response.error, /^pushsvc: ServiceRefused: the service answered 413/);
   });
 
   test('sends to the others when the service refuses some recipients', async t => {
@@ -140,7 +140,7 @@ describe('send', { concurrency: true }, () => {
     const server = await serving(t, json({ code: 'invalid_request', errors }, 400), all(SENT));
     const rows = await made(t, server.url).send(BODY, ['a', 'b', 'c'].map(ios), 'k3JxQ');
     assert.deepEqual(rows.map(row => row.transmitted), [true, false, true]);
-    assert.equal(rows[1].response.error, 'pushsvc: refused: no such zone');
+    assert.equal(rows[1].response.error, 'pushsvc: Refused: no such zone');
     assert.equal(server.requests.length, 2);
   });
 
@@ -158,7 +158,7 @@ describe('send', { concurrency: true }, () => {
   test('says how much of it has no outcome at the deadline', async t => {
     const server = await serving(t, json(delivery([OPEN], { state: 'sending' }), 202));
     const rows = await made(t, server.url, { timeoutMs: 1_000 }).send(BODY, [ios('a')], 'k3JxQ');
-    assert.match(rows[0].response.error, /^pushsvc: no outcome yet; GET \/v1\/deliveries\/Qk3/);
+    assert.match(rows[0].response.error, /^pushsvc: NoOutcomeYet: GET \/v1\/deliveries\/Qk3/);
   });
 
   test('says what to do with what may have arrived, where it is told', async t => {
@@ -177,7 +177,7 @@ async function failsHarmlessly(adapter) {
   ]);
   for (const { transmitted, response } of rows) {
     assert.equal(transmitted, false);
-    assert.match(response.error, /^pushsvc: the service \S/);
+    assert.match(response.error, /^pushsvc: Service(Refused|Unavailable): the service \S/);
     assert.ok(!PRUNING.includes(response.error));
   }
 }

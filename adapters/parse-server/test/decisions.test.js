@@ -12,7 +12,8 @@ describe('options', () => {
   const PARSE = { serverURL: 'http://localhost:1337/parse', applicationId: 'app', masterKey: 'm' };
 
   test('have defaults, and leave alone what is Parse Server\'s', () => {
-    const push = { ...OPTIONS, adapter: 'x', ios: {}, mode: null, timeoutMs: undefined };
+    const others = { adapter: 'x', ios: {}, apikey: 'x' };
+    const push = { ...OPTIONS, ...others, mode: null, timeoutMs: undefined };
     assert.deepEqual(readOptions(push), {
       serverURL: 'https://push.example.com/base',
       apiKey: 'key',
@@ -28,15 +29,21 @@ describe('options', () => {
   test('that are wrong are named, with what to write', () => {
     const cases = [
       [undefined, /options must be an object/],
-      [{ apiKey: 'key' }, /serverURL must be an address such as/],
+      [{ apiKey: 'key' }, /serverURL must be an address such as http:\/\/localhost:8420$/],
+      [{ ...OPTIONS, serverURL: 'https://x/base/v1/' }, /serverURL must be the root .*\/v1 at/],
+      [{ ...OPTIONS, serverURL: 'https://x/parse' }, /serverURL must be the root .*\/parse at/],
+      [{ serverUrl: 'https://x', apiKey: 'key' }, /serverUrl must be spelled serverURL$/],
+      [{ ...OPTIONS, timeout: 5_000 }, /timeout must be spelled timeoutMs$/],
+      [{ ...OPTIONS, onunknown: 'drop' }, /onunknown must be spelled onUnknown$/],
       [{ ...OPTIONS, serverURL: 'ftp://x' }, /serverURL must be an http or https address/],
       [{ ...OPTIONS, serverURL: 'https://me:word@x' }, /serverURL must be/],
-      [{ serverURL: OPTIONS.serverURL }, /apiKey must be a text/],
+      [{ serverURL: OPTIONS.serverURL }, /apiKey must be set: .*pushsvc key create/],
       [{ ...OPTIONS, apiKey: 'a\r\nb: c' }, /apiKey must be a text/],
       [{ ...OPTIONS, timeoutMs: 5 }, /timeoutMs must be a whole number from 1000 to 600000/],
       [{ ...OPTIONS, connections: 0 }, /connections must be a whole number/],
       [{ ...OPTIONS, mode: 'fast' }, /mode must be 'wait' or 'accept'/],
       [{ ...OPTIONS, onUnknown: 'x' }, /onUnknown must be 'resend' or 'drop'/],
+      [{ ...OPTIONS, parse: { ...PARSE, serverURL: 'x' } }, /as http:\/\/localhost:1337\/parse$/],
       [{ ...OPTIONS, mode: 'accept' }, /parse must be { serverURL/],
       [{ ...OPTIONS, parse: { ...PARSE, masterKey: '' } }, /parse\.masterKey must be/],
     ];

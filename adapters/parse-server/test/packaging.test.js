@@ -9,7 +9,7 @@ const { promisify } = require('node:util');
 const { all, SENT, serving, servingParse } = require('./stage');
 
 const PACKAGE = path.resolve(__dirname, '..');
-const OPTIONS = { serverURL: 'http://localhost:8080', apiKey: 'key' };
+const OPTIONS = { serverURL: 'http://localhost:8420', apiKey: 'key' };
 
 /** Make an adapter of what is configured, in the order of Parse Server's own rules. */
 function loaded(adapter, options) {

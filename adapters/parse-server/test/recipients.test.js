@@ -65,18 +65,23 @@ describe('an installation', () => {
 
   test('that no gateway reaches has an error that says why', () => {
     const cases = [
-      [{ deviceType: 'expo' }, /^UnknownDeviceType: the deviceType is 'expo'; pushsvc has ios, /],
+      [{ deviceType: 'x' }, /^UnknownDeviceType: the deviceType is 'x'; pushsvc has ios, /],
+      [{ deviceType: 'expo' }, /^ExpoToken: .*; route them to @parse/],
       [{ deviceType: undefined }, /^UnknownDeviceType: the deviceType is none/],
       [{ deviceType: {} }, /^UnknownDeviceType/],
       [{ deviceToken: undefined }, /^MissingDeviceToken/],
       [{ deviceToken: null }, /^MissingDeviceToken/],
       [{ deviceToken: '' }, /^MissingDeviceToken/],
-      [{ deviceToken: 5 }, /^deviceToken must be a text/],
-      [{ deviceToken: 'x'.repeat(4_097) }, /^deviceToken must be a text/],
-      [{ deviceToken: `a${SURROGATE}` }, /^deviceToken must be a text/],
-      [{ deviceToken: 'a\0b' }, /^deviceToken must be a text/],
-      [{ pushType: 'expo' }, /^Expo's tokens/],
-      [{ deviceToken: 'ExponentPushToken[abc]' }, /^Expo's tokens/],
+      [{ deviceToken: 5 }, /^InvalidDeviceToken: deviceToken must be a text$/],
+      [{ deviceToken: 'x'.repeat(4_097) }, /^InvalidDeviceToken: .*at most 4096 characters$/],
+      [{ deviceToken: `a${SURROGATE}` }, /^InvalidDeviceToken: .*whole characters/],
+      [{ deviceToken: 'a\0b' }, /^InvalidDeviceToken: .*no NUL$/],
+      [
+        { deviceType: 'winrt', channelUris: { _Default: 5 } },
+        /^InvalidChannelUri: channelUris\._Default must be a text$/,
+      ],
+      [{ pushType: 'expo' }, /^ExpoToken: Expo's tokens/],
+      [{ deviceToken: 'ExponentPushToken[abc]' }, /^ExpoToken: Expo's tokens/],
       [{ deviceType: 'web', pushType: null, deviceToken: '{"endpoint"' }, /^WebPushSubscription/],
       [{ pushType: 'web', deviceToken: '{"endpoint":""}' }, /^WebPushSubscription/],
     ];

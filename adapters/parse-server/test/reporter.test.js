@@ -7,7 +7,9 @@ const { ParseAPI } = require('../lib/parse');
 const { Reporter } = require('../lib/reporter');
 const { client, failing, isOpen, json, serving, servingParse, until } = require('./stage');
 
-const SOON = { look: 5, longestLook: 10, settle: 20, giveUp: 20, adopt: 20, firstAdopt: 0 };
+const SOON = {
+  look: 5, longestLook: 10, settle: 20, unknown: 20, giveUp: 60_000, adopt: 20, firstAdopt: 0,
+};
 const LONG_AGO = '2026-01-01T00:00:00.000Z';
 
 const group = (outcomes, rest = {}) => ({
@@ -144,6 +146,17 @@ test('counts of Parse Server stay where the service knows of nothing', async t =
   await reporter.opened('s1');
   await until(() => row.errorMessage && !isOpen(row), 'the end');
   assert.deepEqual([row.numSent, row.numFailed], [0, 5]);
+});
+
+test('a status that Parse Server never ends is given up', async t => {
+  const { reporter, row } = await reporting(t, {
+    answers: [json(group({ ios: { sent: 1 } }))],
+    rows: [{ objectId: 's1', status: 'running' }],
+    times: { ...SOON, settle: 60_000, unknown: 60_000, giveUp: 20 },
+  });
+  await reporter.opened('s1');
+  await until(isFinal(row), 'the end');
+  assert.equal(row.numSent, 1);
 });
 
 test('a status that was deleted is forgotten', async t => {

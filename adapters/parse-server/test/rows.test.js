@@ -42,7 +42,7 @@ describe('a row', () => {
   test('is no reason to give up a token before all outcomes are known', () => {
     const devices = [device('ios', 'ab'), device('ios', 'cd')];
     const [dead] = rowsOf(devices, [DEAD, OPEN]);
-    assert.match(dead.response.error, /^pushsvc: the gateway calls the token dead; others/);
+    assert.match(dead.response.error, /^pushsvc: TokenInQuestion: .*; others/);
   });
 
   test('is no reason to give up a token when a channel died', () => {
@@ -58,7 +58,7 @@ describe('a row', () => {
       for (const reason of [...PRUNING, null, '', 'BadDeviceToken', 'x'.repeat(9_999)]) {
         for (const outcome of ['failed', 'unknown', 'expired', 'cancelled', 'new']) {
           const told = errorOf(device('ios', 'ab'), { outcome, class: kind, reason });
-          assert.match(told, /^pushsvc: \S/);
+          assert.match(told, /^pushsvc: \S+: \S/);
           assert.ok(told.length < 300);
         }
       }
@@ -66,6 +66,7 @@ describe('a row', () => {
     for (const word of PRUNING) {
       assert.equal(failedRow({}, word).response.error, `pushsvc: ${word}`);
     }
+    assert.equal(failedRow({}, 'a:\n  b\0').response.error, 'pushsvc: a: b ');
   });
 
   test('of a reason of our own says what to do', () => {
@@ -77,10 +78,10 @@ describe('a row', () => {
   });
 
   test('of what has no outcome yet names the delivery', () => {
-    assert.match(errorOf(device('ios', 'ab'), OPEN), /no outcome yet; GET \/v1\/deliveries\/Qk3 /);
+    assert.match(errorOf(device('ios', 'ab'), OPEN), /NoOutcomeYet: GET \/v1\/deliveries\/Qk3 /);
     for (const result of [null, undefined, {}, 'text']) {
       const told = delivery([SENT], { results: [result] });
-      assert.match(deliveredRows([device('ios', 'a')], told)[0].response.error, /no outcome yet/);
+      assert.match(deliveredRows([device('ios', 'a')], told)[0].response.error, /NoOutcomeYet/);
     }
   });
 

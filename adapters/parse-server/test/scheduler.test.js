@@ -33,6 +33,20 @@ test('pushsvc gets the payload as it is stored, with the group, locales and expi
   assert.ok(sentAt >= NOW);
 });
 
+test('a log that fails is no reason for the scheduler to, and its lines are not lost', async t => {
+  const at = await world(t);
+  const { mock } = t.mock.method(process.stderr, 'write', () => true);
+  const fails = [
+    () => {
+      throw new Error('no');
+    },
+    () => Promise.reject(new Error('no')),
+  ];
+  for (const log of fails) assert.equal(await at.run({ once: true, log }).done, true);
+  assert.equal(at.parse.status().status, 'succeeded');
+  assert.match(mock.calls.map(call => call.arguments[0]).join(''), /push000001: succeeded, 5 sent/);
+});
+
 test('nothing is sent before it is due, by the clock of Parse Server', async t => {
   const at = await world(t, { pushTime: '2030-03-01T12:00:01.000Z' });
   at.run({ pollMs: 3_600_000 });

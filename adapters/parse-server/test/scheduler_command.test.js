@@ -23,8 +23,8 @@ function started(t, args, environment = {}) {
 }
 
 const environmentOf = ({ url }) => ({
-  PUSHSVC_SERVER_URL: url.service,
-  PUSHSVC_API_KEY: 'key',
+  PARSE_PUSHSVC_SERVER_URL: url.service,
+  PARSE_PUSHSVC_API_KEY: 'key',
   PARSE_SERVER_URL: url.parse,
   PARSE_SERVER_APPLICATION_ID: 'app',
   PARSE_SERVER_MASTER_KEY: 'master',
@@ -61,5 +61,5 @@ test('--once ends by itself; a mistake in the options is told, with 2', async t 
   assert.equal(at.parse.status().status, 'succeeded');
   const { exit, output } = started(t, ['--server-url', 'nowhere']);
   assert.equal(await exit, 2);
-  assert.match(output.text, /--server-url \(or PUSHSVC_SERVER_URL\) must be an address such as/);
+  assert.match(output.text, /--server-url \(or PARSE_PUSHSVC_SERVER_URL\) must be an address/);
 });

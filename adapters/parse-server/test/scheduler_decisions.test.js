@@ -286,7 +286,9 @@ test('the time is that of Parse Server, whatever the host says', () => {
 // ---- the command line
 
 test('flags go before the environment, and mistakes are named', () => {
-  const environment = { PUSHSVC_API_KEY: 'e', PARSE_SERVER_MASTER_KEY: 'm', PUSHSVC_LATE_MS: '' };
+  const environment = {
+    PARSE_PUSHSVC_API_KEY: 'e', PARSE_SERVER_MASTER_KEY: 'm', PARSE_PUSHSVC_LATE_MS: '',
+  };
   const { options } = readCommand(['--api-key', 'f', '--late-ms', '60000', '--once'], environment);
   const wanted = { parse: { masterKey: 'm' }, apiKey: 'f', lateMs: 60_000, once: true };
   assert.deepEqual(options, wanted);

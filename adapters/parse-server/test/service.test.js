@@ -70,6 +70,22 @@ describe('a call', { concurrency: true }, () => {
     await assert.rejects(client(t, server.url).deliver(REQUEST), told);
   });
 
+  test('says nothing twice, and what to do about a key', async t => {
+    const detail = '/group: at most 255 characters.';
+    const at = pointer => ({ pointer, code: 'invalid', detail: `${pointer}: no.` });
+    const answers = [
+      [{ detail, errors: [{ pointer: '/group', detail }] }, 400, /400: \/group: at most 255 \w+$/],
+      [{ detail: 'No.', errors: [at('/a'), at('/b')] }, 400, /400: No; \/a: no; \/b: no$/],
+      [{ code: 'unauthorized', detail: 'Revoked.' }, 401, /401 unauthorized: Revoked; set apiKey/],
+      [{ error: 'unauthorized' }, 403, /403; set apiKey .*; is serverURL the root of pushsvc\?$/],
+    ];
+    for (const [document, status, message] of answers) {
+      const server = await serving(t, json(document, status));
+      const refused = { message, reason: 'ServiceRefused' };
+      await assert.rejects(client(t, server.url).deliver(REQUEST), refused);
+    }
+  });
+
   test('is made again when Retry-After is over, and not before', async t => {
     const server = await serving(t, failing(429, { 'retry-after': '1' }), all(SENT));
     const started = performance.now();

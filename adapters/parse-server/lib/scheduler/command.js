@@ -9,19 +9,19 @@ const { NUMBERS } = require('./options');
 
 /** Options by flag: the name of each in `runScheduled`, its variable, and what it is. */
 const TEXTS = {
-  'server-url': ['serverURL', 'PUSHSVC_SERVER_URL', 'where pushsvc is'],
-  'api-key': ['apiKey', 'PUSHSVC_API_KEY', 'a key of the app, with the scope send'],
+  'server-url': ['serverURL', 'PARSE_PUSHSVC_SERVER_URL', 'where pushsvc is'],
+  'api-key': ['apiKey', 'PARSE_PUSHSVC_API_KEY', 'a key of the app, with the scope send'],
   'parse-server-url': ['parse.serverURL', 'PARSE_SERVER_URL', 'Parse Server, with its mount'],
   'application-id': ['parse.applicationId', 'PARSE_SERVER_APPLICATION_ID', "Parse Server's app"],
   'master-key': ['parse.masterKey', 'PARSE_SERVER_MASTER_KEY', "Parse Server's master key"],
-  'on-unknown': ['onUnknown', 'PUSHSVC_ON_UNKNOWN', 'resend or drop what may have arrived'],
+  'on-unknown': ['onUnknown', 'PARSE_PUSHSVC_ON_UNKNOWN', 'resend or drop what may have arrived'],
 };
 const WHOLE = {
-  'poll-ms': ['pollMs', 'PUSHSVC_POLL_MS', 'between looks for what is due'],
-  'late-ms': ['lateMs', 'PUSHSVC_LATE_MS', 'what is later than this is not sent'],
-  'lease-ms': ['leaseMs', 'PUSHSVC_LEASE_MS', 'when a runner that does nothing is given up'],
-  'page-size': ['pageSize', 'PUSHSVC_PAGE_SIZE', 'installations of a page'],
-  'timeout-ms': ['timeoutMs', 'PUSHSVC_TIMEOUT_MS', 'what a call of pushsvc may take'],
+  'poll-ms': ['pollMs', 'PARSE_PUSHSVC_POLL_MS', 'between looks for what is due'],
+  'late-ms': ['lateMs', 'PARSE_PUSHSVC_LATE_MS', 'what is later than this is not sent'],
+  'lease-ms': ['leaseMs', 'PARSE_PUSHSVC_LEASE_MS', 'when a runner that does nothing is given up'],
+  'page-size': ['pageSize', 'PARSE_PUSHSVC_PAGE_SIZE', 'installations of a page'],
+  'timeout-ms': ['timeoutMs', 'PARSE_PUSHSVC_TIMEOUT_MS', 'what a call of pushsvc may take'],
 };
 const SWITCHES = {
   once: 'do what is due, and end: 0, or 1 where something could not be done',

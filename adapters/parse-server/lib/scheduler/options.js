@@ -57,4 +57,4 @@ function toStandardError(level, message) {
   process.stderr.write(`${new Date().toISOString()} ${level} pushsvc-parse-scheduler: ${line}\n`);
 }
 
-module.exports = { NUMBERS, readScheduled };
+module.exports = { NUMBERS, readScheduled, toStandardError };
