@@ -136,7 +136,7 @@ class MalformedEncodingError(CallerError):
     """The body is not what its Content-Encoding says, or is cut off."""
 
     code = "malformed_encoding"
-    parse_code = None
+    parse_code = 107
 
 
 class UnsupportedEncodingError(CallerError):
@@ -144,7 +144,7 @@ class UnsupportedEncodingError(CallerError):
 
     code = "unsupported_encoding"
     status = 415
-    parse_code = None
+    parse_code = 107
 
 
 class BodyTooLargeError(CallerError):

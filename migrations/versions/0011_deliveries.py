@@ -1,8 +1,7 @@
 """Deliveries: the name of what a push is a part of, by which its caller finds all parts.
 
-A column that the version before this one does not write, and an index of rows that it does not
-make. It does not know the new keys of explicit devices: replace the workers before the first
-delivery; until then they leave one to the others.
+A column that the version before this one does not write. It does not know the new keys of explicit
+devices: replace the workers before the first delivery; until then they leave one to the others.
 """
 
 import sqlalchemy as sa
@@ -17,15 +16,8 @@ depends_on = None
 def upgrade() -> None:
     """Go forward."""
     op.add_column("pushes", sa.Column("group_id", sa.Text()))
-    op.create_index(
-        "pushes_of_group",
-        "pushes",
-        ["app_id", "group_id"],
-        postgresql_where=sa.text("group_id IS NOT NULL"),
-    )
 
 
 def downgrade() -> None:
     """Go back."""
-    op.drop_index("pushes_of_group", table_name="pushes")
     op.drop_column("pushes", "group_id")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 REVISION = "0008"
 #: The lowest level at which this version of the service can work.
-LEAST = "0009"
+LEAST = "0011"
 DATABASE = "live_test"
 
 
@@ -188,7 +188,7 @@ async def test_an_index_that_cannot_be_built_says_so(
         with pytest.raises(migrate.BusyError, match="again"):
             await migrate.upgrade(empty)
     async with empty.connect() as connection:
-        assert await migrate.pending(connection) == ["0010"]
+        assert (await migrate.pending(connection))[0] == "0010"
     await migrate.upgrade(empty)
     assert await _is_valid(empty)
 
