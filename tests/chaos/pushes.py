@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tests.chaos.fleet import BLOCK, DEAD_SHARE, EVERYONE, Device, Fleet, stranger
+from tests.chaos.senders import topic
 
 LARGEST: Final = 50_000
 #: An app sends at most so many explicit devices at once.
@@ -212,7 +213,10 @@ def _audience(chance: random.Random, fleet: Fleet, app: int, size: int) -> dict[
 def _strangers(chance: random.Random, app: int, size: int) -> dict[str, Any]:
     base = chance.randrange(1 << 24)
     some = tuple(stranger(app, base + nth) for nth in range(size))
-    named = [{"device_type": one.device_type, "token": one.token} for one in some]
+    named = [
+        {"device_type": one.device_type, "token": one.token, "app_identifier": topic(app)}
+        for one in some
+    ]
     return {"door": "v1", "audience": {"devices": named}, "strangers": some}
 
 

@@ -44,6 +44,8 @@ def test_pushes_add_up(fleet: Fleet, seed: int) -> None:
     assert {push.app for push in plan} == {0, 1, 2}
     assert {push.door for push in plan} == {"v1", "parse", "delivery"}
     assert {name for push in plan for name in push.audience} == {"channels", "where", "devices"}
+    named = [one for push in plan if push.door == "delivery" for one in push.audience["devices"]]
+    assert all(one["app_identifier"] for one in named)
     assert [push.at for push in plan] == sorted(push.at for push in plan)
     assert any(push.drop for push in plan)
     assert any(push.due_in for push in plan if not push.urgent)
