@@ -70,9 +70,13 @@ class PushsvcAdapter {
   }
 
   #told(rows, devices, pushStatusId) {
-    // Only what was waited for has a delivery, and then there is a row of every device.
-    const deliveryAt = place => devices[place].delivery;
-    this.#warnings.failed(rows, { group: groupOf(pushStatusId), deliveryAt });
+    try {
+      // Only what was waited for has a delivery, and then there is a row of every device.
+      const deliveryAt = place => devices[place].delivery;
+      this.#warnings.failed(rows, { group: groupOf(pushStatusId), deliveryAt });
+    } catch {
+      // The rows are what is waited for, and a rejection would end the process.
+    }
     return rows;
   }
 
