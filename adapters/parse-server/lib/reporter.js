@@ -7,6 +7,7 @@ const { randomBytes } = require('node:crypto');
 const {
   OPEN, YES, besideOf, differing, dotted, noteKey, notesOf, tallyOf,
 } = require('./tally');
+const { tell } = require('./warnings');
 
 const STATUSES = '_PushStatus';
 const STATUSES_OF_A_LOOK = 100;
@@ -225,7 +226,7 @@ class Reporter {
       const now = performance.now();
       if (now - this.#toldAt < this.#times.tell) return;
       this.#toldAt = now;
-      console.warn(`pushsvc: counts of pushes are late: ${error.message}`);
+      tell(`pushsvc: counts of pushes are late: ${error.message}`);
     }
   }
 }

@@ -7,7 +7,20 @@ const EVERY_MS = 60_000;
 const KIND = /^pushsvc: (Service\w+: [^:;]+|[^:]+)/;
 const KINDS = 50;
 const OTHERS = 'others';
-const LONGEST_SENTENCE = 400;
+const LONGEST_LINE = 500;
+
+/**
+ * Write a line to the console; whatever becomes of it there is no reason for a push to fail.
+ * @param {string} line
+ * @param {(line: string) => unknown} [warn] may throw, or promise and not keep it
+ */
+async function tell(line, warn = said => console.warn(said)) {
+  try {
+    await warn(line);
+  } catch {
+    // Nobody is left to be told.
+  }
+}
 
 /**
  * One line at once for each kind of failure; what follows of that kind is counted, and told when a
@@ -22,9 +35,9 @@ class Warnings {
   /**
    * @param {object} [options]
    * @param {number} [options.everyMs] between two lines of one kind
-   * @param {(line: string) => void} [options.warn]
+   * @param {(line: string) => unknown} [options.warn] the console's, if left out
    */
-  constructor({ everyMs = EVERY_MS, warn = line => console.warn(line) } = {}) {
+  constructor({ everyMs = EVERY_MS, warn } = {}) {
     this.#everyMs = everyMs;
     this.#warn = warn;
   }
@@ -42,9 +55,8 @@ class Warnings {
       const kind = KIND.exec(response?.error)?.[1];
       if (kind === undefined) return;
       const delivery = deliveryAt(place);
-      const failure = found.get(kind) ?? { error: response.error, group, delivery, devices: 0 };
-      failure.devices += 1;
-      found.set(kind, failure);
+      const failure = { error: response.error, group, delivery, devices: 1 };
+      found.set(kind, joined(found.get(kind), failure));
     });
     for (const [kind, failure] of found) this.#add(kind, failure);
   }
@@ -65,11 +77,10 @@ class Warnings {
     const name = isKnown ? kind : OTHERS;
     const known = this.#kinds.get(name);
     if (known) {
-      const before = known.later?.devices ?? 0;
-      known.later = { ...failure, devices: before + failure.devices };
+      known.later = joined(known.later, failure);
       return;
     }
-    this.#tell(failure, '');
+    this.#tell(failure, name === OTHERS ? 'other ' : '');
     this.#quiet(name);
   }
 
@@ -87,21 +98,26 @@ class Warnings {
   }
 
   #tell(failure, more) {
-    try {
-      this.#warn(lineOf(failure, more));
-    } catch {
-      // A console that fails is no reason for a push to.
-    }
+    tell(lineOf(failure, more), this.#warn);
   }
+}
+
+/** Both failures as one, which has the push and the delivery only where they have the same. */
+function joined(one, other) {
+  if (one === undefined) return other;
+  const same = key => (one[key] === other[key] ? other[key] : undefined);
+  const devices = one.devices + other.devices;
+  return { error: other.error, group: same('group'), delivery: same('delivery'), devices };
 }
 
 function lineOf({ error, group, delivery, devices }, more) {
   const of = group === undefined ? '' : ` of push ${group}`;
   const by = delivery === undefined ? '' : ` (delivery ${delivery})`;
   const number = `${devices} ${more}device${devices === 1 ? '' : 's'}`;
-  const sentence = error.replace(/^pushsvc: /, '').slice(0, LONGEST_SENTENCE);
+  const sentence = error.replace(/^pushsvc: /, '');
   const verb = devices === 1 ? 'counts' : 'count';
-  return `pushsvc: ${number}${of}${by} ${verb} as failed: ${sentence}`;
+  const line = `pushsvc: ${number}${of}${by} ${verb} as failed: ${sentence}`;
+  return line.replace(/[\s\p{Cc}]+/gu, ' ').slice(0, LONGEST_LINE);
 }
 
-module.exports = { Warnings };
+module.exports = { Warnings, tell };

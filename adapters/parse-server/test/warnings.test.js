@@ -82,12 +82,37 @@ test('an adapter tells its failures on the console, without tokens or its key', 
   assert.ok(!lines().join().includes('secret'));
 });
 
-test('a push does not fail because the console does', async t => {
-  t.mock.method(console, 'warn', () => {
-    throw new Error('no');
+for (const [how, fail] of [
+  ['throws', () => { throw new Error('no'); }],
+  ['promises and fails', async () => { throw new Error('no'); }],
+]) {
+  test(`a push does not fail because the console ${how}`, async t => {
+    t.mock.method(console, 'warn', fail);
+    const url = await nowhere();
+    const parse = { serverURL: url, applicationId: 'app', masterKey: 'key' };
+    for (const mode of ['wait', 'accept']) {
+      const adapter = new PushsvcAdapter({ serverURL: url, apiKey: 'key', mode, parse });
+      t.after(() => adapter.close());
+      const [row] = await adapter.send({ data: {} }, [{ deviceType: 'expo' }], 'status');
+      assert.match(row.response.error, /^pushsvc: ExpoToken: /);
+    }
   });
-  const adapter = new PushsvcAdapter({ serverURL: await nowhere(), apiKey: 'key' });
-  t.after(() => adapter.close());
-  const [row] = await adapter.send({ data: {} }, [{ deviceType: 'expo' }]);
-  assert.match(row.response.error, /^pushsvc: ExpoToken: /);
+}
+
+test('what is summed up names a push and a delivery only where they are the same', t => {
+  const { lines, warnings } = warning(t);
+  const fail = (count, group, id) =>
+    warnings.failed(failures(count, 'Odd: no'), { group, deliveryAt: () => id });
+  fail(1, 'a', 'd1');
+  fail(100, 'a', 'd2');
+  fail(5, 'a', 'd3');
+  warnings.close();
+  assert.equal(lines[1], 'pushsvc: 105 more devices of push a count as failed: Odd: no');
+});
+
+test('a line is one line, whatever the push is called', t => {
+  const { lines, warnings } = warning(t);
+  warnings.failed(failures(1, 'Odd: no'), { group: `g\nforged ${'x'.repeat(1_000)}` });
+  assert.match(lines[0], /^pushsvc: 1 device of push g forged x+$/);
+  assert.equal(lines[0].length, 500);
 });
