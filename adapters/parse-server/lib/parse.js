@@ -13,8 +13,8 @@ const FORBIDDEN = 119;
 // Too slow, too large, too often: said with a page of their own, and no word of Parse's.
 const OF_PROXIES = [408, 413, 429];
 const MASTER_KEY =
-  '; is the master key (parse.masterKey, --master-key) right, and does masterKeyIps allow it ' +
-  'from here?';
+  '; are the master key (parse.masterKey, --master-key) and the application id ' +
+  '(parse.applicationId, --application-id) right, and does masterKeyIps allow it from here?';
 const MOUNT =
   '; its address (parse.serverURL, --parse-server-url) is one with its mount, such as ' +
   'http://localhost:1337/parse';
@@ -134,7 +134,8 @@ class ParseAPI {
       return await this.#transport.request(request);
     } catch (error) {
       if (error instanceof TransportError && error.stale) return this.#answer(request);
-      throw new ParseError(`Parse Server did not answer: ${error.message}`);
+      const advice = '; is it running, and is parse.serverURL (--parse-server-url) where it is?';
+      throw new ParseError(`Parse Server did not answer: ${error.message}${advice}`);
     }
   }
 }

@@ -8,7 +8,6 @@ const LONGEST_REASON = 100;
 
 // Reasons that are pushsvc's own, with what to do about them.
 const ADVICE = {
-  MissingCredential: 'pushsvc has no credential for this gateway and app; add one',
   MissingTopic: 'the installation needs an appIdentifier, the bundle id of its app',
   BadTopic: 'the appIdentifier of the installation is no bundle id',
   MissingDeviceToken: 'the installation has no token that pushsvc sends to',
@@ -80,7 +79,7 @@ function resultRow(device, result, delivery) {
     const isHeld = !Array.isArray(held) || held.includes(gatewayOf(device));
     return isHeld ? failedRow(device, HELD) : row(device, deadWord(device));
   }
-  return failedRow(device, told(result));
+  return failedRow(device, told(result, device));
 }
 
 function pending({ id }) {
@@ -92,10 +91,18 @@ function deadWord({ deviceType }) {
   return APPLE.includes(deviceType) ? 'Unregistered' : 'NotRegistered';
 }
 
-function told({ outcome, class: named, reason }) {
+function told({ outcome, class: named, reason }, device) {
   const word = typeof reason === 'string' && reason !== '' ? reason : named ?? outcome;
   const kind = String(word).slice(0, LONGEST_REASON);
-  return `${kind}: ${ADVICE[kind] ?? CLASSES[named] ?? OTHERWISE}`;
+  const advice = kind === 'MissingCredential' ? missing(device) : ADVICE[kind];
+  return `${kind}: ${advice ?? CLASSES[named] ?? OTHERWISE}`;
+}
+
+function missing(device) {
+  const gateway = gatewayOf(device);
+  const topic = device.recipient.app_identifier;
+  const by = gateway === 'apns' && topic ? `with the topic ${topic}` : 'for this device';
+  return `pushsvc has no credential of ${gateway} ${by}; add one`;
 }
 
 function row({ deviceToken, deviceType }, error) {

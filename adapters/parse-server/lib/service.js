@@ -241,7 +241,8 @@ class Service {
       answer = await this.#transport.request({ ...request, headers });
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
-      const told = new ServiceError(`the service did not answer: ${error.message}`);
+      const advice = '; is pushsvc running, and is serverURL where it is?';
+      const told = new ServiceError(`the service did not answer: ${error.message}${advice}`);
       return { again: { error: told, afterMs: 0, isStale: error.stale } };
     }
     return judged(answer, fits);

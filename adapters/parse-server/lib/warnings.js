@@ -3,8 +3,9 @@
 // Why devices count as failed, on the console: Parse Server neither keeps nor prints it.
 
 const EVERY_MS = 60_000;
-// What is of one kind, and so told together: the reason, and of the service what it answered.
-const KIND = /^pushsvc: (Service\w+: [^:;]+|[^:]+)/;
+// What is of one kind, and so told together: the reason, what kept the service from answering, and
+// the whole of what it refuses a push for.
+const KIND = /^pushsvc: (ServiceRefused: .{1,200}|Service\w+: [^:;]+|[^:]+)/;
 const KINDS = 50;
 const OTHERS = 'others';
 const LONGEST_LINE = 500;

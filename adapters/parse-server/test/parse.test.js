@@ -21,7 +21,7 @@ test('a master key that is wrong, or not allowed from here, is named', async t =
     json({ error: 'unauthorized' }, 403),
   ];
   for (const answer of answers) {
-    assert.match(await refusal(t, answer), /--master-key\) right, .*masterKeyIps/);
+    assert.match(await refusal(t, answer), /--master-key\) and .*--application-id\) right, .*masterKeyIps/);
   }
 });
 

@@ -24,7 +24,7 @@ const WHOLE = {
   'timeout-ms': ['timeoutMs', 'PARSE_PUSHSVC_TIMEOUT_MS', 'what a call of pushsvc may take'],
 };
 const SWITCHES = {
-  once: 'do what is due, and end: 0, or 1 where something could not be done',
+  once: 'do what is due, and end: 0, or 1 where a server could not be asked',
   help: 'show this, and end',
 };
 
