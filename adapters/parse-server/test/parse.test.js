@@ -20,9 +20,8 @@ test('a master key that is wrong, or not allowed from here, is named', async t =
     json({ code: 119, error: 'Permission denied' }, 400),
     json({ error: 'unauthorized' }, 403),
   ];
-  for (const answer of answers) {
-    assert.match(await refusal(t, answer), /--master-key\) and .*--application-id\) right, .*masterKeyIps/);
-  }
+  const told = /--master-key\) and .*--application-id\) right, .*masterKeyIps/;
+  for (const answer of answers) assert.match(await refusal(t, answer), told);
 });
 
 test('an address without its mount is named, with one that has it', async t => {
