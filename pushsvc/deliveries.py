@@ -87,7 +87,6 @@ async def store(
     size = resources.settings.batch_size
     new = list(cutting.cut_recipients(recipients, taken=frozenset(), size=size))
     lane = schedule.lane_of(submission, limit=resources.settings.urgent_audience_limit)
-
     insert = partial(
         deliveries.insert_delivery,
         resources.engine,

@@ -13,7 +13,7 @@ from pushsvc import ending
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.gateways import AppGateways
 from pushsvc.firing import Part, Volley, lease_seconds
-from pushsvc.model import Batch, Push
+from pushsvc.model import Batch, Device, Push
 from pushsvc.planning import batches as cutting
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
@@ -142,6 +142,7 @@ async def begin(resources: Resources, loaded: Sequence[Loaded]) -> Volley | None
     began = resources.clock.monotonic()
     routed: dispatch.Routed = {}
     parts: list[Part] = []
+    first = 0
     async with storage.begun(
         resources.engine,
         [one.planned for one in loaded],
@@ -150,8 +151,9 @@ async def begin(resources: Resources, loaded: Sequence[Loaded]) -> Volley | None
         for one, batches in zip(loaded, leased, strict=True):
             for batch in batches:
                 part = _part(one, batch, fields=fields)
-                _address(part, one.shaper, one.gateways, before=parts, into=routed)
+                _address(part, one.shaper, one.gateways, first=first, into=routed)
                 parts.append(part)
+                first += batch.size
     return Volley(resources, parts, routed, began=began) if parts else None
 
 
@@ -168,21 +170,28 @@ async def _fields(
 
 
 def _part(one: Loaded, batch: Batch, *, fields: Mapping[int, dict[str, object]]) -> Part:
-    sheet = dispatch.Sheet(batch.outcomes)
     if batch.recipients:
-        devices = [named_at(place, named) for place, named in enumerate(batch.recipients)]
-    else:
-        ids = batch.installation_ids
-        values = {number: dict(fields[number]) for number in ids if number in fields}
-        if BADGE in one.shaper.fields:
-            add_badges(values, batch.badges)
-        badge_of, values_of = batch.badges.get, values.get
-        devices = [
-            device_at(place, one.rows[n], badge=badge_of(n), values=values_of(n))
-            for place, n in enumerate(ids)
-        ]
+        return _settled_early(one.push, batch, _named(batch))
+    ids = batch.installation_ids
+    values = {number: dict(fields[number]) for number in ids if number in fields}
+    if BADGE in one.shaper.fields:
+        add_badges(values, batch.badges)
+    badge_of, values_of = batch.badges.get, values.get
+    devices = [
+        device_at(place, one.rows[n], badge=badge_of(n), values=values_of(n))
+        for place, n in enumerate(ids)
+    ]
+    return _settled_early(one.push, batch, devices)
+
+
+def _named(batch: Batch) -> list[Device]:
+    return [named_at(place, named) for place, named in enumerate(batch.recipients)]
+
+
+def _settled_early(push: Push, batch: Batch, devices: Sequence[Device]) -> Part:
+    sheet = dispatch.Sheet(batch.outcomes)
     ending.settle_early(batch, devices=devices, sheet=sheet)
-    return Part(push=one.push, batch=batch, devices=devices, sheet=sheet)
+    return Part(push=push, batch=batch, devices=devices, sheet=sheet)
 
 
 def _address(
@@ -190,7 +199,7 @@ def _address(
     shaper: body.Shaper,
     gateways: AppGateways,
     *,
-    before: Sequence[Part],
+    first: int,
     into: dispatch.Routed,
 ) -> None:
     dispatch.address(
@@ -200,7 +209,7 @@ def _address(
         shape_of=shaper.shape,
         route_of=gateways.choose,
         key_of=dispatch.keys_of(part.batch),
-        first=sum(one.batch.size for one in before),
+        first=first,
     )
 
 
@@ -208,14 +217,13 @@ async def shape_leased(resources: Resources, leased: Sequence[Leased]) -> Volley
     """Shape the messages of deliveries whose batches are leased; nothing of it is sent before."""
     routed: dispatch.Routed = {}
     parts: list[Part] = []
+    first = 0
     for one in leased:
-        sheet = dispatch.Sheet(one.batch.outcomes)
-        devices = [named_at(place, named) for place, named in enumerate(one.batch.recipients)]
-        ending.settle_early(one.batch, devices=devices, sheet=sheet)
-        part = Part(push=one.push, batch=one.batch, devices=devices, sheet=sheet)
+        part = _settled_early(one.push, one.batch, _named(one.batch))
         shaper = body.Shaper.of(one.push, now=resources.clock.now())
         gateways = await resources.gateways.of(one.push.app_id)
-        _address(part, shaper, gateways, before=parts, into=routed)
+        _address(part, shaper, gateways, first=first, into=routed)
         parts.append(part)
+        first += one.batch.size
     # Others may have had them since, if this process was put to sleep with them at hand.
     return Volley(resources, parts, routed, began=min(one.asked_at for one in leased))
