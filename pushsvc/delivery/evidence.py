@@ -62,10 +62,10 @@ def gather(
 
     What has no token of ours is nobody's evidence. Where we only look, FCM's plain word alone is.
     """
-    if not batch.installation_ids:
+    if not batch.installation_ids or not answers:
         return []
     found: list[Evidence] = []
-    device_of = {device.index: device for device in devices if device.token}
+    device_of = {device.place: device for device in devices if device.token}
     for index, answer in answers.items():
         if answer.outcome not in AGAINST_TOKENS or index not in device_of:
             continue
@@ -110,7 +110,7 @@ def weigh(
     routes: Routes,
 ) -> dict[str, Weight]:
     """Count by scope whom the gateways accepted and whom they spoke against."""
-    takers = [device for device in devices if outcomes[device.index] in _ACCEPTED]
+    takers = [device for device in devices if outcomes[device.place] in _ACCEPTED]
     parties = [routes.party_of(device) for device in takers]
     one_of = dict(zip(parties, takers, strict=True))
     accepted: Counter[str] = Counter()

@@ -39,6 +39,8 @@ _BY_FCM: Final[Mapping[Form | None, Form]] = {Form.APNS: Form.FCM_APPLE, Form.FC
 
 #: FCM's registration tokens have one; it stands in no token of Apple's, which are hexadecimal.
 _FCM_MARK: Final = ":"
+#: A browser's own subscription is JSON.
+_SUBSCRIPTION: Final = "{"
 UNKNOWN_DEVICE_TYPE: Final = Refused(reason="UnknownDeviceType")
 #: A browser's own subscription (RFC 8030), which is no token of FCM's.
 WEB_PUSH_SUBSCRIPTION: Final = Refused(reason="WebPushSubscription")
@@ -58,7 +60,7 @@ def form_of(device: Device) -> Form | Refused:
         form = _FORMS.get(push_type, form)
     if form is Form.APNS and _FCM_MARK in device.token:
         return Form.FCM_APPLE
-    if form is Form.FCM_WEB and device.token.startswith("{"):
+    if form is Form.FCM_WEB and device.token.startswith(_SUBSCRIPTION):
         return WEB_PUSH_SUBSCRIPTION
     return UNKNOWN_DEVICE_TYPE if form is None else form
 
@@ -73,3 +75,9 @@ def party_of(device: Device) -> tuple[str, str | None, str | None, bool]:
     """Return what a device's gateway and app depend on; devices of one party have the same."""
     by_fcm = _FCM_MARK in device.token
     return device.device_type, device.push_type, device.app_identifier, by_fcm
+
+
+def kind_of(device: Device) -> tuple[str, tuple[object, ...], bool, bool]:
+    """Return all that a message depends on whose texts hold no variables; not quite the token."""
+    token = device.token
+    return device.device_type, device[3:7], _FCM_MARK in token, token.startswith(_SUBSCRIPTION)

@@ -110,7 +110,7 @@ def test_what_has_no_installation_or_no_token_is_no_evidence() -> None:
     found = evidence.gather(PUSH, batch, [device(0)], answers={0: DEAD}, routes=ROUTES)
 
     assert found == []
-    assert gathered({0: DEAD, 1: DEAD}, [replace(device(0), token="")]) == []
+    assert gathered({0: DEAD, 1: DEAD}, [device(0)._replace(token="")]) == []
 
 
 def test_looking_is_evidence_for_what_fcm_calls_gone_and_nothing_else() -> None:
