@@ -28,7 +28,7 @@ T = TypeVar("T")
 #: that of the clock, which hands out what nobody closed; and the end of trying.
 FINISH_PAUSE_SECONDS = 0.1
 FINISH_SECONDS = 600
-ROUTES = evidence.Routes(party_of=body.party_of, gateway_of=body.gateway_of)
+ROUTES = evidence.Routes(parties_of=body.parties_of, gateway_of=body.gateway_of)
 
 
 async def take_up(resources: Resources, push: Push, batch: Batch, *, sheet: dispatch.Sheet) -> None:
@@ -153,8 +153,8 @@ def ledger_of(
     )
     found = evidence.gather(push, batch, devices, answers=sheet.answers, routes=ROUTES)
     types = [tally.NO_TYPE] * batch.size
-    for place, device_type, *_ in devices:
-        types[place] = device_type
+    for device in devices:
+        types[device.place] = device.device_type
     return Ledger(
         outcomes=end.outcomes,
         counts=tally.count(types, end.outcomes),

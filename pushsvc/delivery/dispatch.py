@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import structlog
@@ -65,7 +66,7 @@ class When(NamedTuple):
 
 
 ShapeOf = Callable[[Device], Shape | Refused]
-KindOf = Callable[[Device], Hashable]
+KindsOf = Callable[[Sequence[Device]], Iterable[Hashable]]
 KeyOf = Callable[[int], int]
 
 
@@ -157,11 +158,11 @@ def asking_of(push: Push, batch: Batch) -> Asking:
 
 
 async def send(
-    devices: Iterable[Device],
+    devices: Sequence[Device],
     sheet: Sheet,
     *,
     shape_of: ShapeOf,
-    kind_of: KindOf | None = None,
+    kinds_of: KindsOf | None = None,
     route_of: RouteOf,
     key_of: KeyOf,
     in_time: Callable[[], bool],
@@ -183,7 +184,7 @@ async def send(
         sheet,
         into=routed,
         shape_of=shape_of,
-        kind_of=kind_of,
+        kinds_of=kinds_of,
         route_of=route_of,
         key_of=key_of,
         validate_only=validate_only,
@@ -196,12 +197,12 @@ async def send(
 
 
 def address(
-    devices: Iterable[Device],
+    devices: Sequence[Device],
     sheet: Sheet,
     *,
     into: Routed,
     shape_of: ShapeOf,
-    kind_of: KindOf | None = None,
+    kinds_of: KindsOf | None = None,
     route_of: RouteOf,
     key_of: KeyOf,
     first: int = 0,
@@ -209,18 +210,18 @@ def address(
 ) -> None:
     """Shape a message for every device that is open on the sheet, or settle why there is none.
 
-    `kind_of` tells which devices have the same message, which is then shaped and routed once; of
+    `kinds_of` tells which devices have the same message, which is then shaped and routed once; of
     those without a kind each is. `first` is where the sheet begins among those that are handed over
     together.
     """
     outcomes = sheet.outcomes
     known: dict[Hashable, tuple[Shape, list[Message[Shape]]]] = {}
-    for device in devices:
+    kinds = kinds_of(devices) if kinds_of else repeat(None, len(devices))
+    for device, kind in zip(devices, kinds, strict=True):
         index, token = device.place, device.token
-        if outcomes[index] != OutcomeClass.OPEN:
+        if outcomes[index]:  # OPEN is 0
             continue
-        kind = kind_of(device) if kind_of and token else None
-        found = known.get(kind)
+        found = known.get(kind) if token else None
         if found is None:
             said = _route(device, shape_of, route_of)
             if isinstance(said, Answer):

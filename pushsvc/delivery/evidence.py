@@ -36,7 +36,7 @@ _ACCEPTED: Final = frozenset({OutcomeClass.OK, OutcomeClass.VALIDATED})
 class Routes:
     """By which gateway devices are reached; equal parties are reached in the same way."""
 
-    party_of: Callable[[Device], Hashable]
+    parties_of: Callable[[Sequence[Device]], Iterable[Hashable]]
     gateway_of: Callable[[Device], GatewayName | None]
 
     def scope_of(self, device: Device) -> str | None:
@@ -111,7 +111,7 @@ def weigh(
 ) -> dict[str, Weight]:
     """Count by scope whom the gateways accepted and whom they spoke against."""
     takers = [device for device in devices if outcomes[device.place] in _ACCEPTED]
-    parties = [routes.party_of(device) for device in takers]
+    parties = list(routes.parties_of(takers))
     one_of = dict(zip(parties, takers, strict=True))
     accepted: Counter[str] = Counter()
     for party, n in Counter(parties).items():
