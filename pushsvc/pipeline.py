@@ -257,8 +257,10 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
             return
         if push.halt is Halt.CANCEL:
             await halting.write_left(resources, push)
-            await close_push(resources, push_id)
         await _deliver(resources, push, seq)
+    # Who of a push's batches under way here is the last to end looks whether they were all.
+    if not resources.halts.is_under_way(push_id):
+        await close_push(resources, push_id)
 
 
 async def _deliver(resources: Resources, push: Push, seq: int) -> None:
@@ -300,7 +302,6 @@ async def _deliver(resources: Resources, push: Push, seq: int) -> None:
         # Also when the worker is told to stop: what is out must be in the ledger.
         finish = ending.finish(resources, push, batch, devices=devices, sheet=sheet, now=now())
         await asyncio.shield(finish)
-    await close_push(resources, push.id)
 
 
 async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
@@ -338,8 +339,7 @@ async def close_push(
 
     Before, so many pieces of evidence against tokens are applied; else the clock goes on with it.
     """
-    async with resources.engine.connect() as connection:
-        complete = await pushes.complete(connection, push_id)
+    complete = await pushes.complete(resources.engine, push_id)
     if complete is None:
         return
     held: int | None = 0
