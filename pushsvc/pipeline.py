@@ -282,6 +282,7 @@ async def _deliver(resources: Resources, push: Push, seq: int) -> None:
                 devices,
                 sheet,
                 shape_of=shaper.shape,
+                kinds_of=shaper.kinds_of,
                 route_of=gateways.choose,
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
