@@ -113,7 +113,9 @@ class Volley:
         some = [part.batch for part in self._open]
         if not some:
             return True  # they are being written down, and ours until another has claimed them
-        return await storage.renew(self._resources.by_index, some, lease_seconds=self._lease_seconds)
+        return await storage.renew(
+            self._resources.by_index, some, lease_seconds=self._lease_seconds
+        )
 
     async def _hand_over(self, overdue: Callable[[], bool]) -> None:
         """Hand everything over; whoever is slow holds up no other's ledger."""

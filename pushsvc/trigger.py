@@ -102,7 +102,7 @@ class Trigger:
         try:
             while not stopping.is_set():
                 try:
-                    await self._look(heard)
+                    await self._look(heard=heard)
                 except DATABASE_ERRORS as error:
                     log.warning("trigger.failed", error=str(error))
                     self._look_at = self._now() + PAUSE_SECONDS
@@ -117,7 +117,7 @@ class Trigger:
                 self._hearing.cancel()
                 await asyncio.gather(self._hearing, return_exceptions=True)
 
-    async def _look(self, heard: bool) -> None:
+    async def _look(self, *, heard: bool) -> None:
         """Start volleys of what there is: somebody rang, or the clock says so."""
         found = await self._fire_all(DELIVERIES)
         now = self._now()

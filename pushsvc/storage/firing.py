@@ -211,8 +211,8 @@ async def renew(engine: AsyncEngine, some: Sequence[Batch], *, lease_seconds: fl
 
 # ---------------------------------------------------------------- written down
 
-# A push is done with it if its batches are those that are counted, and there are no others. One that
-# was halted is closed by itself. Batches lie by day: those of other days are not opened.
+# A push is done with it if its batches are those that are counted, and there are no others. One
+# that was halted is closed by itself. Batches lie by day: those of other days are not opened.
 _FINISH: Final = f"""
     WITH ended AS (
         UPDATE batches SET state = 2, lease_until = NULL, finished_at = now(),
