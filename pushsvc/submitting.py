@@ -84,12 +84,13 @@ def _is_plain(asked: Submission, when: Schedule) -> bool:
 
 
 def _batch_of(resources: Resources, asked: Submission) -> NewBatch | None:
-    """Return the one batch of a push that is due, as its plan would cut it.
+    """Return the one batch of a push for now, as its plan would cut it.
 
     None where there would be more than one, or somebody has to look devices up.
     """
     devices = asked.audience["devices"]
-    if not 0 < len(devices) <= SMALL_DELIVERY or not all("token" in one for one in devices):
+    is_small = 0 < len(devices) <= SMALL_DELIVERY
+    if asked.push_time is not None or not is_small or not all("token" in one for one in devices):
         return None
     recipients = named_among(devices, ()).recipients
     size = resources.settings.batch_size
