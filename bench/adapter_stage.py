@@ -56,40 +56,62 @@ class Stage:
 
 @asynccontextmanager
 async def staged(place: Place, devices: int, *, progress: Progress) -> AsyncIterator[Stage]:
-    """Start the service, and make Parse Server's database."""
-    url = make_url(place.environment["PUSHSVC_DATABASE_URL"])
+    """Start the service, and make Parse Server's database beside its own."""
     key = await _service(place)
     async with Children(stop=asyncio.Event(), drain_seconds=STOP_SECONDS) as children:
         api, worker = await children.start(
             Recipe(name="api", arguments=["serve"], environment=place.environment),
             Recipe(name="worker", arguments=["worker"], environment=place.environment),
         )
-        engine = create_engine(
-            url.set(database=DATABASE).render_as_string(hide_password=False), connections=1
-        )
-        try:
-            await _make_database(url)
-            async with engine.connect() as connection:
-                stage = Stage(
-                    place=place,
-                    devices=devices,
-                    database={
-                        "host": url.query["host"],
-                        "user": url.username,
-                        "database": DATABASE,
-                    },
-                    connection=await connection.execution_options(isolation_level="AUTOCOMMIT"),
-                    options={
-                        "stock": {"ios": _stock_options(place)},
-                        "ours": {"serverURL": api["url"], "apiKey": key},
-                    },
-                    pids=place.pids | {"api": api["pid"], "worker": worker["pid"]},
-                    progress=progress,
-                )
-                await _seed(stage)
-                yield stage
-        finally:
-            await engine.dispose()
+        async with parse_staged(
+            place,
+            devices,
+            database_url=place.environment["PUSHSVC_DATABASE_URL"],
+            options={
+                "stock": {"ios": stock_options(place)},
+                "ours": {"serverURL": api["url"], "apiKey": key},
+            },
+            pids=place.pids | {"api": api["pid"], "worker": worker["pid"]},
+            progress=progress,
+        ) as stage:
+            yield stage
+
+
+@asynccontextmanager
+async def parse_staged(
+    place: Place,
+    devices: int,
+    *,
+    database_url: str,
+    options: Mapping[str, Mapping[str, Any]],
+    pids: Mapping[str, int],
+    progress: Progress,
+) -> AsyncIterator[Stage]:
+    """Make Parse Server's database on this PostgreSQL, with its devices."""
+    url = make_url(database_url)
+    engine = create_engine(
+        url.set(database=DATABASE).render_as_string(hide_password=False), connections=1
+    )
+    try:
+        await _make_database(url)
+        async with engine.connect() as connection:
+            stage = Stage(
+                place=place,
+                devices=devices,
+                database={
+                    "host": url.query["host"],
+                    "user": url.username,
+                    "database": DATABASE,
+                },
+                connection=await connection.execution_options(isolation_level="AUTOCOMMIT"),
+                options=options,
+                pids=pids,
+                progress=progress,
+            )
+            await _seed(stage)
+            yield stage
+    finally:
+        await engine.dispose()
 
 
 async def _service(place: Place) -> str:
@@ -123,7 +145,7 @@ async def _make_database(url: URL) -> None:
         await engine.dispose()
 
 
-def _stock_options(place: Place) -> dict[str, Any]:
+def stock_options(place: Place) -> dict[str, Any]:
     """Return what points node-apn at the sink; all else is as it comes."""
     host, _, port = place.sink.url.removeprefix("https://").partition(":")
     return {
@@ -152,10 +174,14 @@ async def _seed(stage: Stage) -> None:
             "devices": stage.devices,
         },
     )
-    # What autovacuum does within a minute of such an import.
-    await stage.connection.execute(text("VACUUM ANALYZE"))
-    await stage.connection.execute(text("CHECKPOINT"))
+    await tidied(stage.connection)
     stage.progress.update(task, completed=stage.devices)
+
+
+async def tidied(connection: AsyncConnection) -> None:
+    """Do what autovacuum does within a minute of such writing; the connection commits by itself."""
+    await connection.execute(text("VACUUM ANALYZE"))
+    await connection.execute(text("CHECKPOINT"))
 
 
 def setup(stage: Stage, adapter: str, *, batch_size: int) -> Setup:
