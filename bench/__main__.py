@@ -1,9 +1,10 @@
 """`make bench`: run a case and print its figures."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 import uvloop
@@ -11,7 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import adapter, broadcast, ingest, schedule, shaping, targeting, urgent
+from bench import adapter, broadcast, ingest, mixed, schedule, shaping, singles, targeting
+from bench.audience import Content, Platform
+from bench.place import PROCESSES
+
+Figures = dict[str, Any]
 
 
 class Case(StrEnum):
@@ -20,31 +25,80 @@ class Case(StrEnum):
     ADAPTER = "adapter"
     BROADCAST = "broadcast"
     INGEST = "ingest"
+    MIXED = "mixed"
     SCHEDULE = "schedule"
     SHAPING = "shaping"
+    SINGLES = "singles"
     TARGETING = "targeting"
-    URGENT = "urgent"
 
 
-#: Devices of a run where the command line does not say.
-DEVICES = {
-    Case.ADAPTER: adapter.DEVICES,
-    Case.BROADCAST: broadcast.DEVICES,
-    Case.INGEST: ingest.DEVICES,
-    Case.SCHEDULE: schedule.PUSHES,
-    Case.SHAPING: shaping.DEVICES,
-    Case.TARGETING: targeting.DEVICES,
-    Case.URGENT: urgent.DEVICES,
-}
-#: Case -> the figure that says whether everything came out as it should.
-PROOFS = {
-    Case.ADAPTER: "as_it_should",
-    Case.BROADCAST: "ledger_match",
-    Case.INGEST: "rows_match",
-    Case.SCHEDULE: "as_it_should",
-    Case.SHAPING: "same_messages",
-    Case.TARGETING: "indexed",
-    Case.URGENT: "all_received",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The command line; None where it does not say."""
+
+    devices: int | None
+    pushes: int | None
+    rate: float | None
+    seconds: float | None
+    processes: int
+    kill: bool
+    platform: Platform
+    content: Content
+    matrix: bool
+
+
+Run = Callable[[Asked, Progress], Coroutine[Any, Any, Figures]]
+
+
+def _broadcast(asked: Asked, progress: Progress) -> Coroutine[Any, Any, Figures]:
+    if asked.matrix:
+        return broadcast.run_matrix(asked.processes, progress=progress)
+    options = broadcast.Options(
+        devices=asked.devices or broadcast.DEVICES,
+        processes=asked.processes,
+        platform=asked.platform,
+        content=asked.content,
+    )
+    return broadcast.run(options, progress=progress)
+
+
+def _mixed(asked: Asked, progress: Progress) -> Coroutine[Any, Any, Figures]:
+    options = mixed.Options(
+        devices=asked.devices or mixed.DEVICES,
+        rate=asked.rate or mixed.PER_SECOND,
+        processes=asked.processes,
+    )
+    return mixed.run(options, progress=progress)
+
+
+def _schedule(asked: Asked, progress: Progress) -> Coroutine[Any, Any, Figures]:
+    options = schedule.Options(
+        pushes=asked.pushes or schedule.PUSHES,
+        seconds=schedule.SECONDS if asked.seconds is None else asked.seconds,
+        kill=asked.kill,
+    )
+    return schedule.run(options, progress=progress)
+
+
+def _singles(asked: Asked, progress: Progress) -> Coroutine[Any, Any, Figures]:
+    options = singles.Options(rate=asked.rate, seconds=asked.seconds, processes=asked.processes)
+    return singles.run(options, progress=progress)
+
+
+def _of_devices(run: Callable[..., Coroutine[Any, Any, Figures]], devices: int) -> Run:
+    return lambda asked, progress: run(asked.devices or devices, progress=progress)
+
+
+#: Case -> how it is run, and the figure that says whether everything came out as it should.
+CASES: Final[Mapping[Case, tuple[Run, str]]] = {
+    Case.ADAPTER: (_of_devices(adapter.run, adapter.DEVICES), "as_it_should"),
+    Case.BROADCAST: (_broadcast, "ledger_match"),
+    Case.INGEST: (_of_devices(ingest.run, ingest.DEVICES), "rows_match"),
+    Case.MIXED: (_mixed, "as_it_should"),
+    Case.SCHEDULE: (_schedule, "as_it_should"),
+    Case.SHAPING: (_of_devices(shaping.run, shaping.DEVICES), "same_messages"),
+    Case.SINGLES: (_singles, "delivered_once"),
+    Case.TARGETING: (_of_devices(targeting.run, targeting.DEVICES), "indexed"),
 }
 
 
@@ -55,51 +109,54 @@ def main(
         int | None,
         typer.Option(min=1, help="Devices of the push, of each way to save, or of the app."),
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = PROCESSES,
+    platform: Annotated[Platform, typer.Option(help="Of a broadcast's devices.")] = Platform.IOS,
+    badge: Annotated[bool, typer.Option(help="A broadcast increments badges.")] = True,
+    locales: Annotated[bool, typer.Option("--locales", help="It has three languages.")] = False,
+    templates: Annotated[
+        bool, typer.Option("--templates", help="Its texts have variables.")
+    ] = False,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Broadcasts of many sizes and kinds, one by one.")
+    ] = False,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, help="Single sends a second; else as many as can be.")
+    ] = None,
     pushes: Annotated[
         int | None, typer.Option(min=2, help="Scheduled pushes, to one device each.")
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0, help="Scheduled pushes are due over so long.")
-    ] = schedule.SECONDS,
+        float | None,
+        typer.Option(min=0, help="Scheduled pushes are due, or single sends sent, for so long."),
+    ] = None,
     kill: Annotated[
         bool, typer.Option(help="Kill one of the two workers of scheduled pushes.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
     """Measure the service: pushes to a sink that accepts all, saves, shaping, audiences."""
-    number = devices or DEVICES[case]
+    asked = Asked(
+        devices=devices,
+        pushes=pushes,
+        rate=rate,
+        seconds=seconds,
+        processes=processes,
+        kill=kill,
+        platform=platform,
+        content=Content(badge=badge, locales=locales, templates=templates),
+        matrix=matrix,
+    )
+    run, proof = CASES[case]
     with Progress(console=Console(stderr=True)) as progress:
-        if case is Case.SCHEDULE:
-            options = schedule.Options(pushes=pushes or number, seconds=seconds, kill=kill)
-            figures = uvloop.run(schedule.run(options, progress=progress))
-        else:
-            figures = uvloop.run(measured(case, number, processes=processes, progress=progress))
-    if as_json:
+        figures = uvloop.run(run(asked, progress))
+    if not as_json:
+        Console().print(table_of_runs(figures) if "runs" in figures else table(figures))
+    if as_json or matrix:
         print(json.dumps(figures))  # noqa: T201 - the result
-    else:
-        Console().print(table(figures))
-    raise typer.Exit(0 if figures[PROOFS[case]] else 1)
+    raise typer.Exit(0 if figures[proof] else 1)
 
 
-async def measured(
-    case: Case, devices: int, *, processes: int, progress: Progress
-) -> dict[str, Any]:
-    """Run a case; return its figures."""
-    if case is Case.ADAPTER:
-        return await adapter.run(devices, progress=progress)
-    if case is Case.INGEST:
-        return await ingest.run(devices, progress=progress)
-    if case is Case.SHAPING:
-        return shaping.run(devices, progress=progress)
-    if case is Case.TARGETING:
-        return await targeting.run(devices, progress=progress)
-    if case is Case.URGENT:
-        return await urgent.run(devices, processes=processes, progress=progress)
-    return (await broadcast.run(devices, processes=processes, progress=progress)).as_json()
-
-
-def table(figures: dict[str, Any]) -> Table:
+def table(figures: Figures) -> Table:
     """Return the figures for people."""
     rows = Table("figure", "value", title=f"{figures['case']}, {figures['devices']:,} devices")
     for name, value in flat(figures):
@@ -108,7 +165,18 @@ def table(figures: dict[str, Any]) -> Table:
     return rows
 
 
-def flat(figures: dict[str, Any], *above: str) -> Iterator[tuple[str, Any]]:
+def table_of_runs(figures: Figures) -> Table:
+    """Return a row for each run."""
+    names = ("devices", "platform", "content", "seconds", "devices_per_second", "ratio_to_h2load")
+    rows = Table(*names, "cpu us, all", "worker rss mb", "ledger_match", title=figures["case"])
+    for run in figures["runs"]:
+        cells = [run[name] for name in names]
+        cells += [run["cpu_us_per_message"]["all"], run["peak_rss_mb"]["worker"]]
+        rows.add_row(*(str(cell) for cell in (*cells, run["ledger_match"])))
+    return rows
+
+
+def flat(figures: Figures, *above: str) -> Iterator[tuple[str, Any]]:
     """Yield every figure under the names that lead to it."""
     for name, value in figures.items():
         if isinstance(value, dict):

@@ -3,7 +3,11 @@
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from bench.sink import APNS_PATHS, FCM_NAME, TIMED, TOKEN_ANSWER, TOKEN_PATH
+
+JSON: Final = [("content-type", "application/json")]
 
 
 class AcceptAll:
@@ -16,11 +20,17 @@ class AcceptAll:
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer 200."""
-        if scope.path.startswith("/3/device/feedfeed"):
+        if scope.path == TOKEN_PATH:
+            protocol.response_str(200, JSON, TOKEN_ANSWER)
+            return
+        if scope.path.startswith(f"{APNS_PATHS}{TIMED}"):
             self._times.write(f"{time.time():.3f} {scope.path}\n")
         else:
             self._paths.write(scope.path + "\n")
-        protocol.response_empty(200, [])
+        if scope.path.startswith("/v1/"):
+            protocol.response_str(200, JSON, FCM_NAME)
+        else:
+            protocol.response_empty(200, [])
 
     def __rsgi_del__(self, _loop: Any) -> None:
         """Write out what is buffered."""

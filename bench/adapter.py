@@ -16,9 +16,9 @@ from sqlalchemy import text
 
 from bench import parse_server
 from bench.adapter_stage import WARM_CHANNEL, WARM_DEVICES, Stage, setup, staged
-from bench.broadcast import Place, opened
 from bench.measure import Usage, usages
 from bench.parse_server import ParseServer
+from bench.place import Place, opened
 from bench.sink import TIMES_FILE, Seen
 from bench.tail import Tail
 from tests import node_packages

@@ -11,8 +11,9 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench import parse_server
-from bench.broadcast import STOP_SECONDS, TOPIC, Place, new_p8
+from bench.audience import TOPIC, new_p8
 from bench.parse_server import Setup
+from bench.place import STOP_SECONDS, Place
 from bench.sink import TIMED
 from pushsvc.cli.processes import Children, Recipe
 from pushsvc.model import GatewayName

@@ -6,7 +6,6 @@ and is there afterwards.
 
 import asyncio
 import os
-import resource
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
@@ -19,9 +18,9 @@ import orjson
 from rich.progress import Progress
 from sqlalchemy import text
 
-from bench.broadcast import STOP_SECONDS, wait_until_stopped
 from bench.http1 import Answers, ask
-from bench.measure import usages
+from bench.measure import own_cpu_seconds, usages
+from bench.place import STOP_SECONDS, wait_until_stopped
 from pushsvc import embedded
 from pushsvc.cli.processes import Children, Recipe
 from pushsvc.model import App
@@ -207,14 +206,14 @@ async def _mode(
     """Send the saves in this way; return the figures, and what was answered to each save."""
     requests = _requests(place, mode, saves)
     task = progress.add_task(mode.name, total=len(requests))
-    before, client_before = usages(place.pids), _own_seconds()
+    before, client_before = usages(place.pids), own_cpu_seconds()
     answers = await ask(
         place.host,
         place.port,
         requests,
         connections=mode.connections,
     )
-    after, client_after = usages(place.pids), _own_seconds()
+    after, client_after = usages(place.pids), own_cpu_seconds()
     progress.update(task, completed=len(requests))
     made = _made(mode, answers)
     cpu = {name: after[name].cpu_seconds - used.cpu_seconds for name, used in before.items()}
@@ -265,8 +264,3 @@ def _made(mode: Mode, answers: Answers) -> list[Json]:
             raise RuntimeError(message)
         made += [body] if mode.saves == 1 else [one["success"] for one in body]
     return made
-
-
-def _own_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

@@ -1,9 +1,11 @@
 """CPU and memory of processes and all their children, by the kernel's accounts."""
 
+import resource
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -28,6 +30,26 @@ def usage(pid: int) -> Usage:
             cpu += times.user + times.system + times.children_user + times.children_system
             peak = max(peak, peak_rss_mb(process.pid))
     return Usage(cpu, peak)
+
+
+def own_cpu_seconds() -> float:
+    """Return what this process, which asks, has used itself."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def per_message(
+    before: Mapping[str, Usage], after: Mapping[str, Usage], messages: int
+) -> dict[str, Any]:
+    """Return the CPU of each process for one message, in microseconds, and their peak RSS."""
+    cpu = {
+        name: round((after[name].cpu_seconds - use.cpu_seconds) / messages * 1e6, 2)
+        for name, use in before.items()
+    }
+    return {
+        "cpu_us_per_message": cpu | {"all": round(sum(cpu.values()), 2)},
+        "peak_rss_mb": {name: round(use.peak_rss_mb, 1) for name, use in after.items()},
+    }
 
 
 def usages(groups: Mapping[str, int]) -> dict[str, Usage]:

@@ -20,8 +20,9 @@ from rich.progress import Progress
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bench.broadcast import POLL_SECONDS, STOP_SECONDS, TOPIC, Place, opened, seed
+from bench.audience import TOPIC, seed
 from bench.measure import usages
+from bench.place import POLL_SECONDS, STOP_SECONDS, Place, opened
 from bench.sink import TIMED
 from pushsvc.cli.processes import Children, Recipe
 from pushsvc.storage import migrate

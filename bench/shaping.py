@@ -63,7 +63,7 @@ _ENVELOPE: Final = Envelope(
 )
 
 
-def run(devices: int, *, progress: Progress) -> dict[str, Any]:
+async def run(devices: int, *, progress: Progress) -> dict[str, Any]:
     """Return messages per second, without variables and with them, and those of the peers."""
     audience = _audience(devices)
     cases = {"plain": PLAIN, "templated": TEMPLATED}

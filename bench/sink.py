@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushsvc.simulators.authority import Authority, open_authority
+from pushsvc.simulators.credentials import PROJECT_ID
 
 START_SECONDS = 20
 STOP_SECONDS = 10
@@ -47,19 +48,37 @@ http {{
 TIMES_FILE = "times.log"
 TIMED = "feedfeed"
 
+#: What FCM answers, and where a Google service account gets its access token, which is as long as
+#: a real one.
+FCM_NAME = '{"name":"projects/bench/messages/0:1732579200000000%f00d"}'
+TOKEN_PATH = "/token"  # noqa: S105 - a path
+ACCESS_TOKEN = "ya29." + "a" * 210
+TOKEN_ANSWER = f'{{"access_token":"{ACCESS_TOKEN}","expires_in":3599,"token_type":"Bearer"}}'
+
 #: Says yes, and writes down the path.
 ACCEPT_ALL = """
 location / {{ access_log {dir}/{paths} path buffer=256k flush=1s; return 200; }}
 location /3/device/feedfeed {{ access_log {dir}/times.log timed buffer=256k flush=1s; return 200; }}
+location /v1/ {{
+  access_log {dir}/{paths} path buffer=256k flush=1s;
+  default_type application/json; return 200 '{name}';
+}}
+location = {token_path} {{ default_type application/json; return 200 '{token}'; }}
 """
+#: The beginning of the paths of a run's messages; those of others, h2load's say, do not count.
+APNS_PATHS, FCM_PATHS = "/3/device/", f"/v1/projects/{PROJECT_ID}/"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the sink got: requests, and how many different devices they were for."""
+    """What the sink got: requests, and how many different devices they were for.
+
+    A request to FCM has its device in the body, which no sink reads: it is `unnamed`.
+    """
 
     requests: int
     devices: int
+    unnamed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +102,9 @@ class Sink:
                 self.process.wait()
         file = self.directory / PATHS_FILE
         lines = file.read_text().splitlines() if file.exists() else []
-        paths = [line for line in lines if line.startswith("/3/device/")]
-        return Seen(requests=len(paths), devices=len(set(paths)))
+        paths = [line for line in lines if line.startswith(APNS_PATHS)]
+        unnamed = sum(line.startswith(FCM_PATHS) for line in lines)
+        return Seen(requests=len(paths), devices=len(set(paths)), unnamed=unnamed)
 
     def moments(self) -> dict[str, float]:
         """Return token -> when it had the message, of those that are timed; it has stopped."""
@@ -106,7 +126,13 @@ def running(directory: Path, locations: str = ACCEPT_ALL) -> Iterator[Sink]:
         dir=directory,
         port=port,
         cert=authority.chain_file,
-        locations=locations.format(dir=directory, paths=PATHS_FILE),
+        locations=locations.format(
+            dir=directory,
+            paths=PATHS_FILE,
+            name=FCM_NAME,
+            token_path=TOKEN_PATH,
+            token=TOKEN_ANSWER,
+        ),
     )
     start = _nginx(nginx, directory, conf) if nginx else _granian(authority, port)
     with (directory / "sink.log").open("wb") as log:

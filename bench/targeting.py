@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench import targeting_rows
-from bench.broadcast import wait_until_stopped
+from bench.place import wait_until_stopped
 from pushsvc import embedded
 from pushsvc.config import Settings
 from pushsvc.model import Json

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench.broadcast import new_p8
+from bench.audience import new_p8
 from bench.peers import h2load
 from bench.peers.task import APNS, FCM, RUN_SECONDS, Task
 from bench.sink import Sink, find_nginx, running

@@ -36,6 +36,9 @@ class Task:
     headers: dict[str, str]
     #: A key in the form of Apple's .p8 files, for the client that makes its own tokens.
     key_file: str
+    #: What the device follows in a :path of APNs, and the whole :path of FCM.
+    prefix: str = "/3/device/"
+    fcm_path: str = "/v1/projects/bench/messages:send"
 
     @classmethod
     def read(cls) -> Self:
@@ -49,9 +52,9 @@ class Task:
     def paths(self) -> list[str]:
         """Return the :path of the first requests; later ones start again."""
         if self.case == FCM:
-            return ["/v1/projects/bench/messages:send"]
+            return [self.fcm_path]
         count = min(self.requests, DEVICES)
-        return [f"/3/device/{sha256(b'%d' % n).hexdigest()}" for n in range(count)]
+        return [f"{self.prefix}{sha256(b'%d' % n).hexdigest()}" for n in range(count)]
 
     def ids(self) -> list[str]:
         """Return the apns-id of each request."""
