@@ -1,6 +1,5 @@
 """Where the adapter case takes place: the service, and Parse Server's own database with devices."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,14 +7,13 @@ from typing import Any, Final
 
 from rich.progress import Progress
 from sqlalchemy import URL, make_url, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench import parse_server
-from bench.audience import TOPIC, new_p8
+from bench.audience import TOPIC, new_p8, settle
 from bench.parse_server import Setup
-from bench.place import STOP_SECONDS, Place
+from bench.place import Place, serving
 from bench.sink import TIMED
-from pushsvc.cli.processes import Children, Recipe
 from pushsvc.model import GatewayName
 from pushsvc.storage import apps, migrate
 from pushsvc.storage.apps import KeyKind, Scope
@@ -48,6 +46,7 @@ class Stage:
     devices: int
     #: for node-postgres
     database: Mapping[str, Any]
+    engine: AsyncEngine
     connection: AsyncConnection
     #: adapter -> its options
     options: Mapping[str, Mapping[str, Any]]
@@ -59,23 +58,21 @@ class Stage:
 async def staged(place: Place, devices: int, *, progress: Progress) -> AsyncIterator[Stage]:
     """Start the service, and make Parse Server's database beside its own."""
     key = await _service(place)
-    async with Children(stop=asyncio.Event(), drain_seconds=STOP_SECONDS) as children:
-        api, worker = await children.start(
-            Recipe(name="api", arguments=["serve"], environment=place.environment),
-            Recipe(name="worker", arguments=["worker"], environment=place.environment),
-        )
-        async with parse_staged(
+    async with (
+        serving(place) as service,
+        parse_staged(
             place,
             devices,
             database_url=place.environment["PUSHSVC_DATABASE_URL"],
             options={
                 "stock": {"ios": stock_options(place)},
-                "ours": {"serverURL": api["url"], "apiKey": key},
+                "ours": {"serverURL": service.url, "apiKey": key},
             },
-            pids=place.pids | {"api": api["pid"], "worker": worker["pid"]},
+            pids=service.pids,
             progress=progress,
-        ) as stage:
-            yield stage
+        ) as stage,
+    ):
+        yield stage
 
 
 @asynccontextmanager
@@ -91,7 +88,7 @@ async def parse_staged(
     """Make Parse Server's database on this PostgreSQL, with its devices."""
     url = make_url(database_url)
     engine = create_engine(
-        url.set(database=DATABASE).render_as_string(hide_password=False), connections=1
+        url.set(database=DATABASE).render_as_string(hide_password=False), connections=2
     )
     try:
         await _make_database(url)
@@ -104,6 +101,7 @@ async def parse_staged(
                     "user": url.username,
                     "database": DATABASE,
                 },
+                engine=engine,
                 connection=await connection.execution_options(isolation_level="AUTOCOMMIT"),
                 options=options,
                 pids=pids,
@@ -175,14 +173,8 @@ async def _seed(stage: Stage) -> None:
             "devices": stage.devices,
         },
     )
-    await tidied(stage.connection)
+    await settle(stage.engine)
     stage.progress.update(task, completed=stage.devices)
-
-
-async def tidied(connection: AsyncConnection) -> None:
-    """Do what autovacuum does within a minute of such writing; the connection commits by itself."""
-    await connection.execute(text("VACUUM ANALYZE"))
-    await connection.execute(text("CHECKPOINT"))
 
 
 def setup(stage: Stage, adapter: str, *, batch_size: int) -> Setup:

@@ -19,12 +19,10 @@ from rich.table import Table
 
 from bench import parse_server
 from bench.adapter_stage import Stage, parse_staged, stock_options
-from bench.broadcast import Place, opened, seed, wait_until_stopped
+from bench.audience import seed
 from bench.peers_runs import Ours, Run, theirs
+from bench.place import PROCESSES, Place, migrated, opened, wait_until_stopped
 from pushsvc import embedded
-from pushsvc.config import Settings
-from pushsvc.storage import migrate
-from pushsvc.storage.engine import create_engine
 from tests import node_packages
 
 DEVICES: Final = 50_000
@@ -35,8 +33,6 @@ BATCH_SIZE: Final = 5000
 #: What node-apn hands to node's http2.connect and asks of each request. At their defaults (10 MB,
 #: 5 s) most of a large push is reported as failed, though it arrives.
 NODE_APN: Final = {"maxSessionMemory": 10_000, "requestTimeout": 60_000}
-#: What a service process is told where the command line does not say.
-PROCESSES: Final[int] = Settings.model_fields["processes"].default
 PARSE_DIRECTORY: Final = "parse"
 
 
@@ -100,13 +96,9 @@ def install() -> None:
 @asynccontextmanager
 async def _service(place: Place, options: Options, *, progress: Progress) -> AsyncIterator[Ours]:
     """Give the service's database an app with devices."""
-    engine = create_engine(place.environment["PUSHSVC_DATABASE_URL"], connections=2)
-    try:
-        await migrate.upgrade(engine)
+    async with migrated(place) as engine:
         key = await seed(engine, place, options.devices, progress=progress)
         yield Ours(place=place, engine=engine, key=key, devices=options.devices, progress=progress)
-    finally:
-        await engine.dispose()
 
 
 @asynccontextmanager

@@ -15,19 +15,20 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import adapter
-from bench.adapter_stage import WARM_DEVICES, Stage, tidied
-from bench.broadcast import POLL_SECONDS, STOP_SECONDS, Place, push_to_all
+from bench.adapter_stage import WARM_DEVICES, Stage
+from bench.audience import settle
+from bench.broadcast import push_to_all
 from bench.measure import Usage, usages
+from bench.place import POLL_SECONDS, Place, serving
 from bench.sink import PATHS_FILE, Seen
 from bench.tail import Tail
-from pushsvc.cli.processes import Children, Recipe
 
 _LEDGER = text("""
     SELECT count(*) FILTER (WHERE byte = 1), count(*) FROM batches,
         generate_series(0, length(outcomes) - 1) AS place, get_byte(outcomes, place) AS byte
     WHERE push_id = (SELECT id FROM pushes WHERE object_id = :push)
 """)
-#: The ids that `broadcast.seed` gives to the first devices.
+#: The ids that `audience.seed` gives to the first devices.
 WARM: Final = {
     "where": {"installationId": {"$in": [f"bench-{n}" for n in range(1, WARM_DEVICES + 1)]}},
     "data": {"alert": adapter.ALERT},
@@ -89,16 +90,10 @@ class Ours:
         Raises:
             CommandError: one of them ended, or the push does not.
         """
-        async with self.engine.connect() as connection:
-            await tidied(await connection.execution_options(isolation_level="AUTOCOMMIT"))
-        async with Children(stop=asyncio.Event(), drain_seconds=STOP_SECONDS) as children:
-            api, worker = await children.start(
-                Recipe(name="api", arguments=["serve"], environment=self.place.environment),
-                Recipe(name="worker", arguments=["worker"], environment=self.place.environment),
-            )
-            pids = self.place.pids | {"api": api["pid"], "worker": worker["pid"]}
-            work = self._pushed(api["url"], pids)
-            return await children.during(work, seconds=adapter.PUSH_SECONDS)
+        await settle(self.engine)
+        async with serving(self.place) as service:
+            work = self._pushed(service.url, service.pids)
+            return await service.children.during(work, seconds=adapter.PUSH_SECONDS)
 
     async def _pushed(self, url: str, pids: Mapping[str, int]) -> Run:
         await self._warm(url)
@@ -138,7 +133,7 @@ async def theirs(stage: Stage, *, batch_size: int) -> Run:
     Raises:
         RuntimeError: it ended.
     """
-    await tidied(stage.connection)
+    await settle(stage.engine)
     run = await adapter.measured(stage, "stock", batch_size=batch_size, data=DATA)
     outcome = run.outcome
     return Run(

@@ -45,6 +45,8 @@ class Service:
 
     url: str
     pids: Mapping[str, int]
+    #: tells of one that ends
+    children: Children
 
 
 @contextmanager
@@ -109,7 +111,7 @@ async def serving(place: Place) -> AsyncIterator[Service]:
             Recipe(name="worker", arguments=["worker"], environment=place.environment),
         )
         pids = place.pids | {"api": api["pid"], "worker": worker["pid"]}
-        yield Service(url=api["url"], pids=pids)
+        yield Service(url=api["url"], pids=pids, children=children)
 
 
 def wait_until_stopped(directory: Path) -> None:
