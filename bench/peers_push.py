@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import parse_server
+from bench import parse_server, peers_alone
 from bench.adapter_stage import Stage, parse_staged, stock_options
 from bench.audience import seed
 from bench.peers_runs import Ours, Run, theirs
@@ -80,7 +80,8 @@ async def compared(options: Options, *, progress: Progress) -> dict[str, Any]:
             for _ in range(options.rounds):
                 ours.append(await service.run())
                 parse.append(await theirs(stage, batch_size=options.batch_size))
-        return figures_of(options, sink=place.sink.name, ours=ours, parse=parse)
+        figures = figures_of(options, sink=place.sink.name, ours=ours, parse=parse)
+        return figures | {"alone": await peers_alone.per_second(place, options.devices)}
 
 
 def install() -> None:
@@ -174,6 +175,8 @@ def table(figures: dict[str, Any]) -> Table:
     rows.title = f"peers, {figures['devices']:,} devices: {figures['ratio']}x"
     for name in [*ours, *(name for name in parse if name not in ours)]:
         rows.add_row(name, str(ours.get(name, "")), str(parse.get(name, "")))
+    for name, rate in figures["alone"].items():
+        rows.add_row(f"{name} alone, messages/s", str(rate), "")
     return rows
 
 
