@@ -32,10 +32,10 @@ CLOSE_SECONDS: Final = 120
 _OPEN = text("SELECT count(*) FROM pushes WHERE finished_at IS NULL")
 # Those of the pushes to one device each.
 _LEDGER = text("""
-    SELECT (SELECT count(*) FROM pushes WHERE state = 'done' AND devices = 1) AS done,
+    SELECT (SELECT count(*) FROM pushes WHERE state = 'done' AND devices_planned = 1) AS done,
         count(*) FILTER (WHERE outcomes = '\\x01') AS sent,
         count(*) FILTER (WHERE outcomes <> '\\x01') AS others
-    FROM batches WHERE push_id IN (SELECT id FROM pushes WHERE devices = 1)
+    FROM batches WHERE push_id IN (SELECT id FROM pushes WHERE devices_planned = 1)
 """)
 
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 #: that of the clock, which hands out what nobody closed; and the end of trying.
 FINISH_PAUSE_SECONDS = 0.1
 FINISH_SECONDS = 600
-ROUTES = evidence.Routes(party_of=body.party_of, gateway_of=body.gateway_of)
+ROUTES = evidence.Routes(parties_of=body.parties_of, gateway_of=body.gateway_of)
 
 
 async def take_up(resources: Resources, push: Push, batch: Batch, *, sheet: dispatch.Sheet) -> None:
@@ -59,10 +59,11 @@ async def _take_over(resources: Resources, batch: Batch, *, sheet: dispatch.Shee
 
 def settle_early(batch: Batch, *, devices: Sequence[Device], sheet: dispatch.Sheet) -> None:
     """Settle the devices that no message goes to."""
-    present = {device.index for device in devices}
-    for index in range(batch.size):
-        if index not in present and sheet.is_open(index):
-            sheet.settle(index, dispatch.NO_INSTALLATION)
+    if len(devices) < batch.size:
+        present = {device.place for device in devices}
+        for index in range(batch.size):
+            if index not in present and sheet.is_open(index):
+                sheet.settle(index, dispatch.NO_INSTALLATION)
     if batch.seconds_left is not None and batch.seconds_left <= 0:
         sheet.settle_rest(dispatch.EXPIRED)
     elif batch.leases > LEASE_LIMIT:
@@ -153,7 +154,7 @@ def ledger_of(
     found = evidence.gather(push, batch, devices, answers=sheet.answers, routes=ROUTES)
     types = [tally.NO_TYPE] * batch.size
     for device in devices:
-        types[device.index] = device.device_type
+        types[device.place] = device.device_type
     return Ledger(
         outcomes=end.outcomes,
         counts=tally.count(types, end.outcomes),

@@ -187,16 +187,21 @@ def _timed(push: Push, times: Mapping[str, Any]) -> Submission:
 
 @asynccontextmanager
 async def taken(resources: Resources, push_id: int) -> AsyncIterator[Push | None]:
-    """Lend a push to work on, whose halt is watched for meanwhile; None where it is gone."""
-    with resources.halts.watching(push_id):
-        try:
-            async with resources.engine.connect() as connection:
-                push = await pushes.get_push(connection, push_id)
-        except pushes.PushGoneError:
-            yield None
-            return
-        resources.halts.hear([push_id], {} if push.halt is None else {push_id: push.halt})
-        yield push
+    """Lend a push to work on, whose halt is watched for meanwhile; None where it is gone.
+
+    It is read once for as long as any of it is under way here: once it is planned, nothing of it
+    changes that a batch goes by, but for its halt.
+    """
+    halts_here = resources.halts
+    with halts_here.watching(push_id):
+        if halts_here.known(push_id) is None:
+            try:
+                async with resources.engine.connect() as connection:
+                    halts_here.remember(await pushes.get_push(connection, push_id))
+            except pushes.PushGoneError:
+                yield None
+                return
+        yield halts_here.known(push_id)
 
 
 async def look(resources: Resources) -> None:

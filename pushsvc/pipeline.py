@@ -21,7 +21,6 @@ of all of it: each function may be called twice, late, or on another machine.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,6 +30,7 @@ from pushsvc import (
     deliveries,
     ending,
     firing,
+    forgotten,
     halting,
     hygiene,
     loading,
@@ -46,7 +46,6 @@ from pushsvc.model import (
     Batch,
     Device,
     Halt,
-    Lane,
     Push,
     Recipient,
     Submission,
@@ -62,7 +61,6 @@ from pushsvc.storage import (
     caps,
     claims,
     due,
-    halts,
     partitions,
     plans,
     pushes,
@@ -74,9 +72,6 @@ from pushsvc.storage.due import DuePush
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
 log = structlog.get_logger(__name__)
-
-#: What one look of the clock takes up; the next look takes more.
-CLOCK_LIMIT = 200
 
 
 # ---------------------------------------------------------------- submit
@@ -257,8 +252,10 @@ async def deliver_batch(resources: Resources, push_id: int, seq: int) -> None:
             return
         if push.halt is Halt.CANCEL:
             await halting.write_left(resources, push)
-            await close_push(resources, push_id)
         await _deliver(resources, push, seq)
+    # Who of a push's batches under way here is the last to end looks whether they were all.
+    if not resources.halts.is_under_way(push_id):
+        await close_push(resources, push_id)
 
 
 async def _deliver(resources: Resources, push: Push, seq: int) -> None:
@@ -285,6 +282,7 @@ async def _deliver(resources: Resources, push: Push, seq: int) -> None:
                 devices,
                 sheet,
                 shape_of=shaper.shape,
+                kinds_of=shaper.kinds_of,
                 route_of=gateways.choose,
                 key_of=dispatch.keys_of(batch),
                 in_time=dispatch.in_time(batch, resources.clock),
@@ -300,7 +298,6 @@ async def _deliver(resources: Resources, push: Push, seq: int) -> None:
         # Also when the worker is told to stop: what is out must be in the ledger.
         finish = ending.finish(resources, push, batch, devices=devices, sheet=sheet, now=now())
         await asyncio.shield(finish)
-    await close_push(resources, push.id)
 
 
 async def _leased(resources: Resources, push: Push, seq: int) -> Batch | None:
@@ -338,8 +335,7 @@ async def close_push(
 
     Before, so many pieces of evidence against tokens are applied; else the clock goes on with it.
     """
-    async with resources.engine.connect() as connection:
-        complete = await pushes.complete(connection, push_id)
+    complete = await pushes.complete(resources.engine, push_id)
     if complete is None:
         return
     held: int | None = 0
@@ -361,28 +357,20 @@ async def close_push(
 
 async def tick(resources: Resources) -> None:
     """Find what is due by the database's time, and what Redis or a dead worker forgot."""
-    await launching.fire_due(resources)
-    await claims.put_back(resources.engine)
-    async with resources.engine.connect() as connection:
-        due_now = await due.due_pushes(connection, limit=CLOCK_LIMIT)
-        complete = await due.complete_pushes(connection, limit=CLOCK_LIMIT)
-        cancelled = await halts.cancelled(connection, limit=CLOCK_LIMIT)
-    await resources.queue.wake_plans(due_now, anew=True)
-    released = await batches.expire_leases(resources.engine, limit=CLOCK_LIMIT)
-    if released:
-        log.warning("leases.expired", batches=released)
-    for lane in Lane:
-        waiting = fair.in_turns(
-            await batches.open_batches(resources.engine, lane),
-            lambda ref: ref.app_id,
-            lambda ref: ref.push_id,
-        )
-        await resources.queue.wake_batches(list(islice(waiting, CLOCK_LIMIT)), anew=True)
-    await resources.queue.wake_batches(cancelled, anew=True)
-    for push_id in complete:
-        await close_push(resources, push_id, pieces=hygiene.CLOCK_PIECES)
-    await halting.guard(resources, limit=CLOCK_LIMIT)
-    await hygiene.tend(resources)
+    work = await due.look(resources.engine, token_days=resources.settings.token_history_days)
+    if work.campaigns:
+        await launching.fire_due(resources)
+        work = replace(work, plans=True)
+    await forgotten.wake(resources, work)
+    if work.complete:
+        async with resources.engine.connect() as connection:
+            complete = await due.complete_pushes(connection, limit=forgotten.CLOCK_LIMIT)
+        for push_id in complete:
+            await close_push(resources, push_id, pieces=hygiene.CLOCK_PIECES)
+    if work.runs:
+        await halting.guard(resources, limit=forgotten.CLOCK_LIMIT)
+    if work.tokens:
+        await hygiene.tend(resources)
 
 
 async def upkeep(resources: Resources) -> bool:

@@ -4,6 +4,8 @@ Only this module and `planning/queue.py` know arq.
 """
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
@@ -20,7 +22,7 @@ from pushsvc.model import Lane
 from pushsvc.planning import fair, queue
 from pushsvc.planning.parking import Lot
 from pushsvc.planning.precedence import Precedence
-from pushsvc.planning.queue import Job, in_progress
+from pushsvc.planning.queue import Job, Queue, in_progress
 from pushsvc.resources import Resources, open_lanes
 from pushsvc.storage.engine import DATABASE_ERRORS
 from pushsvc.trigger import Trigger
@@ -34,8 +36,15 @@ UPKEEP_SECONDS = 600
 UPKEEP_RETRY_SECONDS = 60
 #: What is halted stops at most this much, and one look, later.
 HALTS_SECONDS = 0.5
-#: arq wants a number; it is leases that say who works, and what is cut off here goes on elsewhere.
+#: Somebody wants a number; it is leases that say who works, and what is cut off here goes on
+#: elsewhere.
 JOB_TIMEOUT_SECONDS = 15 * 60
+#: For so long a place takes one job after another before arq starts the next in it: what arq holds
+#: of its slot in Redis lasts for a job beyond that.
+SLOT_SECONDS = 60
+#: Without a ring a lane looks this often: for what older versions have queued. A ring that was lost
+#: the clock makes good for.
+LOOK_SECONDS = 1.0
 #: The jobs of dead workers stay at the queue's head until that timeout, and those of apps that have
 #: their share already: look past many of them.
 READ_LIMIT = 1_000
@@ -113,11 +122,32 @@ WORK: Final[Mapping[str, Callable[..., Coroutine[Any, Any, None]]]] = {
 
 
 async def _work(context: dict[str, Any], named: Job) -> None:
-    """Do what is next in the slot's app, on the slot's time or parked."""
+    """Do what is next in the slot's app, then what is next in the lane, until nothing waits."""
+    slot: str = context["job_id"]
+    resources, places = (
+        cast(Resources, context["resources"]),
+        cast(dict[str, str], context["places"]),
+    )
+    until = time.monotonic() + SLOT_SECONDS
+    job = await _first(context, named)
+    try:
+        while job is not None:
+            try:
+                await _do(context, job)
+            except Exception:
+                # Its place goes on with others; the clock finds it, with the truth of Postgres.
+                log.exception("job.failed", job=str(job))
+            del places[slot]
+            if resources.stopping.is_set() or time.monotonic() > until:
+                return
+            job = await _next(context)
+    finally:
+        places.pop(slot, None)
+
+
+async def _do(context: dict[str, Any], job: Job) -> None:
+    """Do a job on the place's time, or parked."""
     resources: Resources = context["resources"]
-    job = await _next(context, named)
-    if job is None:
-        return
     precedence, lot = cast(Precedence, context["precedence"]), cast(Lot, context["lot"])
     if context["lane"] is Lane.URGENT:
         with precedence.taken():
@@ -127,14 +157,29 @@ async def _work(context: dict[str, Any], named: Job) -> None:
         await lot.run(WORK[job.function](resources, *job.arguments), name=str(job))
 
 
-async def _next(context: dict[str, Any], named: Job) -> Job | None:
-    resources: Resources = context["resources"]
-    if not fair.slot_app(context["job_id"]):
+async def _first(context: dict[str, Any], named: Job) -> Job | None:
+    """Return what is done first in a slot that arq has started."""
+    resources, slot = cast(Resources, context["resources"]), context["job_id"]
+    context["places"][slot] = app = fair.slot_app(slot)
+    if not app:
         return named  # queued by an older version
     try:
-        return await resources.queue.take(context["lane"], context["job_id"])
+        return await resources.queue.take(context["lane"], slot)
     except (RedisError, OSError):
         return named
+
+
+async def _next(context: dict[str, Any]) -> Job | None:
+    """Return what the place goes on with, without arq."""
+    resources, places = cast(Resources, context["resources"]), context["places"]
+    try:
+        found = await resources.queue.next(context["lane"], Counter(places.values()))
+    except (RedisError, OSError):
+        return None
+    if found is None:
+        return None
+    job, places[context["job_id"]] = found
+    return job
 
 
 class LaneEndedError(Exception):
@@ -142,21 +187,69 @@ class LaneEndedError(Exception):
 
 
 class LaneWorker(Worker):
-    """arq's worker, which outlives a Redis that stumbles, and can be ended between two polls."""
+    """arq's worker, which sleeps until its lane's bell rings, and outlives a Redis in trouble."""
 
-    ending = False
+    def __init__(self, lane: Lane, waker: Queue, **settings: Any) -> None:
+        """Start nothing before `main`; `settings` are arq's."""
+        self.ending = False
+        self._lane, self._waker = lane, waker
+        self._freed = asyncio.Event()
+        self._hearing: asyncio.Task[bool] | None = None
+        super().__init__(
+            queue_name=queue.queue_name(lane),
+            redis_pool=waker.redis,
+            poll_delay=0,
+            handle_signals=False,
+            **settings,
+        )
+
+    def end(self) -> None:
+        """Have `main` end at once, or before its next look."""
+        self.ending = True
+        self._freed.set()
+        if self._hearing is not None:
+            self._hearing.cancel()
 
     async def _poll_iteration(self) -> None:
         if self.ending:
             raise LaneEndedError
         await super()._poll_iteration()
+        await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait for a ring, or where all places are taken for one of them; but no longer than that.
+
+        Who has no place does not listen: another process does.
+        """
+        if self.job_counter >= self.max_jobs:
+            self._freed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._freed.wait(), LOOK_SECONDS)
+            return
+        self._hearing = asyncio.create_task(
+            self._waker.hear(LOOK_SECONDS, bell=queue.bell_of(self._lane)), name="bell"
+        )
+        try:
+            await asyncio.wait({self._hearing})
+        finally:
+            self._hearing.cancel()
+            await asyncio.gather(self._hearing, return_exceptions=True)
+        if not self._hearing.cancelled():
+            self._hearing.result()
+
+    def _release_sem_dec_counter_on_complete(self) -> None:
+        super()._release_sem_dec_counter_on_complete()
+        self._freed.set()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Start those whose turn it is, all at once: arq asks Redis three times for each.
 
-        What runs already, here and elsewhere, is in the queue, too.
+        What runs already, here and elsewhere, is in the queue, too. Where more wait than there are
+        places here, the bell rings for another process.
         """
-        running = [slot for slot, task in self.tasks.items() if not task.done()]
+        places: Mapping[str, str] = self.ctx["places"]
+        tasks = [slot for slot, task in self.tasks.items() if not task.done()]
+        running = [places.get(slot) or fair.slot_app(slot) for slot in tasks]
         queued = [slot for slot in map(bytes.decode, job_ids) if slot not in self.tasks]
         busy = await in_progress(self.pool, queued) if queued else []
         free = [slot for slot, taken in zip(queued, busy, strict=True) if not taken]
@@ -165,6 +258,8 @@ class LaneWorker(Worker):
         for end in ends:
             if end is not None:
                 raise end
+        if len(free) > len(chosen) and self.job_counter >= self.max_jobs:
+            await self._waker.ring(queue.bell_of(self._lane))
 
     async def start_chosen(self, slot: str) -> None:
         """Start a job. Give back the place that arq takes before asking Redis, and then forgets."""
@@ -177,25 +272,23 @@ class LaneWorker(Worker):
 
 def _lane(resources: Resources, lane: Lane, shared: Mapping[str, Any]) -> LaneWorker:
     settings = resources.settings
-    urgent = lane is Lane.URGENT
     return LaneWorker(
+        lane,
+        resources.queue,
         functions=[
             func(cast(WorkerCoroutine, plan_push), name=queue.PLAN_JOB),
             func(cast(WorkerCoroutine, deliver_batch), name=queue.DELIVER_JOB),
         ],
-        queue_name=queue.queue_name(lane),
-        redis_pool=resources.queue.redis,
-        max_jobs=settings.urgent_jobs if urgent else settings.bulk_jobs,
-        poll_delay=settings.urgent_poll_seconds if urgent else settings.bulk_poll_seconds,
-        job_timeout=JOB_TIMEOUT_SECONDS,
+        max_jobs=settings.urgent_jobs if lane is Lane.URGENT else settings.bulk_jobs,
+        job_timeout=SLOT_SECONDS + JOB_TIMEOUT_SECONDS,
         queue_read_limit=READ_LIMIT,
         keep_result=0,
         # A job that fails is found again by the clock, with the truth that Postgres has by then.
         max_tries=1,
         retry_jobs=False,
-        handle_signals=False,
         log_results=False,
-        ctx={"resources": resources, "lane": lane, **shared},
+        # Of each place that works: the app whose job it does.
+        ctx={"resources": resources, "lane": lane, "places": {}, **shared},
         job_serializer=orjson.dumps,
         job_deserializer=orjson.loads,
     )
@@ -256,7 +349,7 @@ async def _end(lanes: list[LaneWorker], loops: list[asyncio.Task[None]]) -> None
     Until it has ended: redis-py can lose a cancellation that meets an answer.
     """
     for lane in lanes:
-        lane.ending = True
+        lane.end()
     _, running = await asyncio.wait(loops, timeout=LAST_ROUND_SECONDS)
     while running:
         for loop in running:

@@ -157,12 +157,6 @@ class Settings(BaseSettings):
         description="Jobs beside the lanes at once, per process; while there are so many, others "
         "keep their places.",
     )
-    urgent_poll_seconds: float = Field(
-        0.02, gt=0, le=1, description="Delay between two looks at the urgent queue."
-    )
-    bulk_poll_seconds: float = Field(
-        0.02, gt=0, le=5, description="Delay between two looks at the bulk queue."
-    )
     lease_seconds: float = Field(
         30, ge=1, description="A batch not finished or renewed for so long goes to another worker."
     )

@@ -1,9 +1,10 @@
 """Each device's message to its gateway, and the sheet on which the answers are gathered."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import structlog
@@ -65,6 +66,7 @@ class When(NamedTuple):
 
 
 ShapeOf = Callable[[Device], Shape | Refused]
+KindsOf = Callable[[Sequence[Device]], Iterable[Hashable]]
 KeyOf = Callable[[int], int]
 
 
@@ -156,10 +158,11 @@ def asking_of(push: Push, batch: Batch) -> Asking:
 
 
 async def send(
-    devices: Iterable[Device],
+    devices: Sequence[Device],
     sheet: Sheet,
     *,
     shape_of: ShapeOf,
+    kinds_of: KindsOf | None = None,
     route_of: RouteOf,
     key_of: KeyOf,
     in_time: Callable[[], bool],
@@ -170,8 +173,8 @@ async def send(
     """Send to every device that is open on the sheet; all gateways at once.
 
     `key_of` gives the 64-bit key of the device at a place, the lower half of its message id.
-    `in_time` is asked before each message; those that are still here when it says no have expired.
-    `asking` is how they stand to the rates of their credentials.
+    `in_time` is asked whenever messages are handed over; those that are still here when it says no
+    have expired. `asking` is how they stand to the rates of their credentials.
     `stopped` is asked, too: when it says yes, those that are still here stay open on the sheet.
     With `validate_only` the gateways that would deliver are not called.
     """
@@ -181,6 +184,7 @@ async def send(
         sheet,
         into=routed,
         shape_of=shape_of,
+        kinds_of=kinds_of,
         route_of=route_of,
         key_of=key_of,
         validate_only=validate_only,
@@ -193,11 +197,12 @@ async def send(
 
 
 def address(
-    devices: Iterable[Device],
+    devices: Sequence[Device],
     sheet: Sheet,
     *,
     into: Routed,
     shape_of: ShapeOf,
+    kinds_of: KindsOf | None = None,
     route_of: RouteOf,
     key_of: KeyOf,
     first: int = 0,
@@ -205,24 +210,31 @@ def address(
 ) -> None:
     """Shape a message for every device that is open on the sheet, or settle why there is none.
 
-    `first` is where the sheet begins among those that are handed over together.
+    `kinds_of` tells which devices have the same message, which is then shaped and routed once; of
+    those without a kind each is. `first` is where the sheet begins among those that are handed over
+    together.
     """
-    for device in devices:
-        index = device.index
-        if not sheet.is_open(index):
+    outcomes = sheet.outcomes
+    known: dict[Hashable, tuple[Shape, list[Message[Shape]]]] = {}
+    kinds = kinds_of(devices) if kinds_of else repeat(None, len(devices))
+    for device, kind in zip(devices, kinds, strict=True):
+        index, token = device.place, device.token
+        if outcomes[index]:  # OPEN is 0
             continue
-        found = _route(device, shape_of, route_of)
-        if isinstance(found, Answer):
-            sheet.settle(index, found)
-            continue
-        shape, route = found
-        if validate_only and (answer := unasked(device.token, shape)):
+        found = known.get(kind) if token else None
+        if found is None:
+            said = _route(device, shape_of, route_of)
+            if isinstance(said, Answer):
+                sheet.settle(index, said)
+                continue
+            found = said[0], into.setdefault(said[1], [])
+            if kind is not None:
+                known[kind] = found
+        shape, messages = found
+        if validate_only and (answer := unasked(token, shape)):
             sheet.settle(index, answer)
             continue
-        messages = into.get(route)
-        if messages is None:
-            messages = into[route] = []
-        messages.append((first + index, key_of(index), device.token, shape))
+        messages.append((first + index, key_of(index), token, shape))
 
 
 async def hand_over(
@@ -290,15 +302,20 @@ async def _hand(
 ) -> None:
     """Hand messages to a gateway; whatever stops it, what it was handed has an answer."""
     handed = 0
+    time = asyncio.get_running_loop().time
 
     def over() -> bool:
         return when.stopped() or not when.in_time()
 
     def hand() -> Iterator[Message[Shape]]:
         nonlocal handed
+        asked_at = None
         for message in messages:
-            if watch.hangs or over():
-                return
+            # Within a turn of the loop its time stands still, and nothing comes in between.
+            if (now := time()) != asked_at:
+                if watch.hangs or over():
+                    return
+                asked_at = now
             handed += 1
             yield message
 

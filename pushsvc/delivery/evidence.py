@@ -36,7 +36,7 @@ _ACCEPTED: Final = frozenset({OutcomeClass.OK, OutcomeClass.VALIDATED})
 class Routes:
     """By which gateway devices are reached; equal parties are reached in the same way."""
 
-    party_of: Callable[[Device], Hashable]
+    parties_of: Callable[[Sequence[Device]], Iterable[Hashable]]
     gateway_of: Callable[[Device], GatewayName | None]
 
     def scope_of(self, device: Device) -> str | None:
@@ -62,10 +62,10 @@ def gather(
 
     What has no token of ours is nobody's evidence. Where we only look, FCM's plain word alone is.
     """
-    if not batch.installation_ids:
+    if not batch.installation_ids or not answers:
         return []
     found: list[Evidence] = []
-    device_of = {device.index: device for device in devices if device.token}
+    device_of = {device.place: device for device in devices if device.token}
     for index, answer in answers.items():
         if answer.outcome not in AGAINST_TOKENS or index not in device_of:
             continue
@@ -110,8 +110,8 @@ def weigh(
     routes: Routes,
 ) -> dict[str, Weight]:
     """Count by scope whom the gateways accepted and whom they spoke against."""
-    takers = [device for device in devices if outcomes[device.index] in _ACCEPTED]
-    parties = [routes.party_of(device) for device in takers]
+    takers = [device for device in devices if outcomes[device.place] in _ACCEPTED]
+    parties = list(routes.parties_of(takers))
     one_of = dict(zip(parties, takers, strict=True))
     accepted: Counter[str] = Counter()
     for party, n in Counter(parties).items():

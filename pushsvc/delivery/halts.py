@@ -1,4 +1,4 @@
-"""Which of the pushes under way in this process are halted, as far as it has heard."""
+"""The pushes under way in this process, and which of them are halted, as far as it has heard."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -14,6 +14,7 @@ class Halts:
     def __init__(self) -> None:
         self._under_way: Counter[int] = Counter()
         self._found: dict[int, Halt] = {}
+        self._read: dict[int, Push] = {}
 
     @property
     def under_way(self) -> Collection[int]:
@@ -34,6 +35,21 @@ class Halts:
             if not self._under_way[push_id]:
                 del self._under_way[push_id]
                 self._found.pop(push_id, None)
+                self._read.pop(push_id, None)
+
+    def is_under_way(self, push_id: int) -> bool:
+        """Tell whether anything of the push is still worked on here."""
+        return push_id in self._under_way
+
+    def remember(self, push: Push) -> None:
+        """Keep a push as it was read, and its halt, for as long as it is under way here."""
+        self._read[push.id] = push
+        self.hear([push.id], {} if push.halt is None else {push.id: push.halt})
+
+    def known(self, push_id: int) -> Push | None:
+        """Return a push that is remembered, with its halt as it was last heard of."""
+        push = self._read.get(push_id)
+        return push if push is None or push.halt is self._found.get(push_id) else self.on(push)
 
     def hear(self, asked: Collection[int], found: Mapping[int, Halt]) -> None:
         """Take in what is halted of the pushes that were asked about."""

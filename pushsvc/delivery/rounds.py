@@ -62,6 +62,8 @@ class Run(Generic[ShapeT]):
         self._messages = messages
         self._settle = settle
         self._rules = rules
+        #: the status that needs no judging
+        self._plain_yes = OK if rules.ok_is_accepted else None
         self._over = over
         self._in_flight: dict[int, Message[ShapeT]] = {}
         #: each with why it was not processed
@@ -121,7 +123,7 @@ class Run(Generic[ShapeT]):
         message = self._in_flight.pop(index)
         if isinstance(verdict, Answered):
             self.heard = True
-            if verdict.status == OK and self._rules.ok_is_accepted:
+            if verdict.status == self._plain_yes:
                 self._row_length = 0
                 self._settle(index, ACCEPTED)
             else:

@@ -9,11 +9,14 @@ from pushsvc.model.rules import Json
 WINDOWS_DEVICE_TYPES: Final = frozenset({"dotnet", "winphone", "winrt"})
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """Where one message goes and what its shape depends on; `index` is its place in the batch."""
+class Device(NamedTuple):
+    """Where one message goes and what its shape depends on.
 
-    index: int
+    A tuple, because one is made for every device of a push.
+    """
+
+    #: its place in the batch
+    place: int
     device_type: str
     #: APNs or FCM token, or WNS channel URI
     token: str

@@ -31,13 +31,14 @@ def slot_app(slot: str) -> str:
 def choose(waiting: Sequence[str], running: Iterable[str], *, limit: int) -> list[str]:
     """Return which of the waiting slots start now, so that no more than `limit` run.
 
+    `running` are the apps whose jobs run here, each as often as it has some.
     The next is always of the app that has the fewest here; of those, the one that waits in front.
     So none is left idle while anything waits, and no app takes one that another needs.
     """
     queues: dict[str, deque[tuple[int, str]]] = defaultdict(deque)
     for place, slot in enumerate(waiting):
         queues[slot_app(slot)].append((place, slot))
-    has = Counter(slot_app(slot) for slot in running)
+    has = Counter(running)
     chosen: list[str] = []
     for _ in range(limit - has.total()):
         if not queues:

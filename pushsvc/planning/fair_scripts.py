@@ -10,6 +10,10 @@ was made for.
 Per app there are never more than `SLOTS` in the queue, so that nobody's backlog hides another's;
 each that starts is replaced while there is work. A slot is a whole job for arq, with the function
 and the arguments of the work it was made for: a worker of an older version runs it as it stands.
+
+arq starts a slot where a place is idle, and asks Redis a dozen questions for it. A place that is
+done with one takes the next by itself (`NEXT`), which is one question. Lanes sleep until their bell
+rings: a list that is empty, or has one element.
 """
 
 from typing import Final
@@ -19,6 +23,8 @@ from typing import Final
 SLOTS: Final = 32
 #: Everything here is for a day after it was last touched: work that is older the clock finds again.
 KEEP_MS: Final = 24 * 60 * 60 * 1000
+#: Slots that are looked at for the next: past those of all apps that wait, and of dead workers.
+NEXT_LOOK: Final = 1_000
 #: What was taken is not asked for again while its lease is on its way to Postgres.
 TAKEN_MS: Final = 1000
 #: Tags stay far below; above are the scores of jobs of older versions, which are times.
@@ -76,6 +82,11 @@ local function add_slot(own, job)
     call('SADD', own.slots, slot)
 end
 
+local function ring()
+    if call('LLEN', queue .. ':bell') == 0 then call('RPUSH', queue .. ':bell', '') end
+    call('PEXPIRE', queue .. ':bell', {KEEP_MS})
+end
+
 local function fill(own)
     local wanted = math.min({SLOTS}, call('ZCARD', own.work))
     for place = call('SCARD', own.slots), wanted - 1 do
@@ -88,10 +99,31 @@ local function fill(own)
         call('PEXPIRE', queue .. name, {KEEP_MS})
     end
 end
+
+-- Return what the slot's app wants done first; the lane's time is the slot's from now on.
+local function start(slot, own)
+    local tag = tonumber(call('ZSCORE', queue, slot) or 0)
+    if tag < {LARGEST_TAG} then
+        pass(queue .. ':now', queue .. ':ends', tag, time_of(queue .. ':now', queue))
+    end
+    call('SREM', own.slots, slot)
+    local before = time_of(own.now, own.work)
+    local job, from = unpack(call('ZPOPMIN', own.work))
+    if job then
+        local cost = tonumber(call('HGET', own.costs, job) or 1)
+        call('HDEL', own.costs, job)
+        call('SET', queue .. ':taken:' .. job, 1, 'PX', {TAKEN_MS})
+        -- Its end, not its start: else a stream of small pushes, new each, would always come first.
+        pass(own.now, own.ends, from + cost, before)
+    end
+    fill(own)
+    return job
+end
 """
 
-#: Arguments: whether to look after slots that are gone; app, push, job and cost of each job. What
-#: is in a list, or was taken just now, is left as it is.
+#: Arguments: whether the clock asks, which looks after slots that are gone; app, push, job and cost
+#: of each job. What is in a list, or was taken just now, is left as it is. Returns how many were
+#: not, so that the clock learns what was lost. Rings where there is something to start.
 WAKE: Final = (
     _COMMON
     + """
@@ -107,46 +139,66 @@ end
 
 local function add(own, push, job, cost)
     if call('ZSCORE', own.work, job)
-        or call('EXISTS', queue .. ':taken:' .. job) == 1 then return end
+        or call('EXISTS', queue .. ':taken:' .. job) == 1 then return 0 end
     local tag = tag_for(own.ends, push, time_of(own.now, own.work), cost)
     call('ZADD', own.work, tag, job)
     call('HSET', own.costs, job, cost)
+    return 1
 end
 
-local apps = {}
+local apps, added = {}, 0
 for first = 3, #ARGV, 4 do
     local app = ARGV[first]
     apps[app] = apps[app] or of(app)
-    add(apps[app], ARGV[first + 1], ARGV[first + 2], tonumber(ARGV[first + 3]))
+    added = added + add(apps[app], ARGV[first + 1], ARGV[first + 2], tonumber(ARGV[first + 3]))
 end
 for _, own in pairs(apps) do
     if ARGV[2] == '1' then count_anew(own) end
     fill(own)
+    if call('ZCARD', own.work) > 0 then ring() end
 end
+return added
 """
 )
 
 #: Arguments: the slot that starts, and its app. Returns the job to do, or nothing where others have
 #: done it all.
-TAKE: Final = (
+TAKE: Final = _COMMON + "return start(ARGV[2], of(ARGV[3]))"
+
+#: Arguments: apps, and of each how many of its jobs run in this process. Returns the next job and
+#: its app, or nothing where none waits: of the app that has the fewest here the slot in front. It
+#: has started and ended with that, as far as arq goes.
+NEXT: Final = (
     _COMMON
     + f"""
-local slot, own = ARGV[2], of(ARGV[3])
-local tag = tonumber(call('ZSCORE', queue, slot) or 0)
-if tag < {LARGEST_TAG} then
-    pass(queue .. ':now', queue .. ':ends', tag, time_of(queue .. ':now', queue))
+local here = {{}}
+for first = 2, #ARGV, 2 do here[ARGV[first]] = tonumber(ARGV[first + 1]) end
+
+local function front()
+    local found, whose, fewest
+    local line = call('ZRANGEBYSCORE', queue, '-inf', {LARGEST_TAG}, 'LIMIT', 0, {NEXT_LOOK})
+    for _, slot in ipairs(line) do
+        local app = string.match(slot, '^([^/]+)/')
+        local count = here[app] or 0
+        if app and (not found or count < fewest)
+            and call('EXISTS', progress_prefix .. slot) == 0 then
+            found, whose, fewest = slot, app, count
+            if count == 0 then break end
+        end
+    end
+    return found, whose
 end
-call('SREM', own.slots, slot)
-local before = time_of(own.now, own.work)
-local job, start = unpack(call('ZPOPMIN', own.work))
-if job then
-    local cost = tonumber(call('HGET', own.costs, job) or 1)
-    call('HDEL', own.costs, job)
-    call('SET', queue .. ':taken:' .. job, 1, 'PX', {TAKEN_MS})
-    -- Its end, not its start: else a stream of small pushes, new each, would always come first.
-    pass(own.now, own.ends, start + cost, before)
+
+while true do
+    local slot, app = front()
+    if not slot then return false end
+    local job = start(slot, of(app))
+    call('ZREM', queue, slot)
+    call('DEL', job_prefix .. slot)
+    -- arq watches this key while it starts a slot: who is about to start this one sees it change.
+    call('SET', progress_prefix .. slot, 1)
+    call('DEL', progress_prefix .. slot)
+    if job then return {{job, app}} end
 end
-fill(own)
-return job
 """
 )

@@ -3,7 +3,7 @@
 Only this module and `worker.py` know arq.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -39,6 +39,11 @@ def queue_name(lane: Lane) -> str:
     return f"pushsvc:{lane}"
 
 
+def bell_of(lane: Lane) -> str:
+    """Return the name of the list that a lane sleeps on until something is queued in it."""
+    return f"{queue_name(lane)}:bell"
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Work for a worker: the function that does it, and the numbers that name it."""
@@ -64,6 +69,7 @@ class Queue:
         self.redis = redis
         self._wake_script = redis.register_script(fair_scripts.WAKE)
         self._take_script = redis.register_script(fair_scripts.TAKE)
+        self._next_script = redis.register_script(fair_scripts.NEXT)
 
     async def wake_plans(self, due: Sequence[DuePush], *, anew: bool = False) -> None:
         """Have workers plan the pushes that no job names yet; `anew`: count what waits, too."""
@@ -75,8 +81,12 @@ class Queue:
             ]
             await self._wake(lane, asked, anew=anew)
 
-    async def wake_batches(self, refs: Sequence[BatchRef], *, anew: bool = False) -> None:
-        """Have workers deliver the batches that no job names yet; `anew`: count what waits, too."""
+    async def wake_batches(self, refs: Sequence[BatchRef], *, anew: bool = False) -> int:
+        """Have workers deliver the batches that no job names yet, and return how many those were.
+
+        `anew`: count what waits, too.
+        """
+        added = 0
         for lane in Lane:
             asked = [
                 (
@@ -88,45 +98,51 @@ class Queue:
                 for ref in refs
                 if ref.lane is lane
             ]
-            await self._wake(lane, asked, anew=anew)
+            added += await self._wake(lane, asked, anew=anew)
+        return added
 
     async def _wake(
         self, lane: Lane, asked: Sequence[tuple[int, int, Job, int]], *, anew: bool
-    ) -> None:
-        """Put jobs into the lane. Never raises: what is lost here, the clock asks for again."""
+    ) -> int:
+        """Put jobs into the lane; return how many were not there.
+
+        Never raises: what is lost here, the clock asks for again.
+        """
         if not asked:
-            return
+            return 0
         arguments = [
             text
             for app, push, job, cost in asked
             for text in (str(app), str(push), str(job), str(cost))
         ]
         try:
-            await self._wake_script(
+            added = await self._wake_script(
                 keys=[queue_name(lane), *KEY_PREFIXES],
                 args=[JOB_FORM, str(int(anew)), *arguments],
             )
         except (RedisError, OSError) as error:
             log.warning("queue.unreachable", error=str(error))
+            return 0
+        return int(added)
 
-    async def ring(self) -> None:
+    async def ring(self, bell: str = BELL) -> None:
         """Have a worker look for small deliveries now. Never raises: the clock looks, too."""
         try:
             async with self.redis.pipeline(transaction=False) as asked:
                 # One ring is as good as many: whoever hears it takes up all there is.
-                asked.rpush(BELL, b"")
-                asked.ltrim(BELL, -1, -1)
+                asked.rpush(bell, b"")
+                asked.ltrim(bell, -1, -1)
                 await asked.execute()
         except (RedisError, OSError) as error:
             log.warning("queue.unreachable", error=str(error))
 
-    async def hear(self, seconds: float) -> bool:
+    async def hear(self, seconds: float, *, bell: str = BELL) -> bool:
         """Wait for a ring, up to so long, and tell whether there was one.
 
         Raises:
             RedisError, OSError: Redis is away.
         """
-        heard = self.redis.blpop([BELL], timeout=seconds)  # type: ignore[arg-type] # float: Redis 6
+        heard = self.redis.blpop([bell], timeout=seconds)  # type: ignore[arg-type] # float: Redis 6
         return await cast(Awaitable[Any], heard) is not None
 
     async def take(self, lane: Lane, slot: str) -> Job | None:
@@ -140,6 +156,20 @@ class Queue:
             args=[JOB_FORM, slot, fair.slot_app(slot)],
         )
         return None if named is None else Job.named(named.decode())
+
+    async def next(self, lane: Lane, here: Mapping[str, int]) -> tuple[Job, str] | None:
+        """Return what a place of the lane that is free does next, and whose it is; None: nothing.
+
+        `here` has the apps whose jobs run in this process, and how many of each.
+
+        Raises:
+            RedisError, OSError: Redis is away, so that nobody knows.
+        """
+        found: tuple[bytes, bytes] | None = await self._next_script(
+            keys=[queue_name(lane), *KEY_PREFIXES],
+            args=[JOB_FORM, *(part for app, count in here.items() for part in (app, count))],
+        )
+        return None if found is None else (Job.named(found[0].decode()), found[1].decode())
 
     async def close(self) -> None:
         """Close the connections."""

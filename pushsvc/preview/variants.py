@@ -196,11 +196,11 @@ class Showroom:
             batch = _batch(installation_ids=ids, badges=badges)
             for device in await load_devices(self._engine, batch, fields=fields):
                 if device.token:
-                    key = ids[device.index]
+                    key = ids[device.place]
                     found[key] = _Example(device=device, key=key)
         if named:
             for device in await load_devices(self._engine, _batch(recipients=named)):
-                found[named[device.index]] = _Example(device=device)
+                found[named[device.place]] = _Example(device=device)
         return found
 
 

@@ -1,7 +1,7 @@
 """One push's content in the form of each gateway, for each device at the price of a look-up."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ from pushsvc.shaping.check import check_content
 from pushsvc.shaping.content import Choice, Content, Envelope
 from pushsvc.shaping.drafts import BADGED, BLOCKS, DRAFTERS, TRAITS, Draft
 from pushsvc.shaping.fault import ContentError
-from pushsvc.shaping.forms import Form, form_of, gateway_of, party_of
+from pushsvc.shaping.forms import Form, form_of, gateway_of, kinds_of, parties_of
 from pushsvc.shaping.splice import Texts, numbers_in
 from pushsvc.shaping.truncate import shortened, without_text
 
@@ -29,7 +29,7 @@ __all__ = [
     "check_content",
     "form_of",
     "gateway_of",
-    "party_of",
+    "parties_of",
     "push_hash",
 ]
 
@@ -111,6 +111,11 @@ class Shaper:
     def fields(self) -> frozenset[str]:
         """The fields of an installation that the texts look at."""
         return self.content.variables.names
+
+    @property
+    def kinds_of(self) -> Callable[[Sequence[Device]], Iterable[Hashable]] | None:
+        """What tells which devices have the same message; None where texts have variables."""
+        return None if self.content.variables else kinds_of
 
     def shape(self, device: Device) -> Shape | Refused:
         """Return what to send to a device.

@@ -1,7 +1,8 @@
 """Which form a device's message has, and so which gateway it leaves by."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
 from pushsvc.model import WINDOWS_DEVICE_TYPES, Device, GatewayName, Refused
@@ -39,6 +40,11 @@ _BY_FCM: Final[Mapping[Form | None, Form]] = {Form.APNS: Form.FCM_APPLE, Form.FC
 
 #: FCM's registration tokens have one; it stands in no token of Apple's, which are hexadecimal.
 _FCM_MARK: Final = ":"
+#: A browser's own subscription is JSON, which holds the mark of FCM, too.
+_SUBSCRIPTION: Final = "{"
+#: Of a device, what its gateway and app depend on besides the token, and what its message does.
+_PARTY: Final = attrgetter("device_type", "push_type", "app_identifier")
+_KIND: Final = attrgetter("device_type", "push_type", "app_identifier", "locale", "badge")
 UNKNOWN_DEVICE_TYPE: Final = Refused(reason="UnknownDeviceType")
 #: A browser's own subscription (RFC 8030), which is no token of FCM's.
 WEB_PUSH_SUBSCRIPTION: Final = Refused(reason="WebPushSubscription")
@@ -58,7 +64,7 @@ def form_of(device: Device) -> Form | Refused:
         form = _FORMS.get(push_type, form)
     if form is Form.APNS and _FCM_MARK in device.token:
         return Form.FCM_APPLE
-    if form is Form.FCM_WEB and device.token.startswith("{"):
+    if form is Form.FCM_WEB and device.token.startswith(_SUBSCRIPTION):
         return WEB_PUSH_SUBSCRIPTION
     return UNKNOWN_DEVICE_TYPE if form is None else form
 
@@ -69,7 +75,23 @@ def gateway_of(device: Device) -> GatewayName | None:
     return None if isinstance(form, Refused) else GATEWAYS[form]
 
 
-def party_of(device: Device) -> tuple[str, str | None, str | None, bool]:
-    """Return what a device's gateway and app depend on; devices of one party have the same."""
-    by_fcm = _FCM_MARK in device.token
-    return device.device_type, device.push_type, device.app_identifier, by_fcm
+def parties_of(devices: Sequence[Device]) -> Iterable[Hashable]:
+    """Return, for each device, what its gateway and app depend on."""
+    return _told_apart(devices, by=_PARTY)
+
+
+def kinds_of(devices: Sequence[Device]) -> Iterable[Hashable]:
+    """Return, for each device, all that a message depends on whose texts have no variables."""
+    return _told_apart(devices, by=_KIND)
+
+
+def _told_apart(
+    devices: Sequence[Device], *, by: Callable[[Device], Hashable]
+) -> Iterable[Hashable]:
+    # Most often no token says anything, and then no code runs for each.
+    if _FCM_MARK not in "".join([device.token for device in devices]):
+        return map(by, devices)
+    return [
+        (by(device), _FCM_MARK in device.token, device.token.startswith(_SUBSCRIPTION))
+        for device in devices
+    ]

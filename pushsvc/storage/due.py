@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pushsvc.model import DEVICE_COUNT, Lane, Late
+from pushsvc.model import DEVICE_COUNT, Halt, Lane, Late
+from pushsvc.storage.engine import driver
 from pushsvc.storage.halted import MAY_PLAN
 
 #: More devices are a volley by themselves.
@@ -56,14 +57,66 @@ _DUE = text(f"""
     ORDER BY turn, due_at LIMIT :limit
 """)  # noqa: S608 - of constants
 
-_COMPLETE = text("""
-    SELECT id FROM pushes
-    WHERE state = 'sending'
-        AND NOT EXISTS (
-            SELECT 1 FROM batches WHERE batches.push_id = pushes.id AND batches.state <> 2
-        )
-    LIMIT :limit
-""")
+_IS_COMPLETE: Final = """
+    state = 'sending' AND NOT EXISTS (
+        SELECT FROM batches WHERE batches.push_id = pushes.id AND batches.state <> 2
+    )
+"""
+_COMPLETE = text(f"SELECT id FROM pushes WHERE {_IS_COMPLETE} LIMIT :limit")  # noqa: S608 - same
+
+# All that the clock has to do something about: mostly it is nothing, and then this is all it asks.
+_LOOK: Final = f"""
+    SELECT
+        EXISTS (
+            SELECT FROM campaigns WHERE state = 'active' AND next_run_at <= now()
+        ) AS campaigns,
+        EXISTS (
+            SELECT FROM pushes WHERE state IN ('waiting', 'planning') AND due_at <= now()
+        ) AS plans,
+        EXISTS (SELECT FROM batches WHERE state = 1 AND lease_until < now()) AS leases,
+        EXISTS (
+            SELECT FROM batches WHERE state = 0 AND lane = '{Lane.URGENT}' AND not_before <= now()
+        ) AS urgent,
+        EXISTS (
+            SELECT FROM batches WHERE state = 0 AND lane = '{Lane.BULK}' AND not_before <= now()
+        ) AS bulk,
+        EXISTS (
+            SELECT FROM pushes
+            WHERE state IN ('waiting', 'planning', 'sending') AND halt = '{Halt.CANCEL}'
+        ) AS cancelled,
+        EXISTS (SELECT FROM pushes WHERE {_IS_COMPLETE}) AS complete,
+        EXISTS (
+            SELECT FROM pushes
+            WHERE state IN ('planning', 'sending') AND campaign_id IS NOT NULL AND halt IS NULL
+        ) AS runs,
+        EXISTS (SELECT FROM installations WHERE token_quarantined_until <= now())
+            OR EXISTS (
+                SELECT FROM token_events WHERE created_at < now() - make_interval(days => $1)
+            ) AS tokens
+"""  # noqa: S608 - of constants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What there may be for the clock to do, each looked at more closely by who does it."""
+
+    #: campaigns that are due
+    campaigns: bool
+    #: pushes that are due, or were taken up and not planned
+    plans: bool
+    #: batches whose worker let the lease run out
+    leases: bool
+    #: batches of that lane that are due
+    urgent: bool
+    bulk: bool
+    #: cancelled pushes that are not over
+    cancelled: bool
+    #: pushes without an open batch
+    complete: bool
+    #: runs of campaigns under way, which may have a rule to pause by
+    runs: bool
+    #: tokens that are through with their quarantine, and old events
+    tokens: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +126,14 @@ class DuePush:
     id: int
     lane: Lane
     app_id: int
+
+
+async def look(engine: AsyncEngine, *, token_days: int) -> Work:
+    """Return what there is to do, by the database's time; events of tokens are kept so long."""
+    async with driver(engine) as connection:
+        row = await connection.fetchrow(_LOOK, token_days)
+    assert row is not None
+    return Work(**row)
 
 
 async def due_pushes(connection: AsyncConnection, *, limit: int) -> Sequence[DuePush]:

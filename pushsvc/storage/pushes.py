@@ -16,7 +16,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import (
     BatchState,
@@ -35,7 +35,7 @@ from pushsvc.model import (
     rules_json,
     rules_of,
 )
-from pushsvc.storage.engine import encode_json
+from pushsvc.storage.engine import driver, encode_json
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.tables import batches, pushes
 
@@ -287,19 +287,20 @@ class Complete:
     has_evidence: bool
 
 
-async def complete(connection: AsyncConnection, push_id: int) -> Complete | None:
+async def complete(engine: AsyncEngine, push_id: int) -> Complete | None:
     """Tell whether nothing of the push is open; most batches are not the last."""
-    row = (await connection.execute(_IS_COMPLETE, {"push_id": push_id})).first()
-    return Complete(row.has_evidence) if row else None
+    async with driver(engine) as connection:
+        row = await connection.fetchrow(_IS_COMPLETE, push_id)
+    return Complete(row["has_evidence"]) if row else None
 
 
-_IS_COMPLETE = text("""
+_IS_COMPLETE: Final = """
     SELECT EXISTS (SELECT 1 FROM token_events WHERE push_id = pushes.id) AS has_evidence
     FROM pushes
-    WHERE id = :push_id AND state = 'sending' AND NOT EXISTS (
+    WHERE id = $1 AND state = 'sending' AND NOT EXISTS (
         SELECT 1 FROM batches WHERE batches.push_id = pushes.id AND batches.state <> 2
     )
-""")
+"""
 
 
 async def close_push(connection: AsyncConnection, push_id: int, *, tokens_held: int) -> bool:

@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.exceptions import WatchError
 
 from pushsvc.model import Lane
 from pushsvc.planning import queue
 from pushsvc.planning.fair_scripts import SLOTS
-from pushsvc.planning.queue import Queue
+from pushsvc.planning.queue import Job, Queue
 from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.due import DuePush
 
@@ -156,3 +157,66 @@ async def test_tags_of_what_is_over_are_forgotten(waker: Queue) -> None:
 
     assert await waker.redis.zcard(f"{NAME}:ends:1") <= 1
     assert not await waker.redis.exists(f"{NAME}:costs:1")
+
+
+async def test_a_place_that_is_free_takes_the_next_without_a_start(waker: Queue) -> None:
+    """Everything once, apps in turns; what arq has started is not taken, and nothing is left."""
+    await waker.wake_batches([*batches(1, 10, 40), *batches(2, 20, 40)])
+    begun = (await waiting(waker))[0]
+    await waker.redis.set(f"arq:in-progress:{begun}", 1)
+
+    found = [found async for found in nexts(waker, {})]
+
+    last = await waker.take(Lane.BULK, begun)
+    jobs = [*(job for job, _ in found), *([last] if last else [])]
+    assert sorted(job.arguments for job in jobs) == [(p, n) for p in (10, 20) for n in range(40)]
+    assert all(int(app) * 10 == job.arguments[0] for job, app in found)
+    turns = Counter(app for _, app in found[:20])
+    assert 8 <= turns["1"] <= 12
+    assert await waiting(waker) == [begun]
+    assert [key async for key in waker.redis.scan_iter("arq:job:*")] == [
+        f"arq:job:{begun}".encode()
+    ]
+
+
+async def test_the_next_is_of_the_app_that_has_fewest_here(waker: Queue) -> None:
+    """Whoever waits in front; an app that is alone has all."""
+    await waker.wake_batches([*batches(1, 10, 10), *batches(2, 20, 1)])
+
+    found = [app async for _, app in nexts(waker, {"1": 2, "2": 1})]
+
+    assert found == ["2", *["1"] * 10]
+
+
+async def nexts(waker: Queue, here: dict[str, int]) -> AsyncIterator[tuple[Job, str]]:
+    while (found := await waker.next(Lane.BULK, here)) is not None:
+        yield found
+
+
+async def test_a_slot_is_started_or_taken_and_not_both(waker: Queue) -> None:
+    """arq watches a key while it starts one: it sees that it comes too late."""
+    await waker.wake_batches(batches(1, 10, 1))
+    (slot,) = await waiting(waker)
+    async with waker.redis.pipeline(transaction=True) as starting:
+        await starting.watch(f"arq:in-progress:{slot}")
+        assert await waker.next(Lane.BULK, {}) is not None
+        starting.multi()  # type: ignore[no-untyped-call]
+        starting.psetex(f"arq:in-progress:{slot}", 1000, b"1")
+        with pytest.raises(WatchError):
+            await starting.execute()
+
+
+async def test_a_lane_is_rung_for_what_waits_and_the_clock_rings_again(waker: Queue) -> None:
+    """A ring is heard once; one that was lost costs a look of the clock."""
+    bell = queue.bell_of(Lane.BULK)
+    await waker.wake_batches(batches(1, 10, 3))
+    assert await waker.hear(1, bell=bell)
+    assert not await waker.hear(0.01, bell=bell)
+
+    assert await waker.wake_batches(batches(1, 10, 4), anew=True) == 1
+    assert await waker.redis.exists(bell)
+    assert await waker.hear(1, bell=bell)
+    assert len([found async for found in nexts(waker, {})]) == 4
+    # Nothing that waits is missing, and nothing waits: all of it was just taken.
+    assert await waker.wake_batches(batches(1, 10, 4), anew=True) == 0
+    assert not await waker.hear(0.01, bell=bell)

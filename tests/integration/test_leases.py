@@ -19,7 +19,8 @@ from pushsvc import pipeline
 from pushsvc.clock import SystemClock
 from pushsvc.config import Settings
 from pushsvc.errors import InvalidPushTimeError
-from pushsvc.model import Batch, Ledger, OutcomeClass, PushState
+from pushsvc.model import Batch, Lane, Ledger, OutcomeClass, PushState
+from pushsvc.planning.queue import Queue
 from pushsvc.shaping import body
 from pushsvc.storage import batches, tables
 from pushsvc.storage.leases import LEASE_LIMIT, held
@@ -216,17 +217,13 @@ async def test_a_redis_that_stumbles_costs_no_place_in_a_lane() -> None:
         """Nothing."""
 
     pool = ConnectionPool(connection_class=UnixDomainSocketConnection, path="/nowhere/redis.sock")
-    lane = LaneWorker(
-        functions=[func(cast(WorkerCoroutine, job), name="job")],
-        queue_name="test",
-        redis_pool=ArqRedis(pool),
-        max_jobs=2,
-        handle_signals=False,
-    )
+    waker = Queue(ArqRedis(pool))
+    functions = [func(cast(WorkerCoroutine, job), name="job")]
+    lane = LaneWorker(Lane.BULK, waker, functions=functions, max_jobs=2)
 
     for _ in range(5):
         with pytest.raises((RedisError, OSError)):
             await lane.start_chosen("job:1")
 
     assert lane.job_counter == 0
-    await lane.pool.aclose(close_connection_pool=True)
+    await waker.close()

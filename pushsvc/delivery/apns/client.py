@@ -183,7 +183,7 @@ def apns_id(push_id: int, device_key: int) -> bytes:
 
     It need not be stored: who knows push and device can find the message in Apple's console.
     """
-    return _id_head(push_id) + _id_tail(device_key)
+    return _id_head(push_id) + _id_tail(device_key & _64_BITS)
 
 
 def _id_head(push_id: int) -> bytes:
@@ -193,7 +193,7 @@ def _id_head(push_id: int) -> bytes:
 
 def _id_tail(device_key: int) -> bytes:
     # Groups are counted from the right: 2 bytes, a hyphen, 6 bytes.
-    return (device_key & _64_BITS).to_bytes(8).hex("-", 6).encode()
+    return device_key.to_bytes(8).hex("-", 6).encode()
 
 
 def is_device_token(text: str) -> bool:

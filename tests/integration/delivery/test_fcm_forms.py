@@ -1,6 +1,5 @@
 """Every form of FCM's is taken by a strict FCM, through the gateway that sends in earnest."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +15,8 @@ from tests.integration.delivery.sending import Clients, send
 pytestmark = pytest.mark.integration
 
 ANDROID = Device(0, "android", "dev1:APA91b-x", None, None, 3)
-APPLE = replace(ANDROID, device_type="ios", app_identifier="com.example.app")
-WEB = replace(ANDROID, device_type="web")
+APPLE = ANDROID._replace(device_type="ios", app_identifier="com.example.app")
+WEB = ANDROID._replace(device_type="web")
 
 DATA = {"alert": "Hi {{ name }}", "title": "T", "badge": "Increment", "uri": "https://example.com"}
 BESIDE = {

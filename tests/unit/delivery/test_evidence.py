@@ -13,10 +13,10 @@ from pushsvc.delivery.evidence import LEAST_BLAMED, Routes
 from pushsvc.delivery.fcm import reasons as fcm
 from pushsvc.delivery.wns import reasons as wns
 from pushsvc.model import Answer, Batch, Device, Evidence, OutcomeClass, Recipient, Weight
-from pushsvc.shaping.forms import gateway_of, party_of
+from pushsvc.shaping.forms import gateway_of, parties_of
 from tests.unit.delivery.test_conclusion import NOW, PUSH
 
-ROUTES = Routes(party_of=party_of, gateway_of=gateway_of)
+ROUTES = Routes(parties_of=parties_of, gateway_of=gateway_of)
 DEAD = Answer(OutcomeClass.TOKEN_DEAD, "Unregistered", invalid_since_ms=1_700_000_000_000)
 SUSPECT = Answer(OutcomeClass.TOKEN_SUSPECT, "BadDeviceToken")
 #: Every row of every gateway's table, by what it is known by.
@@ -110,7 +110,7 @@ def test_what_has_no_installation_or_no_token_is_no_evidence() -> None:
     found = evidence.gather(PUSH, batch, [device(0)], answers={0: DEAD}, routes=ROUTES)
 
     assert found == []
-    assert gathered({0: DEAD, 1: DEAD}, [replace(device(0), token="")]) == []
+    assert gathered({0: DEAD, 1: DEAD}, [device(0)._replace(token="")]) == []
 
 
 def test_looking_is_evidence_for_what_fcm_calls_gone_and_nothing_else() -> None:

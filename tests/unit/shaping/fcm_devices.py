@@ -1,6 +1,5 @@
 """Devices of each kind that FCM reaches, and the message that one gets."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,9 +8,9 @@ from pushsvc.model import Device, FcmShape, Json
 from tests.unit.shaping.one_device import ANDROID, IOS, shaped
 
 TOKEN = "the:token"
-ON_FCM = replace(ANDROID, token=TOKEN, badge=3)
-APPLE = replace(IOS, token=TOKEN, badge=3)
-WEB = replace(ANDROID, device_type="web", token=TOKEN, badge=3)
+ON_FCM = ANDROID._replace(token=TOKEN, badge=3)
+APPLE = IOS._replace(token=TOKEN, badge=3)
+WEB = ANDROID._replace(device_type="web", token=TOKEN, badge=3)
 #: What every push of these tests has as its id, and its time.
 STAMPS = {"push_id": "abcdefghij", "time": "2026-11-22T10:00:00.000Z"}
 

@@ -1,6 +1,5 @@
 """Content becomes the notification that Apple documents, whole bodies and headers."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +21,7 @@ def shape(
     expires_at: datetime | None = None,
     **beside: Any,
 ) -> ApnsShape | Refused:
-    device = replace(IOS, app_identifier=app_identifier, badge=badge, locale=locale)
+    device = IOS._replace(app_identifier=app_identifier, badge=badge, locale=locale)
     made = shaped(device, data, expires_at=expires_at, **beside)
     assert isinstance(made, ApnsShape | Refused)
     return made

@@ -1,6 +1,5 @@
 """Every key of `aps`, in all of its spellings, and what is said of one that Apple would refuse."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -197,24 +196,24 @@ def test_other_keys_of_apple_s_headers_are_the_app_s(key: str) -> None:
     ("device", "form"),
     [
         *(
-            (replace(IOS, device_type=name), Form.APNS)
+            (IOS._replace(device_type=name), Form.APNS)
             for name in ("ios", "osx", "macos", "tvos", "watchos")
         ),
-        (replace(IOS, token="a:b"), Form.FCM_APPLE),
-        (replace(IOS, push_type="fcm"), Form.FCM_APPLE),
-        (replace(IOS, push_type="gcm"), Form.APNS),
-        (replace(IOS, push_type="android"), Form.FCM_ANDROID),
+        (IOS._replace(token="a:b"), Form.FCM_APPLE),
+        (IOS._replace(push_type="fcm"), Form.FCM_APPLE),
+        (IOS._replace(push_type="gcm"), Form.APNS),
+        (IOS._replace(push_type="android"), Form.FCM_ANDROID),
         (ANDROID, Form.FCM_ANDROID),
-        (replace(ANDROID, device_type="fcm"), Form.FCM_ANDROID),
-        (replace(ANDROID, push_type="gcm"), Form.FCM_ANDROID),
-        (replace(ANDROID, device_type="embedded", push_type="fcm"), Form.FCM_ANDROID),
-        (replace(ANDROID, push_type="ios", token="aa"), Form.APNS),
-        (replace(ANDROID, device_type="web"), Form.FCM_WEB),
-        (replace(ANDROID, device_type="web", push_type="fcm"), Form.FCM_WEB),
-        (replace(ANDROID, device_type="web", token='{"endpoint":'), "WebPushSubscription"),
-        *((replace(WINDOWS, device_type=name), Form.WNS) for name in ("winphone", "dotnet")),
+        (ANDROID._replace(device_type="fcm"), Form.FCM_ANDROID),
+        (ANDROID._replace(push_type="gcm"), Form.FCM_ANDROID),
+        (ANDROID._replace(device_type="embedded", push_type="fcm"), Form.FCM_ANDROID),
+        (ANDROID._replace(push_type="ios", token="aa"), Form.APNS),
+        (ANDROID._replace(device_type="web"), Form.FCM_WEB),
+        (ANDROID._replace(device_type="web", push_type="fcm"), Form.FCM_WEB),
+        (ANDROID._replace(device_type="web", token='{"endpoint":'), "WebPushSubscription"),
+        *((WINDOWS._replace(device_type=name), Form.WNS) for name in ("winphone", "dotnet")),
         *(
-            (replace(IOS, device_type=name), "UnknownDeviceType")
+            (IOS._replace(device_type=name), "UnknownDeviceType")
             for name in ("embedded", "expo", "iOS", "")
         ),
     ],
@@ -241,6 +240,6 @@ def test_a_push_for_other_devices_is_no_empty_one() -> None:
 def test_a_text_in_the_device_s_language_is_no_empty_push() -> None:
     """Whether there is something in it for a device is asked of the texts that it gets."""
     data, shown = {"alert-de": "Hallo"}, {"title": "T"}
-    german = replace(IOS, locale="de-CH")
+    german = IOS._replace(locale="de-CH")
     assert not isinstance(shaped(german, data, notification=shown), Refused)
     assert shaped(IOS, data, notification=shown) == Refused(reason="PayloadEmpty")

@@ -1,6 +1,5 @@
 """Content becomes the data message that Parse's Android SDK expects, in FCM v1's spelling."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -23,7 +22,7 @@ def shape(
     content = {"data": data, **beside}
     check_content(content)
     shaper = shaper_of(content, expires_at, created_at=created_at)
-    made = shaper.shape(replace(ANDROID, locale=locale, badge=3))
+    made = shaper.shape(ANDROID._replace(locale=locale, badge=3))
     assert isinstance(made, FcmShape | Refused)
     return made
 

@@ -1,6 +1,5 @@
 """Browsers through FCM get Parse's data, what to show, and Web Push's headers."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -136,5 +135,5 @@ def test_payload_limit() -> None:
 
 def test_a_browsers_own_subscription() -> None:
     """It is no token of FCM's."""
-    made = shaped(replace(WEB, token='{"endpoint":"https://example.com"}'), {"alert": "Hi"})
+    made = shaped(WEB._replace(token='{"endpoint":"https://example.com"}'), {"alert": "Hi"})
     assert made == WEB_PUSH_SUBSCRIPTION

@@ -1,6 +1,5 @@
 """A device is spoken to in the longest of the content's locales that fits its own."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -17,7 +16,7 @@ TAGS = st.from_regex(
 
 
 def payload(data: dict[str, Any], locale: str | None) -> dict[str, Any]:
-    made = shaped(replace(IOS, locale=locale), data)
+    made = shaped(IOS._replace(locale=locale), data)
     assert isinstance(made, ApnsShape)
     body: dict[str, Any] = orjson.loads(made.body)
     return body

@@ -1,6 +1,5 @@
 """Laws of shaping: any content that was let in can be shaped, within limits, and is remembered."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -91,7 +90,7 @@ def test_content_that_is_let_in_can_be_shaped(
     expires_at = None if lifetime is None else NOW + timedelta(seconds=lifetime)
     shaper = shaper_of(content, expires_at)
     for device, check in CHECKS.items():
-        shape = shaper.shape(replace(device, locale=locale, badge=badge))
+        shape = shaper.shape(device._replace(locale=locale, badge=badge))
         if not isinstance(shape, Refused):
             check(shape)
 
@@ -117,7 +116,7 @@ def test_devices_share_messages(device: Device) -> None:
     shaper = shaper_of({"data": {"alert": "a", "alert-fr": "b", "badge": "Increment"}})
 
     def shape(locale: str) -> Shape | Refused:
-        return shaper.shape(replace(device, locale=locale, badge=3))
+        return shaper.shape(device._replace(locale=locale, badge=3))
 
     assert shape("en-GB") is shape("de")
     assert shape("fr-CA") is shape("fr_BE")
@@ -128,18 +127,18 @@ def test_devices_share_messages(device: Device) -> None:
 def test_badges_that_are_not_counted_make_no_difference(device: Device) -> None:
     """Where the content counts no badges, a device's own is not looked at."""
     shaper = shaper_of({"data": {"alert": "a", "badge": 2}})
-    assert shaper.shape(replace(device, badge=3)) is shaper.shape(replace(device, badge=4))
+    assert shaper.shape(device._replace(badge=3)) is shaper.shape(device._replace(badge=4))
 
 
 def test_memory_is_bounded() -> None:
     """More variants than are kept are forgotten, and shaped again, the same."""
     shaper = shaper_of({"data": {"alert": "a", "badge": "Increment"}})
-    first = shaper.shape(replace(IOS, badge=0))
+    first = shaper.shape(IOS._replace(badge=0))
     for badge in range(1, limits.KEPT_SHAPES + 1):
-        made = shaper.shape(replace(IOS, locale=f"en-{badge}", badge=badge))
+        made = shaper.shape(IOS._replace(locale=f"en-{badge}", badge=badge))
         assert isinstance(made, ApnsShape)
         assert f'{{"aps":{{"alert":"a","badge":{badge}}}}}'.encode() == made.body
-    again = shaper.shape(replace(IOS, badge=0))
+    again = shaper.shape(IOS._replace(badge=0))
     assert again is not first
     assert again == first
 
@@ -148,5 +147,5 @@ def test_memory_is_bounded() -> None:
 def test_too_large_a_text_is_refused_in_its_language_only(device: Device) -> None:
     """A text that is too long in one language fails the devices of that language."""
     shaper = shaper_of({"data": {"alert": "a", "alert-fr": "b" * 6000, "badge": "Increment"}})
-    assert Refused(reason="PayloadTooLarge") == shaper.shape(replace(device, locale="fr"))
+    assert Refused(reason="PayloadTooLarge") == shaper.shape(device._replace(locale="fr"))
     assert not isinstance(shaper.shape(device), Refused)

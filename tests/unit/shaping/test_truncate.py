@@ -1,6 +1,5 @@
 """`truncate` shortens the alert until the message fits, at the end of a character."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -52,14 +51,14 @@ def test_the_body_of_an_alert_object_is_shortened() -> None:
 def test_the_text_in_the_device_s_language_is_shortened() -> None:
     """Each choice of texts is cut where it must be."""
     data = {"alert": "a", "alert-fr": "f" * 5000, "badge": "Increment"}
-    device = replace(IOS, locale="fr-CA", badge=2**31 - 1)
+    device = IOS._replace(locale="fr-CA", badge=2**31 - 1)
     assert aps_alert(shaped(device, data, truncate=True)).startswith("fff")
-    assert aps_alert(shaped(replace(device, locale="en"), data, truncate=True)) == "a"
+    assert aps_alert(shaped(device._replace(locale="en"), data, truncate=True)) == "a"
 
 
 def test_texts_with_variables_are_shortened_when_they_are_filled() -> None:
     """For each device; also where the text would be too large whatever is filled in."""
-    device = replace(IOS, fields={"v": "b" * 5000, "w": "W"})
+    device = IOS._replace(fields={"v": "b" * 5000, "w": "W"})
     assert aps_alert(shaped(device, {"alert": "a{{ v }}"}, truncate=True)).startswith("abbb")
     found = aps_alert(shaped(device, {"alert": "{{ w }}" + "a" * 5000}, truncate=True))
     assert found.startswith("Waaa")
@@ -108,8 +107,8 @@ def test_a_device_s_values_change_nothing_else() -> None:
     """Whether its alert had to be shortened or not, a message is built by the same rules."""
     data = {"topic": "{{ v }}", "uri": "{{ v }}", "image": "{{ v }}"}
     for value in ("com.example.other", "https://evil.example/"):
-        for device in (IOS, ANDROID, WINDOWS, replace(ANDROID, device_type="web")):
-            one = replace(device, fields={"v": value})
+        for device in (IOS, ANDROID, WINDOWS, ANDROID._replace(device_type="web")):
+            one = device._replace(fields={"v": value})
             short = shaped(one, {**data, "alert": "Hi…"})
             long = shaped(one, {**data, "alert": "Hi" + "\u0301" * 9000}, truncate=True)
             assert without(long, "H…", "…") == without(short, "Hi…"), value

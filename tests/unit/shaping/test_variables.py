@@ -1,6 +1,5 @@
 """Texts with variables: what they may say, and what each device gets of them."""
 
-from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -31,7 +30,7 @@ BESIDE = st.characters(exclude_characters="{}#%\r")
 
 def alert(text: str, fields: dict[str, Any] | None = None, **beside: Any) -> str | Refused:
     """The alert that a device with these fields gets."""
-    device = replace(IOS, fields=FIELDS if fields is None else fields)
+    device = IOS._replace(fields=FIELDS if fields is None else fields)
     made = shaped(device, {"alert": text}, **beside)
     if isinstance(made, Refused):
         return made
@@ -122,7 +121,7 @@ def test_a_text_in_many_places_is_written_no_further_than_it_fits() -> None:
     }
     for more in ({}, {"truncate": True}):
         shaper = shaper_of({**content, **more})
-        for device in (IOS, ANDROID, WINDOWS, replace(ANDROID, device_type="web")):
+        for device in (IOS, ANDROID, WINDOWS, ANDROID._replace(device_type="web")):
             for _ in range(20):
                 assert shaper.shape(device) == Refused(reason="PayloadTooLarge")
 
@@ -229,7 +228,7 @@ def test_any_text_is_compiled_or_told(text: str) -> None:
         check_content(content)
     except ContentError:
         return
-    made = shaper_of(content).shape(replace(IOS, fields=FIELDS))
+    made = shaper_of(content).shape(IOS._replace(fields=FIELDS))
     if isinstance(made, Refused):
         assert made.reason.startswith(("MissingVariable:", "TemplateFailed", "PayloadTooLarge"))
     else:
@@ -251,7 +250,7 @@ def test_texts_anywhere_are_filled_and_keys_are_not() -> None:
         "k": [{"{{ name }}": "{{ name }}"}],
         "collapse_id": "{{ name }}",
     }
-    made = shaped(replace(IOS, fields=FIELDS), data)
+    made = shaped(IOS._replace(fields=FIELDS), data)
     assert isinstance(made, ApnsShape)
     assert orjson.loads(made.body) == {
         "aps": {"alert": {"title": "Ann", "loc-args": ["7"]}},
@@ -264,10 +263,10 @@ def test_texts_anywhere_are_filled_and_keys_are_not() -> None:
 def test_only_what_a_device_gets_must_be_filled() -> None:
     """A variable of another language, or of a key that this gateway has no use for, is no lack."""
     data = {"alert": "Hi {{ name }}", "alert-fr": "Salut {{ nom }}", "sound": "{{ sound }}"}
-    device = replace(WINDOWS, fields=FIELDS, locale="en")
+    device = WINDOWS._replace(fields=FIELDS, locale="en")
     assert isinstance(shaped(device, data), WnsShape)
     refused = Refused(reason="MissingVariable:nom")
-    assert shaped(replace(device, locale="fr-CA"), data) == refused
+    assert shaped(device._replace(locale="fr-CA"), data) == refused
 
 
 def test_the_names_that_are_asked_for() -> None:
@@ -300,7 +299,7 @@ def test_any_value_is_written_as_it_is(*, value: str, around: tuple[str, str]) -
         return
     shaper, other = shaper_of(content), shaper_of(plain)
     for device in (IOS, ANDROID, WINDOWS):
-        made, expected = shaper.shape(replace(device, fields={"v": value})), other.shape(device)
+        made, expected = shaper.shape(device._replace(fields={"v": value})), other.shape(device)
         if isinstance(made, WnsShape) and isinstance(expected, WnsShape):
             assert said(made) == said(expected)
         else:
@@ -329,8 +328,8 @@ def test_what_is_filled_in_counts_as_what_is_written(block: dict[str, Any], valu
     """A message with a variable is too large where the same message without one would be."""
     content = {"data": {"alert": "Hi"}, **block}
     plain = orjson.loads(orjson.dumps(content).replace(b"{{ v }}", orjson.dumps(value)[1:-1]))
-    for device in (ANDROID, replace(ANDROID, device_type="web")):
-        filled = shaper_of(content).shape(replace(device, fields={"v": value}))
+    for device in (ANDROID, ANDROID._replace(device_type="web")):
+        filled = shaper_of(content).shape(device._replace(fields={"v": value}))
         assert filled == shaper_of(plain).shape(device)
 
 
@@ -346,16 +345,16 @@ def test_half_a_character_is_refused() -> None:
     """A value that no UTF-8 can hold fails its device, and raises nothing."""
     data = {"alert": "{{ v }}"}
     for device in (IOS, ANDROID, WINDOWS):
-        assert shaped(replace(device, fields={"v": "\ud800"}), data) == Refused(reason="BadText")
+        assert shaped(device._replace(fields={"v": "\ud800"}), data) == Refused(reason="BadText")
 
 
 def test_a_text_that_becomes_too_large_fails_its_device() -> None:
     """The size is known when the text is filled; the next device is none the worse."""
     shaper = shaper_of({"data": {"alert": "{{ v }}"}})
     for device in (IOS, ANDROID, WINDOWS):
-        large = shaper.shape(replace(device, fields={"v": "é" * 3000}))
+        large = shaper.shape(device._replace(fields={"v": "é" * 3000}))
         assert large == Refused(reason="PayloadTooLarge")
-        assert not isinstance(shaper.shape(replace(device, fields={"v": "é"})), Refused)
+        assert not isinstance(shaper.shape(device._replace(fields={"v": "é"})), Refused)
 
 
 def test_android_data_counts_as_it_is_sent() -> None:
@@ -365,8 +364,8 @@ def test_android_data_counts_as_it_is_sent() -> None:
     )
     room -= len('{"alert":""}')
     shaper = shaper_of({"data": {"alert": "{{ v }}"}})
-    fits = shaper.shape(replace(ANDROID, fields={"v": '"' * (room // 2)}))
+    fits = shaper.shape(ANDROID._replace(fields={"v": '"' * (room // 2)}))
     assert isinstance(fits, FcmShape)
-    assert shaper.shape(replace(ANDROID, fields={"v": '"' * (room // 2 + 1)})) == Refused(
+    assert shaper.shape(ANDROID._replace(fields={"v": '"' * (room // 2 + 1)})) == Refused(
         reason="PayloadTooLarge"
     )

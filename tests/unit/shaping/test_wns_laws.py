@@ -1,6 +1,6 @@
 """Whatever content is let in becomes a notification that a strict WNS takes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 from xml.etree import ElementTree as ET
@@ -113,8 +113,8 @@ _BLOCK = (
     )
 )
 _DEVICES = st.builds(
-    lambda device_type, badge, locale, name: replace(
-        WINDOWS, device_type=device_type, badge=badge, locale=locale, fields={"name": name}
+    lambda device_type, badge, locale, name: WINDOWS._replace(
+        device_type=device_type, badge=badge, locale=locale, fields={"name": name}
     ),
     st.sampled_from(["winrt", "winphone", "dotnet"]),
     st.none() | st.integers(-(2**31), 2**31 - 1),

@@ -1,6 +1,5 @@
 """Content becomes a toast, a badge or raw data for Windows."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +19,7 @@ def shape(
     expires_at: datetime | None = None,
     **beside: Any,
 ) -> WnsShape | Refused:
-    made = shaped(replace(WINDOWS, badge=badge), data, expires_at=expires_at, **beside)
+    made = shaped(WINDOWS._replace(badge=badge), data, expires_at=expires_at, **beside)
     assert isinstance(made, WnsShape | Refused)
     return made
 

@@ -1,6 +1,5 @@
 """Each type of notification that the `wns` block can ask for, as WNS gets it."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -15,8 +14,8 @@ from tests.unit.shaping.one_device import NOW, WINDOWS, shaped, shaper_of
 
 XML = ("Content-Type", "text/xml")
 IMAGE = "https://example.com/i.png?a=1&b=2"
-PHONE = replace(WINDOWS, device_type="winphone")
-DOTNET = replace(WINDOWS, device_type="dotnet")
+PHONE = WINDOWS._replace(device_type="winphone")
+DOTNET = WINDOWS._replace(device_type="dotnet")
 
 
 def shape(
@@ -92,7 +91,7 @@ def test_tile() -> None:
 )
 def test_badge(data: Any, block: dict[str, Any], own: int | None, shown: str) -> None:
     """A number or a glyph; WNS keeps it for a device that is away."""
-    made = shape(data, block, device=replace(WINDOWS, badge=own))
+    made = shape(data, block, device=WINDOWS._replace(badge=own))
     assert made.body.decode() == f'<badge value="{shown}" />'
     assert made.headers == (XML, ("X-WNS-Type", "wns/badge"), ("X-WNS-Cache-Policy", "cache"))
 
@@ -181,7 +180,7 @@ NASTY = 'a"b\\c<d>&\n\x01\ufffee\N{SNOWMAN}'
 
 def filled(content: dict[str, Any], **fields: Any) -> WnsShape | Refused:
     check_content(content)
-    made = shaper_of(content).shape(replace(WINDOWS, fields=fields))
+    made = shaper_of(content).shape(WINDOWS._replace(fields=fields))
     assert isinstance(made, WnsShape | Refused)
     return made
 
