@@ -18,6 +18,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench import parse_server, peers_alone
+from bench.__main__ import flat
 from bench.adapter_stage import Stage, parse_staged, stock_options
 from bench.audience import seed
 from bench.peers_runs import Ours, Run, theirs
@@ -59,6 +60,7 @@ def main(
     """Push to everyone by the service and by Parse Server, in turns; compare the best of each."""
     options = Options(devices=devices, rounds=rounds, processes=processes, batch_size=batch_size)
     with Progress(console=Console(stderr=True)) as progress:
+        install(progress)
         figures = uvloop.run(compared(options, progress=progress))
     if as_json:
         print(json.dumps(figures))  # noqa: T201 - the result
@@ -68,8 +70,7 @@ def main(
 
 
 async def compared(options: Options, *, progress: Progress) -> dict[str, Any]:
-    """Run both in turns; return the figures."""
-    install()
+    """Run both in turns, then what stands beside them; return the figures."""
     ours: list[Run] = []
     parse: list[Run] = []
     with opened(processes=options.processes) as place:
@@ -84,14 +85,16 @@ async def compared(options: Options, *, progress: Progress) -> dict[str, Any]:
         return figures | {"alone": await peers_alone.per_second(place, options.devices)}
 
 
-def install() -> None:
+def install(progress: Progress) -> None:
     """Install what Parse Server is made of, or end with what is missing and what to do."""
+    task = progress.add_task("install npm packages", total=1)
     try:
         node_packages.install(parse_server.HOME)
     except node_packages.MissingError as error:
         wanted = ".".join(map(str, node_packages.NODE))
         remedy = f"Install Node {wanted} or newer with npm, and let npm reach its registry"
         raise SystemExit(f"A Parse Server cannot be started: {error}. {remedy}.") from error
+    progress.update(task, completed=1)
 
 
 @asynccontextmanager
@@ -170,13 +173,13 @@ def _is_whole(run: Run, devices: int) -> bool:
 
 def table(figures: dict[str, Any]) -> Table:
     """Return the figures for people, the two side by side."""
-    ours, parse = figures["pushsvc"], figures["parse_server"]
+    ours, parse = dict(flat(figures["pushsvc"])), dict(flat(figures["parse_server"]))
     rows = Table("figure", "pushsvc", f"parse-server {parse['version']}")
     rows.title = f"peers, {figures['devices']:,} devices: {figures['ratio']}x"
     for name in [*ours, *(name for name in parse if name not in ours)]:
         rows.add_row(name, str(ours.get(name, "")), str(parse.get(name, "")))
     for name, rate in figures["alone"].items():
-        rows.add_row(f"{name} alone, messages/s", str(rate), "")
+        rows.add_row(f"{name} alone, messages/s", "", str(rate))
     return rows
 
 
