@@ -157,16 +157,28 @@ async def _plan_leg(resources: Resources, push_id: int) -> bool:
 # ---------------------------------------------------------------- in volleys
 
 
-async def find_due(resources: Resources) -> claims.Due:
-    """Find small pushes that are due, apps in turns; and tell when the next push will be."""
-    found = await claims.look(resources.engine)
-    return replace(found, pushes=list(fair.in_turns(found.pushes, lambda one: one[0])))
+async def claim_next(resources: Resources) -> tuple[Sequence[claims.Claimed], bool]:
+    """Take the small pushes that are due the longest; and tell whether there may be more."""
+    return await claims.claim_next(
+        resources.by_index, lease_seconds=firing.lease_seconds(resources)
+    )
+
+
+async def find_due(resources: Resources) -> Sequence[int]:
+    """Find small pushes that are due, apps in turns."""
+    found = await claims.look(resources.by_index)
+    return [push_id for _, push_id in fair.in_turns(found, lambda one: one[0])]
+
+
+async def next_due(resources: Resources) -> float | None:
+    """Return the seconds until the next push is due; None where none is scheduled."""
+    return await claims.next_seconds(resources.by_index)
 
 
 async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[claims.Claimed]:
     """Take the first of these pushes that nobody else has: a volley at most."""
     return await claims.claim(
-        resources.engine, push_ids, lease_seconds=firing.lease_seconds(resources)
+        resources.by_index, push_ids, lease_seconds=firing.lease_seconds(resources)
     )
 
 
@@ -175,9 +187,18 @@ async def fire(resources: Resources, claimed: Sequence[claims.Claimed]) -> None:
     await _send(resources, await loading.begin_claimed(resources, claimed))
 
 
+async def lease_next(resources: Resources) -> tuple[Sequence[small_deliveries.Leased], bool]:
+    """Take the small deliveries that wait the longest; and tell whether there may be more."""
+    return await small_deliveries.lease_next(
+        resources.by_index,
+        lease_seconds=firing.lease_seconds(resources),
+        now=resources.clock.monotonic(),
+    )
+
+
 async def find_deliveries(resources: Resources) -> Sequence[int]:
     """Find small deliveries that nobody has taken up, apps in turns."""
-    return await small_deliveries.look(resources.engine)
+    return await small_deliveries.look(resources.by_index)
 
 
 async def lease_deliveries(
@@ -185,7 +206,7 @@ async def lease_deliveries(
 ) -> Sequence[small_deliveries.Leased]:
     """Take the first of these deliveries that nobody else has: a volley at most."""
     return await small_deliveries.lease(
-        resources.engine,
+        resources.by_index,
         push_ids,
         lease_seconds=firing.lease_seconds(resources),
         now=resources.clock.monotonic(),

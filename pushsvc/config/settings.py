@@ -259,7 +259,7 @@ class Settings(BaseSettings):
         180, ge=1, le=3_650, description="What happened to tokens is known for so long."
     )
     database_connections: int = Field(
-        10, ge=2, description="Most database connections of one process."
+        10, ge=3, description="Most database connections of one process."
     )
     find_timeout_seconds: float = Field(
         10,
