@@ -153,6 +153,15 @@ def least(run: Callable[[Connection], object], make: Callable[[], Connection]) -
     return min(spent) / REQUESTS * 1e6
 
 
+def ends() -> dict[str, float]:
+    """Return what a request costs between calls and bytes, and between bytes and verdicts."""
+    parts = Parts()
+    return {
+        "calls to bytes": round(least(parts.open, parts.core), 2),
+        "bytes to verdicts": round(least(parts.receive, parts.opened), 2),
+    }
+
+
 def main() -> None:
     """Measure every part."""
     parts = Parts()

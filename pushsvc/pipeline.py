@@ -2,7 +2,8 @@
 
     submit_delivery ► its devices come with it: push and batches, committed ──► wake deliverers
     preview_push ─► the same checks ──► audience counted, messages shaped; nothing is stored
-    submit_push ──► pushes row ──commit──► wake a planner (the job names the push)
+    submit_push ──► pushes row ──commit──► wake a planner (the job names the push); or, of a few
+                     devices that come with it, its batch as well, and no plan: ring
     plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers; what is
                      urgent and one batch is delivered by whoever planned it
     deliver_batch ─► lease and badges ► load ► shape ► send at each credential's pace ► ledger,
@@ -23,7 +24,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc import (
     admission,
@@ -36,11 +36,10 @@ from pushsvc import (
     loading,
     planner,
     quiet,
-    waves,
+    submitting,
 )
 from pushsvc.campaigns import launching
 from pushsvc.delivery import dispatch
-from pushsvc.errors import CallerError
 from pushsvc.model import (
     App,
     Batch,
@@ -50,13 +49,12 @@ from pushsvc.model import (
     Recipient,
     Submission,
 )
-from pushsvc.planning import fair, schedule
+from pushsvc.planning import fair
 from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
 from pushsvc.storage import (
-    audiences,
     batches,
     caps,
     claims,
@@ -68,7 +66,6 @@ from pushsvc.storage import (
     turns,
 )
 from pushsvc.storage.devices import load_devices
-from pushsvc.storage.due import DuePush
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
 log = structlog.get_logger(__name__)
@@ -83,34 +80,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
     Raises:
         CallerError: what is wrong with it, and in which field; nothing is stored.
     """
-    try:
-        submission, when = await admission.admitted(resources, app, submission)
-        await resources.backlog.enter(app.id, due=when.due_at <= resources.clock.now())
-    except CallerError:
-        # A repeat may come when the times of the first have passed, or nothing more gets in.
-        replayed = await admission.replayed(resources, app, submission)
-        if replayed is None:
-            raise
-        return replayed
-    async with resources.engine.begin() as connection:
-        stored = await pushes.insert_push(
-            connection,
-            submission,
-            app_id=app.id,
-            schedule=when,
-            lane=schedule.lane_of(submission, limit=resources.settings.urgent_audience_limit),
-            push_hash=body.push_hash(submission.content),
-        )
-        if stored.push.local_time is not None and not stored.replayed:
-            await waves.foresee(connection, stored.push)
-        if submission.audience_id is not None and not stored.replayed:
-            await _use_audience(connection, stored.push, submission.audience_id)
-    push = admission.matching(stored).push
-    if not stored.replayed:
-        log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
-        if when.due_at <= resources.clock.now():
-            await resources.queue.wake_plans([DuePush(push.id, push.lane, push.app_id)])
-    return stored
+    return await submitting.store(resources, app, submission)
 
 
 async def submit_delivery(
@@ -122,16 +92,6 @@ async def submit_delivery(
         CallerError: what is wrong with it, and in which field; nothing is stored.
     """
     return await deliveries.store(resources, app, submission, recipients=recipients)
-
-
-async def _use_audience(connection: AsyncConnection, push: Push, object_id: str) -> None:
-    """Count the use of a saved audience in the transaction that stores the push.
-
-    A push that is only looked at uses none; but there must be such an audience.
-    """
-    use = audiences.find_audience if push.validate_only else audiences.use_audience
-    if not await use(connection, app_id=push.app_id, object_id=object_id):
-        raise admission.unknown_audience(object_id)
 
 
 # ---------------------------------------------------------------- preview

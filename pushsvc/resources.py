@@ -35,6 +35,7 @@ from pushsvc.storage.closings import Closings, watching_closings
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.database_time import keeping_time
 from pushsvc.storage.engine import create_engine
+from pushsvc.storage.intake import Intake
 from pushsvc.storage.provider_tokens import claim_moment
 from pushsvc.storage.saving.saver import Saver
 from pushsvc.storage.schema import Schemas
@@ -69,6 +70,7 @@ class Resources:
     schemas: Schemas
     backlog: Backlog
     saver: Saver
+    intake: Intake
     opens: OpenCounter
     closings: Closings
     #: Taken by each plan that holds a connection for as long as it runs: half of the connections
@@ -141,6 +143,8 @@ async def open_resources(
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)
+        intake = Intake(engine)
+        stack.push_async_callback(intake.close)
         yield Resources(
             settings=settings,
             engine=engine,
@@ -160,6 +164,7 @@ async def open_resources(
                 batches_limit=settings.open_batches_limit,
             ),
             saver=saver,
+            intake=intake,
             closings=await stack.enter_async_context(watching_closings(engine)),
             opens=await stack.enter_async_context(counting_opens(engine, placing)),
             planning=asyncio.Semaphore(connections // 2),

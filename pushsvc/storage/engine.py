@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from pushsvc.errors import QueryTimeoutError
 
@@ -92,10 +93,13 @@ async def driver(engine: AsyncEngine) -> AsyncIterator["asyncpg.Connection[async
     opens its own transaction. SQLAlchemy has set its codecs: jsonb comes decoded, and is given as
     text (`encode_json`).
     """
-    async with engine.connect() as connection:
-        raw = await connection.get_raw_connection()
-        assert raw.driver_connection is not None
-        yield raw.driver_connection
+    # Straight from the pool: an AsyncConnection around it costs as much as two statements.
+    pooled = await greenlet_spawn(engine.sync_engine.pool.connect)
+    try:
+        assert pooled.driver_connection is not None
+        yield pooled.driver_connection
+    finally:
+        await greenlet_spawn(pooled.close)
 
 
 _TIMEOUT: Final = text("SELECT set_config('statement_timeout', :milliseconds, true)")

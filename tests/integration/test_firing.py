@@ -53,7 +53,9 @@ async def install(site: Site, token: str, device_type: str = "ios") -> tuple[int
 
 
 async def push_to(site: Site, *devices: Any, **changes: Any) -> Push:
-    return await site.push(audience={"devices": list(devices)}, **changes)
+    """Submit a push that has to be planned: one for now, to tokens, is stored with its batch."""
+    due = {"push_time": (site.resources.clock.now() - timedelta(seconds=1)).isoformat()}
+    return await site.push(audience={"devices": list(devices)}, **due | changes)
 
 
 def explicit(site: Site, token: str) -> dict[str, str]:
