@@ -33,8 +33,8 @@ LEASE_SECONDS: Final = 10.0
 #: whether the push has expired or was halted. Not longer than half of a lease: who was held up
 #: himself hands over nothing that another may have.
 HANDING_SECONDS: Final = 2.0
-#: The ledger is written within this, mostly. Then the journal hears of the answers, so that those are
-#: in no doubt, whoever dies.
+#: The ledger is written within this, mostly. Where it is not, the journal hears of the answers: who
+#: dies later leaves none of them in doubt.
 LEDGER_SECONDS: Final = 0.01
 #: Where a gateway is slow, what the others have answered is written down so often.
 WRITING_SECONDS: Final = 0.5

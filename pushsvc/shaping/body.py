@@ -148,7 +148,7 @@ class Shaper:
             texts = filled
         counts = form in BADGED and self.content.counts_badges
         key = choice, TRAITS.get(form, _no_trait)(device), device.badge if counts else None
-        return self._finish(form, draft, key, texts)
+        return self._finish(form, draft, key, texts=texts)
 
     def outline(self, device: Device) -> Shape | Refused:
         """Return a message like the device's own, its fields not known.
@@ -165,7 +165,7 @@ class Shaper:
         drafts = _Memo(partial(self._draft, form), limits.KEPT_DRAFTS)
 
         def finish(key: _Key, texts: Texts = _NO_TEXTS) -> Shape | Refused:
-            return self._finish(form, drafts[key[0]], key, texts)
+            return self._finish(form, drafts[key[0]], key, texts=texts)
 
         finished = _Memo(finish, limits.KEPT_SHAPES)
 
@@ -207,7 +207,7 @@ class Shaper:
             return ()
         return (*bare.needs, *numbers_in(whole.data.get("alert")))
 
-    def _finish(self, form: Form, draft: _Drafted, key: _Key, texts: Texts) -> Shape | Refused:
+    def _finish(self, form: Form, draft: _Drafted, key: _Key, *, texts: Texts) -> Shape | Refused:
         made = _finished(draft, key, texts)
         too_large = made is limits.TOO_LARGE and self._truncates
         return self._shortened(form, key, texts) if too_large else made
