@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from pushsvc.model import ApnsShape, Device, FcmShape, Refused, Shape, WnsShape
-from pushsvc.shaping import limits
+from pushsvc.shaping import apns, limits
 from pushsvc.shaping.body import ContentError, check_content
+from pushsvc.shaping.content import Content
 from pushsvc.shaping.fcm import counted_bytes
-from tests.unit.shaping.one_device import ANDROID, IOS, WINDOWS, shaper_of
+from tests.unit.shaping.one_device import ANDROID, ENVELOPE, IOS, WINDOWS, shaper_of
 
 DEVICES = [
     IOS,
@@ -90,6 +91,23 @@ def test_nothing_but_typed_errors(
     shaper = shaper_of(content)
     for device in DEVICES:
         check(shaper.shape(replace(device, fields=fields, badge=badge, locale=locale)), device)
+
+
+@settings(max_examples=300, deadline=None)
+@given(content=CONTENT)
+@example(content={"data": {"aps": {"alert": {"body": "é" * 900}}, "alert": "é", "title": "t"}})
+@example(content={"data": {f"{n}": {} for n in range(290)} | {"push_type": "liveactivity"}})
+def test_what_is_short_fits(content: dict[str, Any]) -> None:
+    """Nobody weighs content of two kilobytes: APNs takes it in whatever texts, if it is for it."""
+    try:
+        check_content(content)
+    except ContentError:
+        return
+    whole = Content.of(content)
+    if len(orjson.dumps(content)) > limits.APNS_PAYLOAD_BYTES // 2 or not whole.says(()):
+        return
+    for choice in whole.choices():
+        assert not isinstance(apns.draft(whole.localised(choice), ENVELOPE), Refused)
 
 
 def check(made: Shape | Refused, device: Device) -> None:
