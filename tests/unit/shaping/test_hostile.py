@@ -9,11 +9,10 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from pushsvc.model import ApnsShape, Device, FcmShape, Refused, Shape, WnsShape
-from pushsvc.shaping import apns, limits
+from pushsvc.shaping import limits
 from pushsvc.shaping.body import ContentError, check_content
-from pushsvc.shaping.content import Content
 from pushsvc.shaping.fcm import counted_bytes
-from tests.unit.shaping.one_device import ANDROID, ENVELOPE, IOS, WINDOWS, shaper_of
+from tests.unit.shaping.one_device import ANDROID, IOS, WINDOWS, shaper_of
 
 DEVICES = [
     IOS,
@@ -103,11 +102,12 @@ def test_what_is_short_fits(content: dict[str, Any]) -> None:
         check_content(content)
     except ContentError:
         return
-    whole = Content.of(content)
-    if len(orjson.dumps(content)) > limits.APNS_PAYLOAD_BYTES // 2 or not whole.says(()):
-        return
-    for choice in whole.choices():
-        assert not isinstance(apns.draft(whole.localised(choice), ENVELOPE), Refused)
+    shaper = shaper_of(content)
+    is_short = len(orjson.dumps(content)) <= limits.APNS_PAYLOAD_BYTES // 2
+    if is_short and shaper.content.says(()):
+        for tag in ("", "fr"):
+            made = shaper.outline(replace(IOS, locale=tag))
+            assert made is not limits.TOO_LARGE
 
 
 def check(made: Shape | Refused, device: Device) -> None:
