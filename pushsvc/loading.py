@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: For more devices than this what their messages have in common is worth keeping.
+FEW: Final = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
@@ -206,7 +209,7 @@ def _address(
         part.devices,
         part.sheet,
         into=into,
-        shape_of=shaper.shape,
+        shape_of=shaper.shape if len(part.devices) > FEW else shaper.shape_one,
         route_of=gateways.choose,
         key_of=dispatch.keys_of(part.batch),
         first=first,

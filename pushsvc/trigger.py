@@ -21,9 +21,10 @@ log = structlog.get_logger(__name__)
 PAUSE_SECONDS = 1
 #: What is due within so long goes together: each volley costs some milliseconds by itself.
 GATHER_SECONDS = 0.1
-#: Between two volleys that somebody rang for: what comes meanwhile goes together. Who rings when
-#: there was none for so long is heard at once.
-APART_SECONDS = 0.005
+#: After a volley that somebody rang for the next waits so long for each push of it, and no longer
+#: than this: what comes meanwhile goes together. Who rings seldom is heard at once.
+APART_SECONDS = 0.002
+MOST_APART_SECONDS = 0.02
 #: Who rings for a delivery may have rung for what is due, too; that is looked for this often.
 DUE_SECONDS = 0.02
 #: Of the time in which a process that is to stop may not notice.
@@ -91,9 +92,9 @@ class Trigger:
         self._places = asyncio.Semaphore(VOLLEYS_AT_ONCE)
         self._hearing: asyncio.Task[bool] | None = None
         self._now = resources.clock.monotonic
-        #: when something was taken last, and when to look for what is due, heard or not
-        self._taken_at = 0.0
+        #: when to look for what is due, heard or not; and until when a ring waits for others
         self._look_at = 0.0
+        self._gather_until = 0.0
 
     async def run(self) -> None:
         """Look for what is due until the process is to stop, at its time or soon after."""
@@ -143,7 +144,7 @@ class Trigger:
             await asyncio.sleep(seconds)
             return False
         if heard.result():
-            await asyncio.sleep(self._taken_at + APART_SECONDS - self._now())
+            await asyncio.sleep(self._gather_until - self._now())
         return heard.result()
 
     async def _fire_due(self) -> float:
@@ -156,16 +157,16 @@ class Trigger:
 
     async def _fire_all(self, kind: Kind[TakenT]) -> bool:
         """Start a volley, and more where there is more than one's; tell whether there was any."""
-        self._taken_at = self._now()
-        more = False
+        began, more = self._now(), False
 
         async def take() -> Sequence[TakenT]:
             nonlocal more
             taken, more = await kind.take_next(self._resources)
             return taken
 
-        if not await self._fire(take, kind.fire):
+        if not (first := await self._fire(take, kind.fire)):
             return False
+        self._gather_until = began + min(APART_SECONDS * len(first), MOST_APART_SECONDS)
         # Nobody's thousands hide another's.
         ids = await kind.find(self._resources) if more else ()
         while ids and not self._resources.stopping.is_set():
