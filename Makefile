@@ -108,7 +108,7 @@ fmt: $(READY) ## Format and fix what can be fixed
 fuzz-api: $(READY) ## Requests that nobody would send, at the Parse API (ARGS="--cases 200000")
 	@$(BIN)/python -m tests.integration.api.parse_fuzz $(ARGS)
 
-bench: $(READY) ## Figures of the service (ARGS="--case broadcast --devices 100000 --json", "--case ingest --json", "--case adapter --json")
+bench: $(READY) ## Figures of the service (ARGS="--case broadcast --devices 1000000 --badge --json", "--case singles --rate 200", "--case mixed", "--help")
 	@$(BIN)/python -m bench $(ARGS)
 
 bench-peers: $(READY) ## The broadcast beside that of a real Parse Server, in turns (ARGS=--json; needs Node)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import adapter, broadcast, ingest, mixed, schedule, shaping, singles, targeting
+from bench import adapter, broadcast, ingest, mixed, schedule, shaping, singles, stages, targeting
 from bench.audience import Content, Platform
 from bench.place import PROCESSES
 
@@ -26,9 +26,11 @@ class Case(StrEnum):
     BROADCAST = "broadcast"
     INGEST = "ingest"
     MIXED = "mixed"
+    PLAN = "plan"
     SCHEDULE = "schedule"
     SHAPING = "shaping"
     SINGLES = "singles"
+    STAGES = "stages"
     TARGETING = "targeting"
 
 
@@ -95,9 +97,11 @@ CASES: Final[Mapping[Case, tuple[Run, str]]] = {
     Case.BROADCAST: (_broadcast, "ledger_match"),
     Case.INGEST: (_of_devices(ingest.run, ingest.DEVICES), "rows_match"),
     Case.MIXED: (_mixed, "as_it_should"),
+    Case.PLAN: (_of_devices(stages.run_plan, stages.DEVICES), "all_planned"),
     Case.SCHEDULE: (_schedule, "as_it_should"),
     Case.SHAPING: (_of_devices(shaping.run, shaping.DEVICES), "same_messages"),
     Case.SINGLES: (_singles, "delivered_once"),
+    Case.STAGES: (_of_devices(stages.run, stages.DEVICES), "all_in_ledger"),
     Case.TARGETING: (_of_devices(targeting.run, targeting.DEVICES), "indexed"),
 }
 

@@ -44,7 +44,8 @@ _SEED: Final = text("""
             CASE WHEN n % CAST(:of AS integer) < CAST(:android AS integer)
                 THEN left(md5(n::text), 22) || '\\:APA91b' || repeat(md5('t' || n::text), 4)
                 ELSE md5(n::text) || md5('t' || n::text) END,
-            CASE WHEN n % CAST(:of AS integer) < CAST(:android AS integer) THEN 'android' ELSE 'ios' END, :topic,
+            CASE WHEN n % CAST(:of AS integer) < CAST(:android AS integer)
+                THEN 'android' ELSE 'ios' END, :topic,
             (ARRAY['en-US', 'fr-FR', 'de-DE'])[1 + n % 3], 'Europe/Paris',
             ARRAY[:channel, 'c' || n % 100],
             CASE WHEN CAST(:named AS boolean) THEN jsonb_build_object(

@@ -229,6 +229,7 @@ async def _mode(
         "p50_ms": round(latencies[len(latencies) // 2], 1),
         "p99_ms": round(latencies[len(latencies) * 99 // 100], 1),
         "cpu_us_per_save": {name: round(n / len(saves) * 1e6) for name, n in cpu.items()},
+        "peak_rss_mb": {name: round(use.peak_rss_mb, 1) for name, use in after.items()},
     }, made
 
 

@@ -1,7 +1,6 @@
 """The mixed case: pushes to one device each while one goes to all."""
 
 import asyncio
-import itertools
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -79,7 +78,7 @@ async def _measured(
             large = asyncio.create_task(
                 push_to_all(service.url, key, options.devices, progress=progress)
             )
-            sent = await client.evenly(options.rate, (not large.done() for _ in itertools.count()))
+            sent = await client.evenly(options.rate, lambda _: not large.done())
             push, seconds = await large
             await closed(engine)
             after, own = usages(service.pids), own_cpu_seconds() - own

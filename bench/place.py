@@ -103,15 +103,18 @@ async def migrated(place: Place) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
-async def serving(place: Place) -> AsyncIterator[Service]:
-    """Run the API and the workers."""
+async def serving(place: Place, *, workers: bool = True) -> AsyncIterator[Service]:
+    """Run the API, and the workers where they are wanted."""
+    recipes = {"api": "serve"} | ({"worker": "worker"} if workers else {})
     async with Children(stop=asyncio.Event(), drain_seconds=STOP_SECONDS) as children:
-        api, worker = await children.start(
-            Recipe(name="api", arguments=["serve"], environment=place.environment),
-            Recipe(name="worker", arguments=["worker"], environment=place.environment),
+        hellos = await children.start(
+            *(
+                Recipe(name=name, arguments=[command], environment=place.environment)
+                for name, command in recipes.items()
+            )
         )
-        pids = place.pids | {"api": api["pid"], "worker": worker["pid"]}
-        yield Service(url=api["url"], pids=pids, children=children)
+        pids = {name: hello["pid"] for name, hello in zip(recipes, hellos, strict=True)}
+        yield Service(url=hellos[0]["url"], pids=place.pids | pids, children=children)
 
 
 def wait_until_stopped(directory: Path) -> None:

@@ -4,7 +4,6 @@ At a rate they come evenly for so long; without one, as fast as 64 connections g
 Every push must be closed, its device sent to in the ledger, and the sink have its message once.
 """
 
-import itertools
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -95,8 +94,8 @@ async def _measured(
         before, own = usages(service.pids), own_cpu_seconds()
         with place.sampler.measuring():
             if options.rate:
-                sends = itertools.repeat(True, round(options.rate * seconds))  # noqa: FBT003 - goes on
-                sent = await client.evenly(options.rate, sends)
+                wanted = round(options.rate * seconds)
+                sent = await client.evenly(options.rate, lambda sends: sends < wanted)
             else:
                 sent = await client.at_most(seconds)
             own = own_cpu_seconds() - own
@@ -110,7 +109,7 @@ async def _measured(
 
 async def warmed(client: Client) -> Sent:
     """Send what is not counted."""
-    return await client.evenly(WARM_PER_SECOND, itertools.repeat(True, WARM_SENDS))  # noqa: FBT003 - goes on
+    return await client.evenly(WARM_PER_SECOND, lambda sends: sends < WARM_SENDS)
 
 
 async def closed(engine: AsyncEngine) -> None:

@@ -7,7 +7,7 @@ each connection sends as soon as it has its answer.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -92,8 +92,10 @@ class Client:
         for connection in self._all:
             connection.close()
 
-    async def evenly(self, per_second: float, going: Iterator[bool]) -> Sent:
-        """Send so many a second for as long as there is a True to come; wait for all answers.
+    async def evenly(self, per_second: float, goes_on: Callable[[int], bool]) -> Sent:
+        """Send so many a second; wait for all answers.
+
+        `goes_on` is asked with the number of sends so far.
 
         Raises:
             OSError: a connection was lost.
@@ -101,9 +103,7 @@ class Client:
         """
         now = self._begin(until=None)
         due = time.monotonic()
-        for goes_on in going:
-            if not goes_on:
-                break
+        while goes_on(len(now.sent.posted)):
             self._post(self._next_token())
             due += 1 / per_second
             await asyncio.sleep(max(0.0, due - time.monotonic()))

@@ -113,7 +113,9 @@ class Volley:
         some = [part.batch for part in self._open]
         if not some:
             return True  # they are being written down, and ours until another has claimed them
-        return await storage.renew(self._resources.engine, some, lease_seconds=self._lease_seconds)
+        return await storage.renew(
+            self._resources.by_index, some, lease_seconds=self._lease_seconds
+        )
 
     async def _hand_over(self, overdue: Callable[[], bool]) -> None:
         """Hand everything over; whoever is slow holds up no other's ledger."""
@@ -187,7 +189,7 @@ class Volley:
 
     async def _written(self, ends: Sequence[tuple[Batch, Ledger]]) -> Written:
         """Write all down at once; where that cannot be, each by itself."""
-        finish = partial(storage.finish, self._resources.engine, ends)
+        finish = partial(storage.finish, self._resources.by_index, ends)
         try:
             return await ending.write_down(self._resources, finish, name="volley") or Written()
         except PASSING_ERRORS:
