@@ -43,7 +43,7 @@ WHEN_TESTS := tests/unit/campaigns tests/unit/planning tests/unit/stats \
 ADAPTER_TESTS := $(wildcard tests/acceptance/test_parse_server*.py tests/unit/test_held_tokens.py \
 	tests/integration/test_*deliveries*.py tests/integration/api/test_v1_deliveries*.py)
 
-.PHONY: help demo test test-unit test-parse test-adapter test-shaping test-delivery test-when test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-wire lock clean
+.PHONY: help demo test test-unit test-parse test-adapter test-shaping test-delivery test-when test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-peers bench-wire lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -110,6 +110,9 @@ fuzz-api: $(READY) ## Requests that nobody would send, at the Parse API (ARGS="-
 
 bench: $(READY) ## Figures of the service (ARGS="--case broadcast --devices 1000000 --badge --json", "--case singles --rate 200", "--case mixed", "--help")
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-peers: $(READY) ## The broadcast beside that of a real Parse Server, in turns (ARGS=--json; needs Node)
+	@$(BIN)/python -m bench.peers_push $(ARGS)
 
 bench-wire: $(READY) wire-servers ## The wire beside other HTTP/2 clients (ARGS=--json)
 	@$(BIN)/python -m bench.wire $(ARGS)

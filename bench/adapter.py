@@ -33,8 +33,7 @@ RUNS: Final = (("stock", 100), ("ours", 100), ("ours", 1000), ("stock", 1000))
 #: A push that is not settled by then is not going to be.
 PUSH_SECONDS: Final = 180
 POLL_SECONDS: Final = 0.05
-#: Longer than the sink keeps to itself what it is to write down.
-QUIET_SECONDS: Final = 2.5
+ALERT: Final = "The Giants won against the Mets 2-3."
 
 _STATUS = text("""
     SELECT status, "numSent", "numFailed" FROM "_PushStatus" WHERE "objectId" = :push
@@ -53,6 +52,11 @@ class Outcome:
     sink_seconds: float
     seen: Seen
 
+    @property
+    def seconds(self) -> float:
+        """Return how long it took until status and sink have had their last."""
+        return max(self.status_seconds, self.sink_seconds)
+
 
 async def run(devices: int, *, progress: Progress) -> dict[str, Any]:
     """Run the case once, on servers of its own in a directory that is removed afterwards."""
@@ -64,75 +68,74 @@ async def run(devices: int, *, progress: Progress) -> dict[str, Any]:
     with opened(processes=1) as place:
         async with staged(place, devices, progress=progress) as stage:
             for adapter, batch_size in RUNS:
-                runs[adapter, batch_size] = await _measured(stage, adapter, batch_size=batch_size)
+                run = await measured(stage, adapter, batch_size=batch_size, data={"alert": ALERT})
+                runs[adapter, batch_size] = _run_figures(run)
     return _figures(place, devices, runs)
 
 
-async def _measured(stage: Stage, adapter: str, *, batch_size: int) -> dict[str, Any]:
-    """Push to all devices by this adapter; return the run's figures."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One push to all devices, and what each process had used before and after it."""
+
+    outcome: Outcome
+    before: Mapping[str, Usage]
+    after: Mapping[str, Usage]
+
+
+async def measured(
+    stage: Stage, adapter: str, *, batch_size: int, data: Mapping[str, Any]
+) -> Measured:
+    """Push to all devices by this adapter, from a Parse Server that has pushed to a few before."""
     task = stage.progress.add_task(f"{adapter}, batches of {batch_size}", total=stage.devices)
     async with parse_server.running(setup(stage, adapter, batch_size=batch_size)) as server:
-        await _pushed(stage, server, {"channels": [WARM_CHANNEL]}, task=None)
+        warm = {"channels": [WARM_CHANNEL], "data": {"alert": ALERT}}
+        await _pushed(stage, server, warm, task=None)
         pids = {**stage.pids, "parse_server": server.pid}
         before = usages(pids)
-        outcome = await _pushed(stage, server, {"where": {"deviceType": "ios"}}, task=task)
-        after = usages(pids)
-    return _run_figures(outcome, before=before, after=after)
+        everyone = {"where": {"deviceType": "ios"}, "data": data}
+        outcome = await _pushed(stage, server, everyone, task=task)
+        return Measured(outcome=outcome, before=before, after=usages(pids))
 
 
 async def _pushed(
-    stage: Stage, server: ParseServer, to: Mapping[str, Any], *, task: TaskID | None
+    stage: Stage, server: ParseServer, push: Mapping[str, Any], *, task: TaskID | None
 ) -> Outcome:
     """Push, and wait until its status is settled and the sink gets nothing more."""
     tail = Tail.of(stage.place.sink.directory / TIMES_FILE)
     started = time.time()
-    push = await server.push({**to, "data": {"alert": "The Giants won against the Mets 2-3."}})
-    status, sent, failed = await _settled(stage, push, tail, task=task)
-    settled = time.time()
-    await _drained(
-        tail, expected=min(WARM_DEVICES, stage.devices) if task is None else stage.devices
-    )
+    name = await server.push(push)
+    while (settled := await _settled(stage, name)) is None and time.time() < started + PUSH_SECONDS:
+        server.require_running()
+        if task is not None:
+            stage.progress.update(task, completed=tail.read())
+        await asyncio.sleep(POLL_SECONDS)
+    ended = time.time()
+    await tail.drained(min(WARM_DEVICES, stage.devices) if task is None else stage.devices)
+    status, sent, failed = settled or ("not settled", 0, 0)
     return Outcome(
         status=status,
         sent=sent,
         failed=failed,
-        status_seconds=settled - started,
+        status_seconds=ended - started,
         sink_seconds=max(0.0, tail.last - started),
         seen=tail.seen,
     )
 
 
-async def _settled(
-    stage: Stage, push: str, tail: Tail, *, task: TaskID | None
-) -> tuple[str, int, int]:
-    """Wait for the end of a push; return its status, and what it counts as sent and as failed."""
-    deadline = time.monotonic() + PUSH_SECONDS
-    while True:
-        row = (await stage.connection.execute(_STATUS, {"push": push})).one()
-        if row.status in {"succeeded", "failed"} or time.monotonic() > deadline:
-            return row.status, round(row.numSent or 0), round(row.numFailed or 0)
-        if task is not None:
-            stage.progress.update(task, completed=tail.read())
-        await asyncio.sleep(POLL_SECONDS)
+async def _settled(stage: Stage, push: str) -> tuple[str, int, int] | None:
+    """Return the status of a push, and what it counts as sent and as failed; None if it goes on."""
+    row = (await stage.connection.execute(_STATUS, {"push": push})).one()
+    if row.status not in {"succeeded", "failed"}:
+        return None
+    return row.status, round(row.numSent or 0), round(row.numFailed or 0)
 
 
-async def _drained(tail: Tail, *, expected: int) -> None:
-    """Wait until the sink has written down so many messages, or nothing for a while."""
-    count, quiet_since = tail.read(), time.monotonic()
-    while count < expected and time.monotonic() < quiet_since + QUIET_SECONDS:
-        await asyncio.sleep(POLL_SECONDS)
-        if tail.read() > count:
-            count, quiet_since = len(tail.lines), time.monotonic()
-
-
-def _run_figures(
-    outcome: Outcome, *, before: Mapping[str, Usage], after: Mapping[str, Usage]
-) -> dict[str, Any]:
-    seconds = max(outcome.status_seconds, outcome.sink_seconds)
+def _run_figures(run: Measured) -> dict[str, Any]:
+    outcome, before, after = run.outcome, run.before, run.after
     return {
         # Of those that got it: nobody is sent to faster by being lost.
-        "devices_per_second": round(outcome.seen.devices / seconds),
-        "seconds": round(seconds, 3),
+        "devices_per_second": round(outcome.seen.devices / outcome.seconds),
+        "seconds": round(outcome.seconds, 3),
         "seconds_to_status": round(outcome.status_seconds, 3),
         "seconds_to_sink": round(outcome.sink_seconds, 3),
         "status": outcome.status,

@@ -1,6 +1,5 @@
 """Where the adapter case takes place: the service, and Parse Server's own database with devices."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,14 +7,13 @@ from typing import Any, Final
 
 from rich.progress import Progress
 from sqlalchemy import URL, make_url, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench import parse_server
-from bench.audience import TOPIC, new_p8
+from bench.audience import TOPIC, new_p8, settle
 from bench.parse_server import Setup
-from bench.place import STOP_SECONDS, Place
+from bench.place import Place, serving
 from bench.sink import TIMED
-from pushsvc.cli.processes import Children, Recipe
 from pushsvc.model import GatewayName
 from pushsvc.storage import apps, migrate
 from pushsvc.storage.apps import KeyKind, Scope
@@ -48,6 +46,7 @@ class Stage:
     devices: int
     #: for node-postgres
     database: Mapping[str, Any]
+    engine: AsyncEngine
     connection: AsyncConnection
     #: adapter -> its options
     options: Mapping[str, Mapping[str, Any]]
@@ -57,40 +56,61 @@ class Stage:
 
 @asynccontextmanager
 async def staged(place: Place, devices: int, *, progress: Progress) -> AsyncIterator[Stage]:
-    """Start the service, and make Parse Server's database."""
-    url = make_url(place.environment["PUSHSVC_DATABASE_URL"])
+    """Start the service, and make Parse Server's database beside its own."""
     key = await _service(place)
-    async with Children(stop=asyncio.Event(), drain_seconds=STOP_SECONDS) as children:
-        api, worker = await children.start(
-            Recipe(name="api", arguments=["serve"], environment=place.environment),
-            Recipe(name="worker", arguments=["worker"], environment=place.environment),
-        )
-        engine = create_engine(
-            url.set(database=DATABASE).render_as_string(hide_password=False), connections=1
-        )
-        try:
-            await _make_database(url)
-            async with engine.connect() as connection:
-                stage = Stage(
-                    place=place,
-                    devices=devices,
-                    database={
-                        "host": url.query["host"],
-                        "user": url.username,
-                        "database": DATABASE,
-                    },
-                    connection=await connection.execution_options(isolation_level="AUTOCOMMIT"),
-                    options={
-                        "stock": {"ios": _stock_options(place)},
-                        "ours": {"serverURL": api["url"], "apiKey": key},
-                    },
-                    pids=place.pids | {"api": api["pid"], "worker": worker["pid"]},
-                    progress=progress,
-                )
-                await _seed(stage)
-                yield stage
-        finally:
-            await engine.dispose()
+    async with (
+        serving(place) as service,
+        parse_staged(
+            place,
+            devices,
+            database_url=place.environment["PUSHSVC_DATABASE_URL"],
+            options={
+                "stock": {"ios": stock_options(place)},
+                "ours": {"serverURL": service.url, "apiKey": key},
+            },
+            pids=service.pids,
+            progress=progress,
+        ) as stage,
+    ):
+        yield stage
+
+
+@asynccontextmanager
+async def parse_staged(
+    place: Place,
+    devices: int,
+    *,
+    database_url: str,
+    options: Mapping[str, Mapping[str, Any]],
+    pids: Mapping[str, int],
+    progress: Progress,
+) -> AsyncIterator[Stage]:
+    """Make Parse Server's database on this PostgreSQL, with its devices."""
+    url = make_url(database_url)
+    engine = create_engine(
+        url.set(database=DATABASE).render_as_string(hide_password=False), connections=2
+    )
+    try:
+        await _make_database(url)
+        async with engine.connect() as connection:
+            stage = Stage(
+                place=place,
+                devices=devices,
+                database={
+                    "host": url.query["host"],
+                    "user": url.username,
+                    "database": DATABASE,
+                },
+                engine=engine,
+                connection=await connection.execution_options(isolation_level="AUTOCOMMIT"),
+                options=options,
+                pids=pids,
+                progress=progress,
+            )
+            await _seed(stage)
+            yield stage
+    finally:
+        await engine.dispose()
 
 
 async def _service(place: Place) -> str:
@@ -124,7 +144,7 @@ async def _make_database(url: URL) -> None:
         await engine.dispose()
 
 
-def _stock_options(place: Place) -> dict[str, Any]:
+def stock_options(place: Place) -> dict[str, Any]:
     """Return what points node-apn at the sink; all else is as it comes."""
     host, _, port = place.sink.url.removeprefix("https://").partition(":")
     return {
@@ -153,9 +173,7 @@ async def _seed(stage: Stage) -> None:
             "devices": stage.devices,
         },
     )
-    # What autovacuum does within a minute of such an import.
-    await stage.connection.execute(text("VACUUM ANALYZE"))
-    await stage.connection.execute(text("CHECKPOINT"))
+    await settle(stage.engine)
     stage.progress.update(task, completed=stage.devices)
 
 

@@ -49,9 +49,24 @@ class Setup:
 class ParseServer:
     """One that answers."""
 
-    pid: int
+    process: asyncio.subprocess.Process
     #: its base is the mount
     session: aiohttp.ClientSession
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self.process.pid
+
+    def require_running(self) -> None:
+        """Tell why it ended, if it has.
+
+        Raises:
+            RuntimeError: it has ended.
+        """
+        if self.process.returncode is not None:
+            raise RuntimeError(f"Parse Server ended: {_end_of(self.log)}")
 
     async def push(self, body: Mapping[str, Any]) -> str:
         """Push, and return the id of its `_PushStatus`."""
@@ -79,7 +94,7 @@ async def running(setup: Setup) -> AsyncIterator[ParseServer]:
             f"http://127.0.0.1:{port}/parse/", headers=keys, raise_for_status=True
         ) as session:
             await _ready(process, session, setup.log)
-            yield ParseServer(pid=process.pid, session=session)
+            yield ParseServer(process=process, session=session, log=setup.log)
     finally:
         await _ended(process)
 

@@ -45,6 +45,8 @@ class Service:
 
     url: str
     pids: Mapping[str, int]
+    #: tells of one that ends
+    children: Children
 
 
 @contextmanager
@@ -115,7 +117,7 @@ async def serving(place: Place, *, workers: bool = True) -> AsyncIterator[Servic
             )
         )
         pids = {name: hello["pid"] for name, hello in zip(recipes, hellos, strict=True)}
-        yield Service(url=hellos[0]["url"], pids=place.pids | pids)
+        yield Service(url=hellos[0]["url"], pids=place.pids | pids, children=children)
 
 
 def wait_until_stopped(directory: Path) -> None:

@@ -64,7 +64,7 @@ class Client:
     cases: tuple[str, ...] = (APNS, FCM)
 
 
-def _program(*command: str) -> Callable[[Task, Path], dict[str, float]]:
+def run_by(*command: str) -> Callable[[Task, Path], dict[str, float]]:
     """Return how to run a client that reads its task and prints its result."""
 
     def run(task: Task, _directory: Path) -> dict[str, float]:
@@ -85,14 +85,14 @@ def clients() -> Iterator[Client]:
     """Yield the clients that this machine has, ours first."""
 
     def python(name: str) -> Callable[[Task, Path], dict[str, float]]:
-        return _program(sys.executable, "-m", f"bench.peers.{name}")
+        return run_by(sys.executable, "-m", f"bench.peers.{name}")
 
     yield Client("ours", python("wire"))
     yield Client("aioapns", python("stock_aioapns"), 0.1, (APNS,))
     yield Client("pyreqwest", python("reqwest"), 0.5)
     yield Client("pycurl", python("curl"), 0.5)
     if node := shutil.which("node"):
-        yield Client("node", _program(node, str(Path(__file__).parent / "peers/node_http2.mjs")))
+        yield Client("node", run_by(node, str(Path(__file__).parent / "peers/node_http2.mjs")))
     if program := shutil.which("h2load"):
         yield Client("h2load", lambda task, directory: h2load.run(program, task, directory))
 

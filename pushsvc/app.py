@@ -1,7 +1,7 @@
 """The ASGI application: routes, middleware, error table, lifespan; and the server that runs it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -22,6 +22,7 @@ from pushsvc.api.request_id import RequestIdMiddleware
 from pushsvc.api.v1 import (
     campaigns,
     deliveries,
+    door,
     openapi,
     previews,
     pushes,
@@ -37,7 +38,7 @@ from pushsvc.resources import open_resources
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the application but for the Parse API; `settings` come from `resources.located`."""
+    """Return the application but for its doors; `settings` come from `resources.located`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,20 +76,34 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def with_parse(app: FastAPI, settings: Settings) -> ASGIApp:
-    """Return the application with the Parse API beside it, which shares its state."""
+def with_doors(app: FastAPI, settings: Settings) -> ASGIApp:
+    """Return the application with what has no framework beside it, and shares its state.
+
+    That is the Parse API, and the one request of `/v1` of which there are thousands a second.
+    """
     mounts = parse_mounts(settings)
-    parse: ASGIApp = ParseDoor(mounts=mounts, state=app.state)
     outermost, *others = _around(settings)
-    layers = [outermost, Middleware(CorsMiddleware), *others]
-    for layer, arguments, options in reversed(layers):
-        parse = layer(parse, *arguments, **options)
+    parse = _within(
+        [outermost, Middleware(CorsMiddleware), *others],
+        ParseDoor(mounts=mounts, state=app.state),
+    )
+    push = _within([outermost, *others], door.PushDoor(app))
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
-        is_parse = scope["type"] == "http" and is_under(scope["path"], mounts)
-        await (parse if is_parse else app)(scope, receive, send)
+        if door.is_for(scope):
+            await push(scope, receive, send)
+        elif scope["type"] == "http" and is_under(scope["path"], mounts):
+            await parse(scope, receive, send)
+        else:
+            await app(scope, receive, send)
 
     return front
+
+
+def _within(layers: Sequence[Middleware], app: ASGIApp) -> ASGIApp:
+    for layer, arguments, options in reversed(layers):
+        app = layer(app, *arguments, **options)
+    return app
 
 
 def _around(settings: Settings) -> list[Middleware]:
@@ -114,7 +129,7 @@ async def run_api(settings: Settings, *, ready: Callable[[int], None], stop: asy
     async with app.router.lifespan_context(app):
         letting_go = asyncio.create_task(_let_go(stop, app), name="let go of who waits")
         try:
-            await server.serve(with_parse(app, settings), settings, ready=ready, stop=stop)
+            await server.serve(with_doors(app, settings), settings, ready=ready, stop=stop)
         finally:
             letting_go.cancel()
 

@@ -107,7 +107,7 @@ async def store(
     if not stored.replayed:
         log.info("delivery.stored", push=push.object_id, app=app.name, devices=push.devices)
         if len(new) == 1 and push.lane is Lane.URGENT and push.devices <= SMALL_DELIVERY:
-            await resources.queue.ring()
+            resources.queue.ring()
         else:
             refs = [
                 BatchRef(push.id, seq, push.lane, push.app_id, batch.size)

@@ -11,7 +11,7 @@ import structlog
 
 from pushsvc.clock import Clock
 from pushsvc.delivery import dispatch, evidence
-from pushsvc.delivery.conclusion import Rules, conclude
+from pushsvc.delivery.conclusion import Conclusion, Rules, conclude
 from pushsvc.delivery.retry import Limits
 from pushsvc.model import Batch, Device, Halt, Ledger, Push
 from pushsvc.resources import Resources
@@ -132,9 +132,40 @@ def ledger_of(
 
     `in_doubt` are places whose device may have the message of an earlier attempt.
     """
-    settings = resources.settings
     for place, answer in evidence.outdated(batch, sheet.answers).items():
         sheet.settle(place, answer)
+    if sheet.answers or in_doubt:
+        end = _concluded(
+            resources, push, batch, devices=devices, sheet=sheet, now=now, in_doubt=in_doubt
+        )
+    else:
+        # A plain yes for each: there is nothing to decide.
+        end = Conclusion(outcomes=bytes(sheet.outcomes), exceptions={}, follow_ups=())
+    found = evidence.gather(push, batch, devices, answers=sheet.answers, routes=ROUTES)
+    types = [tally.NO_TYPE] * batch.size
+    for device in devices:
+        types[device.place] = device.device_type
+    return Ledger(
+        outcomes=end.outcomes,
+        counts=tally.count(types, end.outcomes),
+        exceptions=end.exceptions,
+        follow_ups=end.follow_ups,
+        evidence=found,
+        answered=evidence.weigh(devices, outcomes=end.outcomes, evidence=found, routes=ROUTES),
+    )
+
+
+def _concluded(
+    resources: Resources,
+    push: Push,
+    batch: Batch,
+    *,
+    devices: Sequence[Device],
+    sheet: dispatch.Sheet,
+    now: datetime,
+    in_doubt: Collection[int],
+) -> Conclusion:
+    settings = resources.settings
     limits = Limits(
         # Work that workers die over is not carried on: somebody must look at it.
         attempts=settings.attempt_limit if batch.leases <= LEASE_LIMIT else 0,
@@ -148,20 +179,8 @@ def ledger_of(
         gateway_of=body.gateway_of,
         in_doubt=in_doubt,
     )
-    end = conclude(
+    return conclude(
         push, batch, devices, outcomes=sheet.outcomes, answers=sheet.answers, rules=rules
-    )
-    found = evidence.gather(push, batch, devices, answers=sheet.answers, routes=ROUTES)
-    types = [tally.NO_TYPE] * batch.size
-    for device in devices:
-        types[device.place] = device.device_type
-    return Ledger(
-        outcomes=end.outcomes,
-        counts=tally.count(types, end.outcomes),
-        exceptions=end.exceptions,
-        follow_ups=end.follow_ups,
-        evidence=found,
-        answered=evidence.weigh(devices, outcomes=end.outcomes, evidence=found, routes=ROUTES),
     )
 
 

@@ -33,6 +33,9 @@ LEASE_SECONDS: Final = 10.0
 #: whether the push has expired or was halted. Not longer than half of a lease: who was held up
 #: himself hands over nothing that another may have.
 HANDING_SECONDS: Final = 2.0
+#: The ledger is written within this, mostly. Where it is not, the journal hears of the answers: who
+#: dies later leaves none of them in doubt.
+LEDGER_SECONDS: Final = 0.01
 #: Where a gateway is slow, what the others have answered is written down so often.
 WRITING_SECONDS: Final = 0.5
 
@@ -105,7 +108,7 @@ class Volley:
                 part.sheet.settle_rest(dispatch.NOT_SENT)
             self._write(self._open)
             # Also when the worker is told to stop: what is out must be in the ledger.
-            await asyncio.shield(asyncio.gather(*self._writes))
+            await asyncio.shield(self._written_down())
         log.info("volley.sent", pushes=len(self._closed | self._unclosed))
         return sorted(self._unclosed - self._closed)
 
@@ -113,7 +116,9 @@ class Volley:
         some = [part.batch for part in self._open]
         if not some:
             return True  # they are being written down, and ours until another has claimed them
-        return await storage.renew(self._resources.engine, some, lease_seconds=self._lease_seconds)
+        return await storage.renew(
+            self._resources.by_index, some, lease_seconds=self._lease_seconds
+        )
 
     async def _hand_over(self, overdue: Callable[[], bool]) -> None:
         """Hand everything over; whoever is slow holds up no other's ledger."""
@@ -142,8 +147,15 @@ class Volley:
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-            # Sooner than the ledger: what was answered is in no doubt, whoever dies now.
-            self._resources.journal.hurry()
+
+    async def _written_down(self) -> None:
+        """Wait for the ledger; where that takes long, the journal hears of the answers sooner."""
+        writes = asyncio.gather(*self._writes)
+        hurry = asyncio.get_running_loop().call_later(LEDGER_SECONDS, self._resources.journal.hurry)
+        try:
+            await writes
+        finally:
+            hurry.cancel()
 
     def _write(self, parts: Sequence[Part]) -> None:
         """Have batches closed, each of which is settled, whatever becomes of the volley."""
@@ -187,7 +199,7 @@ class Volley:
 
     async def _written(self, ends: Sequence[tuple[Batch, Ledger]]) -> Written:
         """Write all down at once; where that cannot be, each by itself."""
-        finish = partial(storage.finish, self._resources.engine, ends)
+        finish = partial(storage.finish, self._resources.by_index, ends)
         try:
             return await ending.write_down(self._resources, finish, name="volley") or Written()
         except PASSING_ERRORS:

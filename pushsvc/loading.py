@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: For more devices than this what their messages have in common is worth keeping.
+FEW: Final = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
@@ -61,7 +64,7 @@ async def begin_claimed(resources: Resources, claimed: Sequence[Claimed]) -> Vol
         return await begin(resources, await load(resources, claimed))
     except Exception:
         log.exception("volley.not_begun", pushes=len(claimed))
-        await claims.give_back(resources.engine, claimed)
+        await claims.give_back(resources.by_index, claimed)
         alone = [DuePush(p.id, p.lane, p.app_id) for p in (one.push for one in claimed)]
         await resources.queue.wake_plans(alone)
         return None
@@ -76,7 +79,7 @@ async def begin_leased(resources: Resources, leased: Sequence[Leased]) -> Volley
         return await shape_leased(resources, leased)
     except Exception:
         log.exception("volley.not_begun", deliveries=len(leased))
-        await small_deliveries.give_back(resources.engine, leased)
+        await small_deliveries.give_back(resources.by_index, leased)
         alone = [
             BatchRef(one.push.id, one.batch.seq, one.push.lane, one.push.app_id, one.batch.size)
             for one in leased
@@ -92,7 +95,7 @@ async def load(resources: Resources, claimed: Sequence[Claimed]) -> list[Loaded]
     """Read what the messages of claimed pushes are made of."""
     pushes = [one.push for one in claimed]
     names = [(push.app_id, device) for push in pushes for device in push.audience["devices"]]
-    rows = await load_named(resources.engine, names)
+    rows = await load_named(resources.by_index, names)
     row_of = {(row["app_id"], row[key]): row for row in rows for key in _KEYS}
     return [
         Loaded(
@@ -144,7 +147,7 @@ async def begin(resources: Resources, loaded: Sequence[Loaded]) -> Volley | None
     parts: list[Part] = []
     first = 0
     async with storage.begun(
-        resources.engine,
+        resources.by_index,
         [one.planned for one in loaded],
         lease_seconds=lease_seconds(resources),
     ) as leased:
@@ -166,7 +169,7 @@ async def _fields(
         return {}
     names = {name for one in asking for name in one.shaper.fields}
     ids = {number for one in asking for number in one.rows}
-    return await load_values(resources.engine, list(ids), names)
+    return await load_values(resources.by_index, list(ids), names)
 
 
 def _part(one: Loaded, batch: Batch, *, fields: Mapping[int, dict[str, object]]) -> Part:
@@ -206,7 +209,7 @@ def _address(
         part.devices,
         part.sheet,
         into=into,
-        shape_of=shaper.shape,
+        shape_of=shaper.shape if len(part.devices) > FEW else shaper.shape_one,
         route_of=gateways.choose,
         key_of=dispatch.keys_of(part.batch),
         first=first,

@@ -2,7 +2,8 @@
 
     submit_delivery ► its devices come with it: push and batches, committed ──► wake deliverers
     preview_push ─► the same checks ──► audience counted, messages shaped; nothing is stored
-    submit_push ──► pushes row ──commit──► wake a planner (the job names the push)
+    submit_push ──► pushes row ──commit──► wake a planner (the job names the push); or, of a few
+                     devices that come with it, its batch as well, and no plan: ring
     plan_push   ──► audience by key ──► batches rows, piece by piece ──► wake deliverers; what is
                      urgent and one batch is delivered by whoever planned it
     deliver_batch ─► lease and badges ► load ► shape ► send at each credential's pace ► ledger,
@@ -23,7 +24,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc import (
     admission,
@@ -36,11 +36,10 @@ from pushsvc import (
     loading,
     planner,
     quiet,
-    waves,
+    submitting,
 )
 from pushsvc.campaigns import launching
 from pushsvc.delivery import dispatch
-from pushsvc.errors import CallerError
 from pushsvc.model import (
     App,
     Batch,
@@ -50,13 +49,12 @@ from pushsvc.model import (
     Recipient,
     Submission,
 )
-from pushsvc.planning import fair, schedule
+from pushsvc.planning import fair
 from pushsvc.preview.look import Preview, look
 from pushsvc.resources import Resources
 from pushsvc.shaping import body
 from pushsvc.stats import tally
 from pushsvc.storage import (
-    audiences,
     batches,
     caps,
     claims,
@@ -68,7 +66,6 @@ from pushsvc.storage import (
     turns,
 )
 from pushsvc.storage.devices import load_devices
-from pushsvc.storage.due import DuePush
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
 log = structlog.get_logger(__name__)
@@ -83,34 +80,7 @@ async def submit_push(resources: Resources, app: App, submission: Submission) ->
     Raises:
         CallerError: what is wrong with it, and in which field; nothing is stored.
     """
-    try:
-        submission, when = await admission.admitted(resources, app, submission)
-        await resources.backlog.enter(app.id, due=when.due_at <= resources.clock.now())
-    except CallerError:
-        # A repeat may come when the times of the first have passed, or nothing more gets in.
-        replayed = await admission.replayed(resources, app, submission)
-        if replayed is None:
-            raise
-        return replayed
-    async with resources.engine.begin() as connection:
-        stored = await pushes.insert_push(
-            connection,
-            submission,
-            app_id=app.id,
-            schedule=when,
-            lane=schedule.lane_of(submission, limit=resources.settings.urgent_audience_limit),
-            push_hash=body.push_hash(submission.content),
-        )
-        if stored.push.local_time is not None and not stored.replayed:
-            await waves.foresee(connection, stored.push)
-        if submission.audience_id is not None and not stored.replayed:
-            await _use_audience(connection, stored.push, submission.audience_id)
-    push = admission.matching(stored).push
-    if not stored.replayed:
-        log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
-        if when.due_at <= resources.clock.now():
-            await resources.queue.wake_plans([DuePush(push.id, push.lane, push.app_id)])
-    return stored
+    return await submitting.store(resources, app, submission)
 
 
 async def submit_delivery(
@@ -122,16 +92,6 @@ async def submit_delivery(
         CallerError: what is wrong with it, and in which field; nothing is stored.
     """
     return await deliveries.store(resources, app, submission, recipients=recipients)
-
-
-async def _use_audience(connection: AsyncConnection, push: Push, object_id: str) -> None:
-    """Count the use of a saved audience in the transaction that stores the push.
-
-    A push that is only looked at uses none; but there must be such an audience.
-    """
-    use = audiences.find_audience if push.validate_only else audiences.use_audience
-    if not await use(connection, app_id=push.app_id, object_id=object_id):
-        raise admission.unknown_audience(object_id)
 
 
 # ---------------------------------------------------------------- preview
@@ -197,16 +157,28 @@ async def _plan_leg(resources: Resources, push_id: int) -> bool:
 # ---------------------------------------------------------------- in volleys
 
 
-async def find_due(resources: Resources) -> claims.Due:
-    """Find small pushes that are due, apps in turns; and tell when the next push will be."""
-    found = await claims.look(resources.engine)
-    return replace(found, pushes=list(fair.in_turns(found.pushes, lambda one: one[0])))
+async def claim_next(resources: Resources) -> tuple[Sequence[claims.Claimed], bool]:
+    """Take the small pushes that are due the longest; and tell whether there may be more."""
+    return await claims.claim_next(
+        resources.by_index, lease_seconds=firing.lease_seconds(resources)
+    )
+
+
+async def find_due(resources: Resources) -> Sequence[int]:
+    """Find small pushes that are due, apps in turns."""
+    found = await claims.look(resources.by_index)
+    return [push_id for _, push_id in fair.in_turns(found, lambda one: one[0])]
+
+
+async def next_due(resources: Resources) -> float | None:
+    """Return the seconds until the next push is due; None where none is scheduled."""
+    return await claims.next_seconds(resources.by_index)
 
 
 async def claim(resources: Resources, push_ids: Sequence[int]) -> Sequence[claims.Claimed]:
     """Take the first of these pushes that nobody else has: a volley at most."""
     return await claims.claim(
-        resources.engine, push_ids, lease_seconds=firing.lease_seconds(resources)
+        resources.by_index, push_ids, lease_seconds=firing.lease_seconds(resources)
     )
 
 
@@ -215,9 +187,18 @@ async def fire(resources: Resources, claimed: Sequence[claims.Claimed]) -> None:
     await _send(resources, await loading.begin_claimed(resources, claimed))
 
 
+async def lease_next(resources: Resources) -> tuple[Sequence[small_deliveries.Leased], bool]:
+    """Take the small deliveries that wait the longest; and tell whether there may be more."""
+    return await small_deliveries.lease_next(
+        resources.by_index,
+        lease_seconds=firing.lease_seconds(resources),
+        now=resources.clock.monotonic(),
+    )
+
+
 async def find_deliveries(resources: Resources) -> Sequence[int]:
     """Find small deliveries that nobody has taken up, apps in turns."""
-    return await small_deliveries.look(resources.engine)
+    return await small_deliveries.look(resources.by_index)
 
 
 async def lease_deliveries(
@@ -225,7 +206,7 @@ async def lease_deliveries(
 ) -> Sequence[small_deliveries.Leased]:
     """Take the first of these deliveries that nobody else has: a volley at most."""
     return await small_deliveries.lease(
-        resources.engine,
+        resources.by_index,
         push_ids,
         lease_seconds=firing.lease_seconds(resources),
         now=resources.clock.monotonic(),

@@ -35,6 +35,7 @@ from pushsvc.storage.closings import Closings, watching_closings
 from pushsvc.storage.credentials import credentials_of
 from pushsvc.storage.database_time import keeping_time
 from pushsvc.storage.engine import create_engine
+from pushsvc.storage.intake import Intake
 from pushsvc.storage.provider_tokens import claim_moment
 from pushsvc.storage.saving.saver import Saver
 from pushsvc.storage.schema import Schemas
@@ -44,6 +45,9 @@ from pushsvc.targeting.limits import limits_of
 
 #: A plan holds a connection, and needs another to go on.
 CONNECTIONS_LEAST = 2
+#: Of a process's connections, those on which statements look up everything by an index: short ones,
+#: for many pushes each.
+BY_INDEX_CONNECTIONS = 2
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
 
@@ -54,6 +58,8 @@ class Resources:
 
     settings: Settings
     engine: AsyncEngine
+    #: for what is small and comes by the thousand: its statements are BY_INDEX
+    by_index: AsyncEngine
     queue: Queue
     seal: Seal
     clock: Clock
@@ -64,6 +70,7 @@ class Resources:
     schemas: Schemas
     backlog: Backlog
     saver: Saver
+    intake: Intake
     opens: OpenCounter
     closings: Closings
     #: Taken by each plan that holds a connection for as long as it runs: half of the connections
@@ -120,8 +127,12 @@ async def open_resources(
     assert settings.redis_url
     assert settings.secret_key
     async with AsyncExitStack() as stack:
-        engine = create_engine(settings.database_url, connections=settings.database_connections)
+        few = min(BY_INDEX_CONNECTIONS, settings.database_connections // 2)
+        connections = max(CONNECTIONS_LEAST, settings.database_connections - few)
+        engine = create_engine(settings.database_url, connections=connections)
         stack.push_async_callback(engine.dispose)
+        by_index = create_engine(settings.database_url, connections=few, by_index=True)
+        stack.push_async_callback(by_index.dispose)
         waker = Queue(queue.connect(settings.redis_url))
         stack.push_async_callback(waker.close)
         clock = await stack.enter_async_context(keeping_time(engine, host or SystemClock()))
@@ -132,9 +143,12 @@ async def open_resources(
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)
+        intake = Intake(engine)
+        stack.push_async_callback(intake.close)
         yield Resources(
             settings=settings,
             engine=engine,
+            by_index=by_index,
             queue=waker,
             seal=seal,
             clock=clock,
@@ -150,10 +164,11 @@ async def open_resources(
                 batches_limit=settings.open_batches_limit,
             ),
             saver=saver,
+            intake=intake,
             closings=await stack.enter_async_context(watching_closings(engine)),
             opens=await stack.enter_async_context(counting_opens(engine, placing)),
-            planning=asyncio.Semaphore(settings.database_connections // 2),
-            finding=asyncio.Semaphore(settings.database_connections // 2),
+            planning=asyncio.Semaphore(connections // 2),
+            finding=asyncio.Semaphore(connections // 2),
         )
 
 
@@ -198,7 +213,7 @@ async def open_lanes(settings: Settings) -> AsyncIterator[Mapping[Lane, Resource
     """
     bulk = settings.database_connections // 2
     rest = settings.database_connections - bulk
-    if bulk < CONNECTIONS_LEAST or settings.lanes != "both":
+    if min(bulk, rest - 1) < CONNECTIONS_LEAST or settings.lanes != "both":
         async with open_resources(settings) as shared:
             yield dict.fromkeys(Lane, shared)
             return

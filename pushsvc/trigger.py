@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -19,8 +21,12 @@ log = structlog.get_logger(__name__)
 PAUSE_SECONDS = 1
 #: What is due within so long goes together: each volley costs some milliseconds by itself.
 GATHER_SECONDS = 0.1
-#: Small deliveries come side by side; so long is waited for those that come with the first.
-COMPANY_SECONDS = 0.003
+#: After a volley that somebody rang for the next waits so long for each push of it, and no longer
+#: than this: what comes meanwhile goes together. Who rings seldom is heard at once.
+APART_SECONDS = 0.002
+MOST_APART_SECONDS = 0.02
+#: Who rings for a delivery may have rung for what is due, too; that is looked for this often.
+DUE_SECONDS = 0.02
 #: Of the time in which a process that is to stop may not notice.
 LONGEST_REST_SECONDS = 0.25
 #: Redis is asked anew this often whether somebody rang.
@@ -39,8 +45,36 @@ class Taken(Protocol):
 
 
 TakenT = TypeVar("TakenT", bound=Taken)
+#: takes those that waited longest, and tells whether there may be more
+TakeNext = Callable[[Resources], Awaitable[tuple[Sequence[TakenT], bool]]]
+#: finds more of them, apps in turns
+Find = Callable[[Resources], Awaitable[Sequence[int]]]
 Take = Callable[[Resources, Sequence[int]], Awaitable[Sequence[TakenT]]]
 Fire = Callable[[Resources, Sequence[TakenT]], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[TakenT]):
+    """One kind of what goes in volleys."""
+
+    take_next: TakeNext[TakenT]
+    find: Find
+    take: Take[TakenT]
+    fire: Fire[TakenT]
+
+
+DUE: Final = Kind(
+    take_next=pipeline.claim_next,
+    find=pipeline.find_due,
+    take=pipeline.claim,
+    fire=pipeline.fire,
+)
+DELIVERIES: Final = Kind(
+    take_next=pipeline.lease_next,
+    find=pipeline.find_deliveries,
+    take=pipeline.lease_deliveries,
+    fire=pipeline.fire_deliveries,
+)
 
 
 class Trigger:
@@ -57,32 +91,44 @@ class Trigger:
         self._precedence = precedence
         self._places = asyncio.Semaphore(VOLLEYS_AT_ONCE)
         self._hearing: asyncio.Task[bool] | None = None
+        self._now = resources.clock.monotonic
+        #: when to look for what is due, heard or not; and until when a ring waits for others
+        self._look_at = 0.0
+        self._gather_until = 0.0
 
     async def run(self) -> None:
         """Look for what is due until the process is to stop, at its time or soon after."""
-        stopping, now = self._resources.stopping, self._resources.clock.monotonic
-        look_at = 0.0
+        stopping = self._resources.stopping
+        heard = True
         try:
             while not stopping.is_set():
                 try:
-                    await self._fire_deliveries()
-                    if now() >= look_at:
-                        look_at = now() + await self._fire_due()
+                    await self._look(heard=heard)
                 except DATABASE_ERRORS as error:
                     log.warning("trigger.failed", error=str(error))
-                    look_at = now() + PAUSE_SECONDS
+                    self._look_at = self._now() + PAUSE_SECONDS
                 except Exception:
                     # One row that this version cannot read is no reason to end all work.
                     log.exception("trigger.failed")
-                    look_at = now() + PAUSE_SECONDS
-                await self._rest(min(max(0.0, look_at - now()), LONGEST_REST_SECONDS))
+                    self._look_at = self._now() + PAUSE_SECONDS
+                rest = max(0.0, self._look_at - self._now())
+                heard = await self._rest(min(rest, LONGEST_REST_SECONDS))
         finally:
             if self._hearing is not None:
                 self._hearing.cancel()
                 await asyncio.gather(self._hearing, return_exceptions=True)
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait for so long, or for a ring; what comes with it goes with it.
+    async def _look(self, *, heard: bool) -> None:
+        """Start volleys of what there is: somebody rang, or the clock says so."""
+        found = await self._fire_all(DELIVERIES)
+        now = self._now()
+        if heard and found:
+            self._look_at = min(self._look_at, now + DUE_SECONDS)
+        if (heard and not found) or now >= self._look_at:
+            self._look_at = now + await self._fire_due()
+
+    async def _rest(self, seconds: float) -> bool:
+        """Wait for so long, or for a ring, and tell whether there was one.
 
         A Redis that hangs is not waited for.
         """
@@ -91,45 +137,60 @@ class Trigger:
         )
         await asyncio.wait({self._hearing}, timeout=seconds)
         if not self._hearing.done():
-            return
+            return False
         heard, self._hearing = self._hearing, None
         if heard.cancelled() or heard.exception() is not None:
             # Without a bell, by the clock alone.
             await asyncio.sleep(seconds)
-        elif heard.result():
-            await asyncio.sleep(COMPANY_SECONDS)
+            return False
+        if heard.result():
+            await asyncio.sleep(self._gather_until - self._now())
+        return heard.result()
 
     async def _fire_due(self) -> float:
         """Start volleys of what is due, as there is room; return how long to wait for more."""
-        due = await pipeline.find_due(self._resources)
-        await self._fire_all(
-            [push_id for _, push_id in due.pushes], take=pipeline.claim, fire=pipeline.fire
-        )
-        if due.next_seconds is None:
-            return GATHER_SECONDS if due.pushes else self._resources.settings.clock_seconds
-        return max(GATHER_SECONDS, min(due.next_seconds, self._resources.settings.clock_seconds))
+        if await self._fire_all(DUE):
+            return GATHER_SECONDS
+        seconds = await pipeline.next_due(self._resources)
+        longest = self._resources.settings.clock_seconds
+        return longest if seconds is None else max(GATHER_SECONDS, min(seconds, longest))
 
-    async def _fire_deliveries(self) -> None:
-        found = await pipeline.find_deliveries(self._resources)
-        await self._fire_all(found, take=pipeline.lease_deliveries, fire=pipeline.fire_deliveries)
+    async def _fire_all(self, kind: Kind[TakenT]) -> bool:
+        """Start a volley, and more where there is more than one's; tell whether there was any."""
+        began, more = self._now(), False
 
-    async def _fire_all(
-        self, ids: Sequence[int], *, take: "Take[TakenT]", fire: "Fire[TakenT]"
-    ) -> None:
-        """Start volleys of these pushes, each when there is a place for it."""
+        async def take() -> Sequence[TakenT]:
+            nonlocal more
+            taken, more = await kind.take_next(self._resources)
+            return taken
+
+        if not (first := await self._fire(take, kind.fire)):
+            return False
+        self._gather_until = began + min(APART_SECONDS * len(first), MOST_APART_SECONDS)
+        # Nobody's thousands hide another's.
+        ids = await kind.find(self._resources) if more else ()
         while ids and not self._resources.stopping.is_set():
-            await self._places.acquire()
-            taken: Sequence[TakenT] = ()
-            try:
-                taken = await take(self._resources, ids)
-            finally:
-                if not taken:
-                    self._places.release()
+            taken = await self._fire(partial(kind.take, self._resources, ids), kind.fire)
             if not taken:
                 break
-            self._start(fire(self._resources, taken))
             # What stands before the last of them is others'.
             ids = ids[ids.index(taken[-1].push.id) + 1 :]
+        return True
+
+    async def _fire(
+        self, take: Callable[[], Awaitable[Sequence[TakenT]]], fire: Fire[TakenT]
+    ) -> Sequence[TakenT]:
+        """Start a volley of what is taken when there is a place for it."""
+        await self._places.acquire()
+        taken: Sequence[TakenT] = ()
+        try:
+            taken = await take()
+        finally:
+            if not taken:
+                self._places.release()
+        if taken:
+            self._start(fire(self._resources, taken))
+        return taken
 
     def _start(self, volley: Coroutine[Any, Any, None]) -> None:
         """Start a volley; its place is free again when it is done, or parked."""

@@ -259,7 +259,7 @@ class LaneWorker(Worker):
             if end is not None:
                 raise end
         if len(free) > len(chosen) and self.job_counter >= self.max_jobs:
-            await self._waker.ring(queue.bell_of(self._lane))
+            await self._waker.ring_at(queue.bell_of(self._lane))
 
     async def start_chosen(self, slot: str) -> None:
         """Start a job. Give back the place that arq takes before asking Redis, and then forgets."""

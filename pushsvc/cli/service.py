@@ -17,12 +17,13 @@ def recipes(read: Settings) -> list[Recipe]:
 def worker_recipes(read: Settings) -> list[Recipe]:
     """Return how to start each of the worker processes.
 
-    Of several the first has the urgent lane: what keeps another process busy is nothing to it.
+    Beside several that have the bulk lane there is one more for the urgent lane: what keeps another
+    process busy is nothing to it, and while nothing is urgent it sleeps.
     """
     environment = session.environment(read)
     lanes: list[str] = [read.lanes] * read.processes
     if read.lanes == "both" and read.processes > 1:
-        lanes = ["urgent", *["bulk"] * (read.processes - 1)]
+        lanes = ["urgent", *["bulk"] * read.processes]
     return [
         Recipe(
             name=f"worker {number}",

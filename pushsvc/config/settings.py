@@ -65,7 +65,13 @@ class Settings(BaseSettings):
         description="Whether POST /_reset of the Parse API empties an app, for its master key. "
         "For test suites only.",
     )
-    processes: int = Field(1, ge=1, le=64, description="Worker processes of `worker` and `up`.")
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Worker processes of `worker` and `up`; beside several, one more for what is "
+        "urgent.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged."
     )
@@ -138,8 +144,8 @@ class Settings(BaseSettings):
     )
     lanes: Literal["both", "urgent", "bulk"] = Field(
         "both",
-        description="What a worker process works on. Of several processes of one worker, the first "
-        "has the urgent lane, and the others the bulk lane.",
+        description="What a worker process works on. Several processes of one worker have the bulk "
+        "lane, and one more beside them the urgent lane.",
     )
     urgent_jobs: int = Field(16, ge=1, description="Jobs of the urgent lane at once, per process.")
     bulk_jobs: int = Field(8, ge=1, description="Jobs of the bulk lane at once, per process.")
@@ -253,7 +259,7 @@ class Settings(BaseSettings):
         180, ge=1, le=3_650, description="What happened to tokens is known for so long."
     )
     database_connections: int = Field(
-        10, ge=2, description="Most database connections of one process."
+        10, ge=3, description="Most database connections of one process."
     )
     find_timeout_seconds: float = Field(
         10,

@@ -3,6 +3,7 @@
 Only this module and `worker.py` know arq.
 """
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 PLAN_JOB = "plan_push"
 DELIVER_JOB = "deliver_batch"
-#: A list that is empty, or has one element: somebody has stored a small delivery.
+#: A list that is empty, or has an element: somebody has stored what goes in volleys.
 BELL = "pushsvc:bell"
 #: A job as arq's `serialize_job` writes it, with JSON for a serializer: function, arguments, time.
 JOB_FORM = '{"t":null,"f":"%s","a":[%s],"k":{},"et":%s}'
@@ -70,6 +71,8 @@ class Queue:
         self._wake_script = redis.register_script(fair_scripts.WAKE)
         self._take_script = redis.register_script(fair_scripts.TAKE)
         self._next_script = redis.register_script(fair_scripts.NEXT)
+        self._ringing: asyncio.Task[None] | None = None
+        self._rings = False
 
     async def wake_plans(self, due: Sequence[DuePush], *, anew: bool = False) -> None:
         """Have workers plan the pushes that no job names yet; `anew`: count what waits, too."""
@@ -125,14 +128,29 @@ class Queue:
             return 0
         return int(added)
 
-    async def ring(self, bell: str = BELL) -> None:
-        """Have a worker look for small deliveries now. Never raises: the clock looks, too."""
+    def ring(self) -> None:
+        """Have a worker look for what is small and due, soon; those who ask meanwhile ask for one.
+
+        Never raises: the clock looks, too.
+        """
+        self._rings = True
+        if self._ringing is None:
+            self._ringing = asyncio.create_task(self._ring_on(), name="ring")
+
+    async def _ring_on(self) -> None:
         try:
-            async with self.redis.pipeline(transaction=False) as asked:
-                # One ring is as good as many: whoever hears it takes up all there is.
-                asked.rpush(bell, b"")
-                asked.ltrim(bell, -1, -1)
-                await asked.execute()
+            while self._rings:
+                self._rings = False
+                await self.ring_at(BELL)
+        finally:
+            self._ringing = None
+
+    async def ring_at(self, bell: str) -> None:
+        """Have one of those who hear this bell look now. Never raises: the clock looks, too."""
+        try:
+            # One ring is as good as many: whoever hears it takes up all there is.
+            if await cast(Awaitable[int], self.redis.rpush(bell, b"")) > 1:
+                await cast(Awaitable[Any], self.redis.ltrim(bell, -1, -1))
         except (RedisError, OSError) as error:
             log.warning("queue.unreachable", error=str(error))
 
@@ -172,7 +190,9 @@ class Queue:
         return None if found is None else (Job.named(found[0].decode()), found[1].decode())
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; what rings has its time for it."""
+        if self._ringing is not None:
+            await asyncio.wait({self._ringing}, timeout=TIMEOUT_SECONDS)
         # It was given its pool, so it does not close it of itself.
         await self.redis.aclose(close_connection_pool=True)
 

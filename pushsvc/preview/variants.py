@@ -26,7 +26,7 @@ from pushsvc.shaping import limits
 from pushsvc.shaping.body import Shaper
 from pushsvc.shaping.content import Choice
 from pushsvc.shaping.forms import GATEWAYS, Form
-from pushsvc.storage.batches import badges_after
+from pushsvc.storage.badges import badges_after
 from pushsvc.storage.devices import load_devices
 from pushsvc.storage.fields import OBJECT_ID
 

@@ -163,7 +163,8 @@ def _badge(content: Content) -> int | str | None:
 
 def custom_keys(content: Content, push_type: str) -> dict[str, Any]:
     """Return what stands beside `aps`."""
-    return content.custom(_TAKEN | keys.spellings(push_type).keys())
+    spelled = keys.spellings(push_type)
+    return {key: value for key, value in content.custom(_TAKEN).items() if key not in spelled}
 
 
 def _alert(alert: Any, title: Any) -> Any:

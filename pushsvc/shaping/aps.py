@@ -121,7 +121,10 @@ def spellings(push_type: str) -> Mapping[str, str]:
 def read(data: Json, push_type: str) -> dict[str, Any]:
     """Return the keys of `aps` that stand in `data`, but for alert, badge and `aps` itself."""
     aps: dict[str, Any] = {}
-    for name, key in spellings(push_type).items():
+    spelled = spellings(push_type)
+    if spelled.keys().isdisjoint(data):
+        return aps
+    for name, key in spelled.items():
         value = data.get(name)
         if key in _FLAGS:
             value = 1 if value else None

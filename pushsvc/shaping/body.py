@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Generic, TypeVar
 
 import orjson
@@ -36,6 +36,7 @@ __all__ = [
 #: texts, trait and badge
 _Key = tuple[Choice, str | None, int | None]
 _Drafted = Draft | Refused
+_NO_TEXTS: Texts = ()
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 
@@ -89,11 +90,18 @@ class Shaper:
         except ContentError:
             # Let in before there were variables: what it says is what it was to say.
             self.content = Content.of(content, is_literal=True)
-        self._envelope = replace(envelope, validate_only=bool(content.get("validate_only")))
+        looks_only = bool(content.get("validate_only"))
+        self._envelope = replace(envelope, validate_only=True) if looks_only else envelope
         self._truncates = bool(content.get("truncate"))
-        self._choices: _Memo[str | None, Choice] = _Memo(self.content.choose, limits.KEPT_LOCALES)
-        #: made when first asked for: of most pushes few are
-        self._forms: _Memo[Form, tuple[_Shape, _Shape]] = _Memo(self._of_form, len(DRAFTERS))
+
+    @cached_property
+    def _choices(self) -> _Memo[str | None, Choice]:
+        return _Memo(self.content.choose, limits.KEPT_LOCALES)
+
+    @cached_property
+    def _forms(self) -> _Memo[Form, tuple[_Shape, _Shape]]:
+        """What shapes and outlines each form, made when first asked for: of most pushes few are."""
+        return _Memo(self._of_form, len(DRAFTERS))
 
     @classmethod
     def of(cls, push: Push, *, now: datetime) -> "Shaper":
@@ -126,6 +134,22 @@ class Shaper:
         form = form_of(device)
         return self._forms[form][0](device) if isinstance(form, Form) else form
 
+    def shape_one(self, device: Device) -> Shape | Refused:
+        """Return the same, and keep nothing of it: where few devices get the push, that is less."""
+        form = form_of(device)
+        if not isinstance(form, Form):
+            return form
+        choice, variables = self.content.choose(device.locale), self.content.variables
+        draft, texts = self._draft(form, choice), _NO_TEXTS
+        if variables:
+            filled = variables.render(device.fields, self._needs(form, choice, draft))
+            if isinstance(filled, Refused):
+                return filled
+            texts = filled
+        counts = form in BADGED and self.content.counts_badges
+        key = choice, TRAITS.get(form, _no_trait)(device), device.badge if counts else None
+        return self._finish(form, draft, key, texts=texts)
+
     def outline(self, device: Device) -> Shape | Refused:
         """Return a message like the device's own, its fields not known.
 
@@ -140,10 +164,8 @@ class Shaper:
         counts, variables = form in BADGED and self.content.counts_badges, self.content.variables
         drafts = _Memo(partial(self._draft, form), limits.KEPT_DRAFTS)
 
-        def finish(key: _Key, texts: Texts = ()) -> Shape | Refused:
-            made = _finished(drafts[key[0]], key, texts)
-            too_large = made is limits.TOO_LARGE and self._truncates
-            return self._shortened(form, key, texts) if too_large else made
+        def finish(key: _Key, texts: Texts = _NO_TEXTS) -> Shape | Refused:
+            return self._finish(form, drafts[key[0]], key, texts=texts)
 
         finished = _Memo(finish, limits.KEPT_SHAPES)
 
@@ -184,6 +206,11 @@ class Shaper:
         if isinstance(bare, Refused):
             return ()
         return (*bare.needs, *numbers_in(whole.data.get("alert")))
+
+    def _finish(self, form: Form, draft: _Drafted, key: _Key, *, texts: Texts) -> Shape | Refused:
+        made = _finished(draft, key, texts)
+        too_large = made is limits.TOO_LARGE and self._truncates
+        return self._shortened(form, key, texts) if too_large else made
 
     def _shortened(self, form: Form, key: _Key, texts: Texts) -> Shape | Refused:
         def attempt(content: Content) -> Shape | Refused:

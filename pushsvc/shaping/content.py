@@ -40,6 +40,7 @@ APPLE_ONLY: Final = frozenset({"badge", "content-available", "mutable-content"})
 
 #: For each key of LOCALISED the tag whose text is taken; None for the text without a tag.
 Choice = tuple[str | None, ...]
+_PLAIN: Final[Choice] = (None,) * len(LOCALISED)
 
 
 def shaping_of(body: Json) -> dict[str, Any]:
@@ -151,6 +152,8 @@ class Content:
 
     def choose(self, locale: str | None) -> Choice:
         """Return which texts a device of this locale gets: for each, the longest tag that fits."""
+        if not any(self.variants.values()):
+            return _PLAIN
         tags = fallbacks(locale)
         return tuple(
             next((tag for tag in tags if tag in self.variants[name]), None) for name in LOCALISED
@@ -164,6 +167,8 @@ class Content:
 
     def localised(self, choice: Choice) -> Self:
         """Return the content with the chosen texts in their places, and no other variants."""
+        if not any(self.variants.values()):
+            return self
         chosen = {
             name: self.variants[name][tag]
             for name, tag in zip(LOCALISED, choice, strict=True)

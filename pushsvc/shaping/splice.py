@@ -22,6 +22,7 @@ _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 RESERVED: Final = re.compile(f"[{_OPEN}{_CLOSE}]")
 #: The value of a key "badge" in JSON, or of an attribute in XML, where a device's own goes.
 BADGE_MARK: Final = f"{_OPEN}b{_CLOSE}"
+_MARKED: Final = _OPEN.encode()
 _NESTED: Final = f"n{_CLOSE}"
 
 _HOLE: Final = re.compile(
@@ -85,7 +86,7 @@ def in_xml(text: str) -> bytes:
 
 def fixed_bytes(body: bytes) -> int:
     """Return how large a body is without its holes."""
-    return len(_HOLE.sub(b"", body))
+    return len(_HOLE.sub(b"", body)) if _MARKED in body else len(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def cut(
         counted: bytes that count without the holes; all that stand in the body where None.
         escape: how texts are written in it.
     """
-    found = list(_HOLE.finditer(body))
+    found = list(_HOLE.finditer(body)) if _MARKED in body else []
     ends = [hole.start() for hole in found] + [len(body)]
     holes = tuple(
         (*_filling(hole), body[hole.end() : end]) for hole, end in zip(found, ends[1:], strict=True)

@@ -4,7 +4,7 @@ The statements each move up to a thousand devices, so they go to the driver as t
 binary array, rows as the driver's records.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -24,10 +24,11 @@ from pushsvc.model import (
     OutcomeClass,
     Recipient,
 )
-from pushsvc.storage import caps, leaving, token_events
+from pushsvc.storage import caps, stepwise_lease, token_events, usual_lease
+from pushsvc.storage.claim import Terms
 from pushsvc.storage.due import DELIVERED_IN_VOLLEYS
 from pushsvc.storage.engine import driver, encode_json
-from pushsvc.storage.halted import MAY_LEASE, may_lease
+from pushsvc.storage.halted import MAY_LEASE
 from pushsvc.storage.partitions import MissingError
 
 if TYPE_CHECKING:
@@ -120,44 +121,6 @@ async def _insert(
 
 # Leasing: the batch and its badges in one transaction, so that a badge moves once per device.
 
-#: A time that was granted holds for so long: what comes later must ask again.
-IN_TURN: Final = "paced AND now() < not_before + interval '5 seconds'"
-
-# The plan's own batches may be paced by their push, which is no matter of their credentials.
-_CLAIM: Final = f"""
-    SELECT installation_ids, recipients, outcomes, attempt, first_tried_at, leases,
-        badges_applied AND {IN_TURN} AS paced,
-        badges_applied, zone, variant, expires_at, now() AS now,
-        extract(epoch FROM coalesce(expires_at, $3::timestamptz) - now())::float8 AS seconds_left
-    FROM batches
-    WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
-        AND {may_lease(halt="$4::text", expires_at="$3::timestamptz")}
-    FOR UPDATE SKIP LOCKED
-"""  # noqa: S608 - no value of a caller's
-
-_LEASE: Final = """
-    UPDATE batches SET state = 1, leases = leases + 1, badges_applied = $4,
-        outcomes = coalesce($5, outcomes), lease_until = now() + make_interval(secs => $3)
-    WHERE push_id = $1 AND seq = $2
-"""
-
-_ADD: Final = """
-    UPDATE badges SET badge = least(greatest(badge::bigint + $2, 0), 2147483647)
-    WHERE installation_id = ANY($1) RETURNING installation_id, badge
-"""
-
-_SET: Final = """
-    UPDATE badges SET badge = $2 WHERE installation_id = ANY($1) RETURNING installation_id, badge
-"""
-
-#: What `_ADD` would come to.
-_WOULD_ADD: Final = """
-    SELECT installation_id, least(greatest(badge::bigint + $2, 0), 2147483647)::integer
-    FROM badges WHERE installation_id = ANY($1)
-"""
-
-_READ: Final = "SELECT installation_id, badge FROM badges WHERE installation_id = ANY($1)"
-
 
 async def lease_batch(
     engine: AsyncEngine,
@@ -181,74 +144,56 @@ async def lease_batch(
     and are what they would be. Who is left out, all devices or by the cap those that had enough, is
     settled here for good, and keeps its badge. None where the batch is not to be had.
     """
-    async with driver(engine) as connection, connection.transaction():
-        row = await connection.fetchrow(_CLAIM, push_id, seq, expires_at, halt)
-        if row is None:
-            return None
-        ids, seconds_left = row["installation_ids"], row["seconds_left"]
-        in_time = seconds_left is None or seconds_left > 0
-        settled = None
-        if in_time and not row["leases"]:
-            settled = await leaving.settled(connection, push_id, row, outcome=left_out, cap=cap)
-        outcomes = settled or row["outcomes"] or bytes(_size(row))
-        badges: dict[int, int] = {}
-        change = badge is not None and in_time
-        ids_in = leaving.not_left_out(ids, outcomes)
-        if badge is not None and change and ids_in:
-            if validate_only:
-                badges = await _badges_after(connection, ids_in, badge)
-            else:
-                left = None if row["badges_applied"] else badge
-                badges = await _badges(connection, ids_in, badge=left)
-        await connection.execute(
-            _LEASE, push_id, seq, lease_seconds, change or row["badges_applied"], settled
-        )
-        return Batch(
-            push_id=push_id,
-            seq=seq,
-            installation_ids=tuple(ids),
-            recipients=as_recipients(row["recipients"]),
-            attempt=row["attempt"],
-            first_tried_at=row["first_tried_at"],
-            paced=row["paced"],
-            leases=row["leases"] + 1,
-            leased_at=row["now"],
-            seconds_left=seconds_left,
-            outcomes=outcomes,
-            zone=row["zone"],
-            variant=row["variant"],
-            expires_at=row["expires_at"],
-            badges=badges,
-        )
-
-
-async def _badges(
-    connection: "Driver", ids: Sequence[int], *, badge: BadgeChange | None
-) -> dict[int, int]:
-    if badge is None:
-        rows = await connection.fetch(_READ, ids)
-    elif badge.increment is not None:
-        rows = await connection.fetch(_ADD, ids, badge.increment)
-    else:
-        rows = await connection.fetch(_SET, ids, badge.absolute)
-    return {row[0]: row[1] for row in rows}
-
-
-async def _badges_after(
-    connection: "Driver", ids: Sequence[int], badge: BadgeChange
-) -> dict[int, int]:
-    if badge.absolute is not None:
-        return dict.fromkeys(ids, badge.absolute)
-    rows = await connection.fetch(_WOULD_ADD, ids, badge.increment)
-    return {row[0]: row[1] for row in rows}
-
-
-async def badges_after(
-    engine: AsyncEngine, ids: Sequence[int], badge: BadgeChange
-) -> dict[int, int]:
-    """Return the badges that these installations would have after the change."""
+    terms = Terms(
+        seconds=lease_seconds,
+        expires_at=expires_at,
+        halt=halt,
+        badge=badge,
+        validate_only=validate_only,
+        left_out=left_out,
+        cap=cap,
+    )
     async with driver(engine) as connection:
-        return await _badges_after(connection, ids, badge)
+        if terms.are_usual:
+            usual = await usual_lease.lease(connection, push_id, seq, terms=terms)
+            if usual is not None:
+                row, changed = usual
+                return _leased(push_id, seq, row, badges=changed)
+            if badge is None:
+                return None
+        async with connection.transaction():
+            leased = await stepwise_lease.lease(connection, push_id, seq, terms=terms)
+    if leased is None:
+        return None
+    row, settled, badges = leased
+    return _leased(push_id, seq, row, settled=settled, badges=badges)
+
+
+def _leased(
+    push_id: int,
+    seq: int,
+    row: "asyncpg.Record",
+    *,
+    settled: bytes | None = None,
+    badges: Mapping[int, int],
+) -> Batch:
+    return Batch(
+        push_id=push_id,
+        seq=seq,
+        installation_ids=tuple(row["installation_ids"]),
+        recipients=as_recipients(row["recipients"]),
+        attempt=row["attempt"],
+        first_tried_at=row["first_tried_at"],
+        paced=row["paced"],
+        leases=row["leases"] + 1,
+        leased_at=row["now"],
+        seconds_left=row["seconds_left"],
+        outcomes=settled or row["outcomes"] or bytes(_size(row)),
+        zone=row["zone"],
+        variant=row["variant"],
+        expires_at=row["expires_at"],
+        badges=badges,
+    )
 
 
 def as_recipients(stored: Sequence[Json] | None) -> tuple[Recipient, ...]:
@@ -293,14 +238,22 @@ _RESERVE: Final = """
 
 async def finish_batch(engine: AsyncEngine, batch: Batch, ledger: Ledger) -> bool:
     """Close a batch with all that came of it; False where its lease was lost to another worker."""
-    async with driver(engine) as connection, connection.transaction():
-        lane = await connection.fetchval(
-            _FINISH, batch.push_id, batch.seq, batch.leases, *as_written(ledger)
-        )
-        if lane is None:
-            return False
-        await carry_on(connection, batch, ledger, lane=Lane(lane))
+    async with driver(engine) as connection:
+        if not ledger.follow_ups and not ledger.evidence:
+            return await _close(connection, batch, ledger) is not None
+        async with connection.transaction():
+            lane = await _close(connection, batch, ledger)
+            if lane is None:
+                return False
+            await carry_on(connection, batch, ledger, lane=Lane(lane))
     return True
+
+
+async def _close(connection: "Driver", batch: Batch, ledger: Ledger) -> str | None:
+    lane: str | None = await connection.fetchval(
+        _FINISH, batch.push_id, batch.seq, batch.leases, *as_written(ledger)
+    )
+    return lane
 
 
 def as_written(ledger: Ledger) -> tuple[bytes, str, str, str | None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -10,6 +10,9 @@ from pushsvc.model import Push
 from pushsvc.storage.due import IN_VOLLEYS
 from pushsvc.storage.engine import driver
 from pushsvc.storage.pushes import SELECTED, as_push
+
+if TYPE_CHECKING:
+    import asyncpg
 
 #: Pushes of a volley: what it costs by itself is then little for each; a worker is busy with it for
 #: some 50 ms.
@@ -40,47 +43,48 @@ _NEXT: Final = """
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """What a look has found."""
+async def look(engine: AsyncEngine, *, most: int = LOOK) -> Sequence[tuple[int, int]]:
+    """Return small pushes that are due, with their apps: those that waited longest first.
 
-    #: app and push, those that waited longest first
-    pushes: Sequence[tuple[int, int]]
-    #: until the next push of any kind is due; None where none is scheduled, or more are due
-    next_seconds: float | None
-
-
-async def look(engine: AsyncEngine, *, most: int = LOOK) -> Due:
-    """Return small pushes that are due: fewer than `most`; or LOOK_OF_EACH of each app.
-
-    Then no more than LOOK_OF_ALL, of as many apps as there are.
+    Fewer than `most`; where there are more, LOOK_OF_EACH of each app, and LOOK_OF_ALL of all.
     """
     async with driver(engine) as connection:
         rows = await connection.fetch(_DUE, most)
         if len(rows) == most:
             rows = await connection.fetch(_DUE_OF_EACH, LOOK_OF_EACH, LOOK_OF_ALL)
-            following = None
-        else:
-            following = await connection.fetchval(_NEXT)
-    return Due(pushes=[(row["app_id"], row["id"]) for row in rows], next_seconds=following)
+    return [(row["app_id"], row["id"]) for row in rows]
+
+
+async def next_seconds(engine: AsyncEngine) -> float | None:
+    """Return how long until the next push of any kind is due; None where none is scheduled."""
+    async with driver(engine) as connection:
+        seconds: float | None = await connection.fetchval(_NEXT)
+    return seconds
 
 
 # ---------------------------------------------------------------- claimed
 
-_CLAIM: Final = f"""
+_CLAIM: Final = """
     UPDATE pushes SET state = 'planning', leases = leases + 1,
         started_at = coalesce(started_at, now()),
-        lease_until = now() + make_interval(secs => $3)
+        lease_until = now() + make_interval(secs => $2)
     FROM (
-        SELECT pushes.id FROM unnest($1::bigint[]) WITH ORDINALITY AS asked(id, turn)
-        JOIN pushes ON pushes.id = asked.id
-        WHERE {_FIRED}
-        ORDER BY turn LIMIT $2
+        SELECT pushes.id FROM {pushes}
+        WHERE {fired}
+        ORDER BY {order} LIMIT $1
         FOR UPDATE OF pushes SKIP LOCKED
     ) AS mine
     WHERE pushes.id = mine.id
-    RETURNING {SELECTED}, leases
-"""  # noqa: S608 - of constants
+    RETURNING {selected}, leases
+"""
+_CLAIM_NEXT: Final = _CLAIM.format(pushes="pushes", order="due_at", fired=_FIRED, selected=SELECTED)
+_CLAIM_ASKED: Final = _CLAIM.format(
+    pushes="""unnest($3::bigint[]) WITH ORDINALITY AS asked(id, turn)
+        JOIN pushes ON pushes.id = asked.id""",
+    order="turn",
+    fired=_FIRED,
+    selected=SELECTED,
+)
 # By the lease that comes next, a plan is no volley's.
 _GIVE_BACK: Final = """
     UPDATE pushes SET lease_until = NULL, leases = pushes.leases + 1
@@ -105,19 +109,30 @@ class Claimed:
     lease: int
 
 
+async def claim_next(
+    engine: AsyncEngine, *, lease_seconds: float, limit: int = VOLLEY
+) -> tuple[list[Claimed], bool]:
+    """Take those that waited longest, of whatever app; and tell whether there may be more."""
+    async with driver(engine) as connection:
+        rows = await connection.fetch(_CLAIM_NEXT, limit, lease_seconds)
+    claimed = sorted(map(_claimed, rows), key=lambda one: (one.push.due_at, one.push.id))
+    return claimed, len(rows) == limit
+
+
 async def claim(
     engine: AsyncEngine, ids: Sequence[int], *, lease_seconds: float, limit: int = VOLLEY
 ) -> list[Claimed]:
     """Take the first of these pushes that nobody else has, in this order."""
     async with driver(engine) as connection:
-        rows = await connection.fetch(_CLAIM, ids, limit, lease_seconds)
-    found = {row["id"]: _claimed(dict(row)) for row in rows}
+        rows = await connection.fetch(_CLAIM_ASKED, limit, lease_seconds, ids)
+    found = {row["id"]: _claimed(row) for row in rows}
     return [found[number] for number in ids if number in found]
 
 
-def _claimed(row: dict[str, Any]) -> Claimed:
-    lease = row.pop("leases")
-    return Claimed(push=as_push(row), lease=lease)
+def _claimed(row: "asyncpg.Record") -> Claimed:
+    values = dict(row)
+    lease = values.pop("leases")
+    return Claimed(push=as_push(values), lease=lease)
 
 
 async def give_back(engine: AsyncEngine, claimed: Sequence[Claimed]) -> None:

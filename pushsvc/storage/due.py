@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pushsvc.model import DEVICE_COUNT, Halt, Lane, Late
+from pushsvc.model import Halt, Lane, Late
 from pushsvc.storage.engine import driver
 from pushsvc.storage.halted import MAY_PLAN
 
@@ -29,14 +29,15 @@ IN_VOLLEYS: Final = f"""
         OR expires_at > now() + interval '{SOON_SECONDS} seconds')
 """
 
-#: Devices of a delivery that goes in a volley with others; a larger one is worth a job of its own.
+#: Devices of what was stored with its batch and goes in a volley; more are worth a job.
 SMALL_DELIVERY: Final = 200
-#: Of `batches` and `pushes`: a small delivery that goes in a volley, too. One that a volley has
-#: failed with, that is tried again, or that may expire meanwhile, goes by itself.
+#: Of `batches` and `pushes`: what was stored with its one batch, a delivery or a push, and is
+#: small goes in a volley, too. What a volley has failed with, what is tried again, or may expire
+#: meanwhile, goes by itself; and so does what was planned, for a plan is leased.
 DELIVERED_IN_VOLLEYS: Final = f"""
     batches.leases = 0 AND batches.lane = '{Lane.URGENT}' AND pushes.leases = 0
     AND pushes.batches_planned = 1 AND pushes.devices_planned <= {SMALL_DELIVERY}
-    AND pushes.audience ? '{DEVICE_COUNT}' AND pushes.halt IS NULL
+    AND pushes.halt IS NULL
     AND (pushes.expires_at IS NULL
         OR pushes.expires_at > now() + interval '{SOON_SECONDS} seconds')
 """

@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from pushsvc.errors import QueryTimeoutError
 
@@ -36,22 +37,22 @@ PASSING_ERRORS: Final = (
 #: What a transaction selects that looks up everything by an index, one row at a time, and in no
 #: other way: a plan that was made when the tables were small is kept while they grow, until they
 #: are next analyzed.
-BY_INDEX: Final = ", ".join(
-    f"set_config('enable_{way}', 'off', true)"
-    for way in ("seqscan", "hashjoin", "mergejoin", "material")
-)
-
-_BEGIN_BY_INDEX: Final = "BEGIN; " + "; ".join(
-    f"SET LOCAL enable_{way} = off" for way in ("seqscan", "hashjoin", "mergejoin", "material")
-)
+_OTHER_WAYS: Final = ("seqscan", "hashjoin", "mergejoin", "material")
+BY_INDEX: Final = ", ".join(f"set_config('enable_{way}', 'off', true)" for way in _OTHER_WAYS)
+#: The same for all that a connection does; it reads in an index's order, too.
+_ALL_BY_INDEX: Final = {f"enable_{way}": "off" for way in (*_OTHER_WAYS, "sort")}
 
 CONNECT_TIMEOUT_SECONDS = 10
 #: A pool that is empty for so long means an overloaded database; the request gets a 503.
 POOL_TIMEOUT_SECONDS = 10
 
 
-def create_engine(url: str, *, connections: int) -> AsyncEngine:
-    """Return an engine whose pool holds at most `connections` connections to `url`."""
+def create_engine(url: str, *, connections: int, by_index: bool = False) -> AsyncEngine:
+    """Return an engine whose pool holds at most `connections` connections to `url`.
+
+    With `by_index` all its statements are BY_INDEX, and none of them needs a transaction for it.
+    """
+    settings = {"application_name": "pushsvc", "timezone": "UTC"}
     engine = create_async_engine(
         re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url),
         pool_size=connections,
@@ -63,7 +64,7 @@ def create_engine(url: str, *, connections: int) -> AsyncEngine:
         json_deserializer=orjson.loads,
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
-            "server_settings": {"application_name": "pushsvc", "timezone": "UTC"},
+            "server_settings": settings | (_ALL_BY_INDEX if by_index else {}),
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
@@ -92,28 +93,13 @@ async def driver(engine: AsyncEngine) -> AsyncIterator["asyncpg.Connection[async
     opens its own transaction. SQLAlchemy has set its codecs: jsonb comes decoded, and is given as
     text (`encode_json`).
     """
-    async with engine.connect() as connection:
-        raw = await connection.get_raw_connection()
-        assert raw.driver_connection is not None
-        yield raw.driver_connection
-
-
-@asynccontextmanager
-async def driver_by_index(
-    engine: AsyncEngine,
-) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Lend the same in a transaction that looks up everything by an index.
-
-    It begins in one round trip, and is committed at the end of the block, where that does not fail.
-    """
-    async with driver(engine) as connection:
-        try:
-            await connection.execute(_BEGIN_BY_INDEX)
-            yield connection
-            await connection.execute("COMMIT")
-        except BaseException:
-            await connection.execute("ROLLBACK")
-            raise
+    # Straight from the pool: an AsyncConnection around it costs as much as two statements.
+    pooled = await greenlet_spawn(engine.sync_engine.pool.connect)
+    try:
+        assert pooled.driver_connection is not None
+        yield pooled.driver_connection
+    finally:
+        await greenlet_spawn(pooled.close)
 
 
 _TIMEOUT: Final = text("SELECT set_config('statement_timeout', :milliseconds, true)")

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pushsvc.model import BadgeChange, Batch, Counts, Lane, Ledger, NewBatch, OutcomeClass, Push
 from pushsvc.storage import batches
 from pushsvc.storage.claims import Claimed
-from pushsvc.storage.engine import driver_by_index, encode_json
+from pushsvc.storage.engine import driver, encode_json
 from pushsvc.storage.partitions import MissingError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ async def begun(
     Raises:
         MissingError: there is no partition for some of them.
     """
-    async with driver_by_index(engine) as connection:
+    async with driver(engine) as connection, connection.transaction():
         rows = await connection.fetch(
             _BEGIN,
             [one.push.id for one in planned],
@@ -202,7 +202,7 @@ _RENEW: Final = f"""
 
 async def renew(engine: AsyncEngine, some: Sequence[Batch], *, lease_seconds: float) -> bool:
     """Renew the leases of a volley's batches; False where none of them is ours any more."""
-    async with driver_by_index(engine) as connection:
+    async with driver(engine) as connection:
         said = await connection.execute(
             _RENEW, [batch.push_id for batch in some], [batch.seq for batch in some], lease_seconds
         )
@@ -211,25 +211,29 @@ async def renew(engine: AsyncEngine, some: Sequence[Batch], *, lease_seconds: fl
 
 # ---------------------------------------------------------------- written down
 
+# A push is done with it if its batches are those that are counted, and there are no others. One
+# that was halted is closed by itself. Batches lie by day: those of other days are not opened.
 _FINISH: Final = f"""
-    UPDATE batches SET state = 2, lease_until = NULL, finished_at = now(),
-        outcomes = new.outcomes, counts = new.counts::jsonb,
-        exceptions = new.exceptions::jsonb, answered = new.answered::jsonb
-    FROM unnest($1::bigint[], $2::integer[], $3::bytea[], $4::text[], $5::text[], $6::text[])
-        AS new(push_id, seq, outcomes, counts, exceptions, answered)
-    WHERE batches.push_id = new.push_id AND batches.seq = new.seq
-        AND leases = {FIRST_LEASE} AND state <> 2
-    RETURNING batches.push_id, batches.seq
+    WITH ended AS (
+        UPDATE batches SET state = 2, lease_until = NULL, finished_at = now(),
+            outcomes = new.outcomes, counts = new.counts::jsonb,
+            exceptions = new.exceptions::jsonb, answered = new.answered::jsonb
+        FROM unnest($1::bigint[], $2::integer[], $3::bytea[], $4::text[], $5::text[], $6::text[])
+            AS new(push_id, seq, outcomes, counts, exceptions, answered)
+        WHERE batches.push_id = new.push_id AND batches.seq = new.seq
+            AND batches.push_id BETWEEN $7 AND $8 AND leases = {FIRST_LEASE} AND state <> 2
+        RETURNING batches.push_id, batches.seq
+    ), closed AS (
+        UPDATE pushes SET state = 'done', counts = new.counts::jsonb, finished_at = now()
+        FROM (SELECT push_id, count(*) AS batches FROM ended GROUP BY push_id) AS ours
+        JOIN unnest($9::bigint[], $10::integer[], $11::text[]) AS new(id, batches, counts)
+            ON new.id = ours.push_id AND new.batches = ours.batches
+        WHERE pushes.id = ours.push_id AND state = 'sending' AND halt IS NULL
+            AND batches_planned = ours.batches
+        RETURNING pushes.id
+    )
+    SELECT push_id, seq, EXISTS (SELECT FROM closed WHERE id = push_id) AS is_closed FROM ended
 """  # noqa: S608 - of constants
-#: Its batches are those that are counted, and there are no others. One that was halted is closed
-#: by itself.
-_CLOSE: Final = """
-    UPDATE pushes SET state = 'done', counts = new.counts::jsonb, finished_at = now()
-    FROM unnest($1::bigint[], $2::integer[], $3::text[]) AS new(id, batches, counts)
-    WHERE pushes.id = new.id AND state = 'sending' AND halt IS NULL
-        AND batches_planned = new.batches
-    RETURNING pushes.id
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,18 +252,38 @@ async def finish(engine: AsyncEngine, ends: Sequence[tuple[Batch, Ledger]]) -> W
     Batches that another worker has claimed are not ours to close. A push with evidence against
     tokens, or whose devices go on in other batches, stays open.
     """
+    async with driver(engine) as connection:
+        if not any(_goes_on(ledger) for _, ledger in ends):
+            return await _finish(connection, ends)
+        async with connection.transaction():
+            written = await _finish(connection, ends)
+            for batch, ledger in ends:
+                if (batch.push_id, batch.seq) in written.batches:
+                    await batches.carry_on(connection, batch, ledger, lane=Lane.URGENT)
+            return written
+
+
+async def _finish(connection: "Driver", ends: Sequence[tuple[Batch, Ledger]]) -> Written:
     rows = [(batch.push_id, batch.seq, *batches.as_written(ledger)) for batch, ledger in ends]
-    async with driver_by_index(engine) as connection:
-        said = await connection.fetch(_FINISH, *map(list, zip(*rows, strict=True)))
-        ours = frozenset((row["push_id"], row["seq"]) for row in said)
-        closed = [end for end in ends if (end[0].push_id, end[0].seq) in ours]
-        for batch, ledger in closed:
-            await batches.carry_on(connection, batch, ledger, lane=Lane.URGENT)
-        done = _counted(closed)
-        found = await connection.fetch(
-            _CLOSE, list(done), [n for n, _ in done.values()], [c for _, c in done.values()]
-        )
-    return Written(batches=ours, pushes=frozenset(row["id"] for row in found))
+    columns = list(map(list, zip(*rows, strict=True)))
+    done = _counted(ends)
+    found = await connection.fetch(
+        _FINISH,
+        *columns,
+        min(columns[0]),
+        max(columns[0]),
+        list(done),
+        [n for n, _ in done.values()],
+        [counts for _, counts in done.values()],
+    )
+    return Written(
+        batches=frozenset((row[0], row[1]) for row in found),
+        pushes=frozenset(row[0] for row in found if row[2]),
+    )
+
+
+def _goes_on(ledger: Ledger) -> bool:
+    return bool(ledger.follow_ups or ledger.evidence)
 
 
 def _counted(ends: Sequence[tuple[Batch, Ledger]]) -> Mapping[int, tuple[int, str]]:
@@ -270,7 +294,7 @@ def _counted(ends: Sequence[tuple[Batch, Ledger]]) -> Mapping[int, tuple[int, st
     return {
         push_id: (len(ledgers), encode_json(batches.plain_counts(_sum(ledgers))))
         for push_id, ledgers in found.items()
-        if not any(ledger.follow_ups or ledger.evidence for ledger in ledgers)
+        if not any(map(_goes_on, ledgers))
     }
 
 

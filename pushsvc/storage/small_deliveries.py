@@ -7,20 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import Batch, Lane, Push
 from pushsvc.storage.batches import as_recipients
 from pushsvc.storage.due import DELIVERED_IN_VOLLEYS
-from pushsvc.storage.engine import driver, driver_by_index
+from pushsvc.storage.engine import driver
 from pushsvc.storage.firing import FIRST_LEASE
-from pushsvc.storage.pushes import SELECTED, as_push
+from pushsvc.storage.pushes import COLUMNS, SELECTED, as_push
 
 if TYPE_CHECKING:
     import asyncpg
 
-#: Deliveries of a volley: a worker is busy with it for a few tenths of a second at most.
-VOLLEY: Final = 40
+log = structlog.get_logger(__name__)
+
+#: Deliveries of a volley, and devices after which no other is taken into it: a worker is busy with
+#: it for a few tenths of a second at most.
+VOLLEY: Final = 100
+MOST_DEVICES: Final = 2_000
 #: Deliveries that one looks at; where there are more, of each app, and of all.
 LOOK: Final = 200
 LOOK_OF_EACH: Final = VOLLEY
@@ -59,22 +64,43 @@ async def look(engine: AsyncEngine, *, most: int = LOOK) -> Sequence[int]:
     return [row[0] for row in rows]
 
 
-_LEASE: Final = f"""
-    UPDATE batches SET state = 1, leases = {FIRST_LEASE},
-        lease_until = now() + make_interval(secs => $3)
+# Which one is locked is decided row by row, before it is known how many devices they have together:
+# what is locked in vain is free again at once.
+_LEASE: Final = """
+    UPDATE batches SET state = 1, leases = {first_lease},
+        lease_until = now() + make_interval(secs => $2)
     FROM (
-        SELECT batches.push_id, batches.seq, turn
-        FROM unnest($1::bigint[]) WITH ORDINALITY AS asked(id, turn)
-        JOIN pushes ON pushes.id = asked.id
-        JOIN batches ON batches.push_id = pushes.id
-        WHERE batches.state = 0 AND {DELIVERED_IN_VOLLEYS}
-        ORDER BY turn LIMIT $2
-        FOR UPDATE OF batches SKIP LOCKED
-    ) AS mine, pushes
-    WHERE batches.push_id = mine.push_id AND batches.seq = mine.seq AND pushes.id = mine.push_id
-    RETURNING {SELECTED}, batches.seq, batches.recipients, batches.outcomes, now() AS now,
+        SELECT *, sum(devices) OVER (ROWS UNBOUNDED PRECEDING) AS devices_so_far FROM (
+            SELECT batches.push_id, batches.seq, pushes.*
+            FROM {batches} CROSS JOIN LATERAL (
+                SELECT {selected} FROM pushes
+                WHERE pushes.id = batches.push_id AND {in_volleys} OFFSET 0
+            ) AS pushes
+            WHERE batches.state = 0 AND batches.lane = '{lane}' AND not_before <= now()
+            ORDER BY {order} LIMIT $1
+            FOR UPDATE OF batches SKIP LOCKED
+        ) AS free
+    ) AS pushes
+    WHERE batches.push_id = pushes.push_id AND batches.seq = pushes.seq
+        AND devices_so_far - devices < {most_devices}
+    RETURNING {returned}, batches.seq, batches.recipients, batches.outcomes, now() AS now,
         extract(epoch FROM pushes.expires_at - now())::float8 AS seconds_left
-"""  # noqa: S608 - of constants
+"""
+_WORDS: Final = {
+    "first_lease": FIRST_LEASE,
+    "selected": SELECTED,
+    "returned": ", ".join(f"pushes.{column.name}" for column in COLUMNS),
+    "in_volleys": DELIVERED_IN_VOLLEYS,
+    "lane": Lane.URGENT,
+    "most_devices": MOST_DEVICES,
+}
+_LEASE_NEXT: Final = _LEASE.format(batches="batches", order="not_before", **_WORDS)
+_LEASE_ASKED: Final = _LEASE.format(
+    batches="""unnest($3::bigint[]) WITH ORDINALITY AS asked(id, turn)
+        JOIN batches ON batches.push_id = asked.id""",
+    order="turn",
+    **_WORDS,
+)
 _GIVE_BACK: Final = f"""
     WITH ours AS (
         UPDATE batches SET state = 0, leases = 0, lease_until = NULL
@@ -95,6 +121,20 @@ class Leased:
     asked_at: float
 
 
+async def lease_next(
+    engine: AsyncEngine, *, lease_seconds: float, now: float, limit: int = VOLLEY
+) -> tuple[list[Leased], bool]:
+    """Take those that waited longest, of whatever app; and tell whether there may be more.
+
+    When this returns, whoever finds them without their worker is in doubt about them. `now` is of
+    the monotonic clock.
+    """
+    async with driver(engine) as connection:
+        rows = await connection.fetch(_LEASE_NEXT, limit, lease_seconds)
+    is_full = len(rows) == limit or sum(row["devices"] for row in rows) >= MOST_DEVICES
+    return await _read(engine, rows, asked_at=now), is_full
+
+
 async def lease(
     engine: AsyncEngine,
     ids: Sequence[int],
@@ -103,16 +143,28 @@ async def lease(
     now: float,
     limit: int = VOLLEY,
 ) -> list[Leased]:
-    """Take the first of these deliveries that nobody else has, in this order.
-
-    When this returns, whoever finds them without their worker is in doubt about them. `now` is of
-    the monotonic clock.
-    """
-    async with driver_by_index(engine) as connection:
-        rows = await connection.fetch(_LEASE, ids, limit, lease_seconds)
-        # Read before it is committed: what a newer version has stored is left to its workers.
-        found = {row["id"]: _leased(row, asked_at=now) for row in rows}
+    """Take the first of these deliveries that nobody else has, in this order; see `lease_next`."""
+    async with driver(engine) as connection:
+        rows = await connection.fetch(_LEASE_ASKED, limit, lease_seconds, ids)
+    found = {one.push.id: one for one in await _read(engine, rows, asked_at=now)}
     return [found[number] for number in ids if number in found]
+
+
+async def _read(
+    engine: AsyncEngine, rows: Sequence["asyncpg.Record"], *, asked_at: float
+) -> list[Leased]:
+    """Return what is in rows; what a newer version has stored is given back to its workers."""
+    found: list[Leased] = []
+    unread: list[int] = []
+    for row in rows:
+        try:
+            found.append(_leased(row, asked_at=asked_at))
+        except Exception:
+            log.exception("delivery.unreadable", push=row["object_id"])
+            unread.append(row["id"])
+    if unread:
+        await _give_back(engine, unread)
+    return found
 
 
 def _leased(row: "asyncpg.Record", *, asked_at: float) -> Leased:
@@ -138,5 +190,9 @@ def _leased(row: "asyncpg.Record", *, asked_at: float) -> Leased:
 
 async def give_back(engine: AsyncEngine, leased: Sequence[Leased]) -> None:
     """Leave deliveries of which nothing was sent to others, who deliver each by itself."""
+    await _give_back(engine, [one.push.id for one in leased])
+
+
+async def _give_back(engine: AsyncEngine, push_ids: Sequence[int]) -> None:
     async with driver(engine) as connection:
-        await connection.execute(_GIVE_BACK, [one.push.id for one in leased])
+        await connection.execute(_GIVE_BACK, push_ids)

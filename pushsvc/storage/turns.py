@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pushsvc.storage.batches import IN_TURN
+from pushsvc.storage.claim import IN_TURN
 from pushsvc.storage.engine import driver
 
 SECONDS_PER_MINUTE: Final = 60.0

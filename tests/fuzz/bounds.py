@@ -28,14 +28,14 @@ def check_decoder(decoder: Decoder) -> None:
 
 def check_heads(heads: Heads) -> None:
     """What is remembered of heads has its caps."""
-    assert len(heads._known) <= _MOST_HEADS
+    assert len(heads.known) <= _MOST_HEADS
     assert len(heads._models) <= _MOST_HEADS
     check_decoder(heads._decoder)
 
 
 def forget(heads: Heads) -> None:
     """Make it decode each block anew."""
-    heads._known.clear()
+    heads.known.clear()
     heads._models.clear()
 
 

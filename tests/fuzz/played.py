@@ -55,10 +55,12 @@ class Owner:
     def __init__(self) -> None:
         self.verdicts: dict[int, Verdict] = {}
 
-    def settle(self, key: int, verdict: Verdict) -> None:
+    def settle(self, settled: Iterable[Settled]) -> None:
         """A request has no second verdict."""
-        assert key not in self.verdicts
-        self.verdicts[key] = verdict
+        for owner, key, verdict in settled:
+            assert owner is self
+            assert key not in self.verdicts
+            self.verdicts[key] = verdict
 
 
 class Played:
@@ -168,7 +170,7 @@ class Played:
     def tell(self, settled: Iterable[Settled]) -> None:
         """Tell verdicts, as the shell does."""
         for owner, key, verdict in settled:
-            owner.settle(key, verdict)
+            owner.settle([(owner, key, verdict)])
             if isinstance(verdict, Answered):
                 self.check_answer(verdict)
 

@@ -187,9 +187,9 @@ def test_an_input_is_given_again(tmp_path: Path) -> None:
 def test_the_laws_find_what_they_look_for() -> None:
     """A second verdict, a lie about safety, and octets for no cause are found."""
     owner = Owner()
-    owner.settle(1, Unknown("EOF"))
+    owner.settle([(owner, 1, Unknown("EOF"))])
     with pytest.raises(AssertionError):
-        owner.settle(1, Unknown("EOF"))
+        owner.settle([(owner, 1, Unknown("EOF"))])
     assert not may_be_said(NotProcessed("deadline"), sent=True, beyond=True)
     assert not may_be_said(NotProcessed("GOAWAY NO_ERROR"), sent=True, beyond=False)
     assert may_be_said(NotProcessed("GOAWAY NO_ERROR"), sent=True, beyond=True)

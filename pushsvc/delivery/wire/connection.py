@@ -5,7 +5,7 @@ verdicts. Every request that `open` took ends in exactly one verdict, or in `can
 section numbers are of RFC 9113.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pushsvc.delivery.wire import frames, settings
@@ -21,6 +21,7 @@ from pushsvc.delivery.wire.outbound import Outbound
 from pushsvc.delivery.wire.patience import Patience
 from pushsvc.delivery.wire.requests import Owner, Requests, Response, Settled
 from pushsvc.delivery.wire.response import Block, Broken, Other
+from pushsvc.delivery.wire.usual import Usual
 
 #: One part in so many of our cap comes back with each tick: from one stream to a thousand in
 #: about five seconds of ticks at a tenth.
@@ -58,6 +59,7 @@ class Connection:
         self.streams = self._requests.open
         self.counts = self._requests.counts
         self._patience = Patience(self.counts)
+        self._usual = Usual(self._in, self._out, self._requests, patience=self._patience)
         self._handlers: tuple[_Handler, ...] = (
             self._on_data,
             self._on_headers,
@@ -94,6 +96,11 @@ class Connection:
         return self._in.greeted
 
     @property
+    def window(self) -> int:
+        """Octets of bodies that may be promised now (section 6.9)."""
+        return self._out.window - self._out.reserved
+
+    @property
     def next_id(self) -> int:
         """The id that the next request will have."""
         return self._out.next_id
@@ -124,6 +131,12 @@ class Connection:
             self.streams[stream_id] = (owner, call[0])
         return stream_id != 0
 
+    def open_at_once(self, calls: Sequence[Call], owner: Owner) -> bool:
+        """Queue many usual requests; False, and nothing has happened: `open` them one by one."""
+        ids = self._out.requests(calls)
+        self.streams.update(zip(ids, [(owner, call[0]) for call in calls], strict=False))
+        return bool(ids)
+
     def set_deadline(self, first_id: int, deadline: float) -> None:
         """Whatever was opened from `first_id` on is due at `deadline`, on the shell's clock."""
         if first_id != self.next_id:
@@ -138,7 +151,7 @@ class Connection:
             return []
         handlers, inbound = self._handlers, self._in
         try:
-            for kind, flags, stream_id, payload in inbound.frames(octets):
+            for kind, flags, stream_id, payload in inbound.frames(octets, self._usual.take):
                 if inbound.expecting:
                     inbound.check_order(kind, flags, stream_id)
                 if kind > frames.CONTINUATION:

@@ -7,10 +7,19 @@ fields and the names of its varying ones, once per connection.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pushsvc.delivery.wire.errors import HeaderError
-from pushsvc.delivery.wire.headers import Template, check_path, check_value, is_path, is_solid
+from pushsvc.delivery.wire.headers import (
+    Template,
+    are_alike,
+    are_paths,
+    check_path,
+    check_value,
+    is_path,
+    is_solid,
+)
 from pushsvc.delivery.wire.hpack import DEFAULT_TABLE_BYTES, field_bytes, integer, string
 from pushsvc.delivery.wire.static import STATIC, STATIC_FIELDS, STATIC_NAMES, Field
 
@@ -78,6 +87,29 @@ class Encoder:
             size = len(value)
             parts += (names[at], _LENGTHS.get(size) or integer(size, 7), value)
         return b"".join(parts)
+
+    def columns(
+        self, template: Template, paths: Sequence[bytes], varying: Sequence[tuple[bytes, ...]]
+    ) -> list[Sequence[bytes]] | None:
+        """The blocks of many requests as columns: the first pieces of all, the second ones, ...
+
+        All blocks are of one size. None, and nothing has changed, unless the template is known,
+        and what varies is solid and as long in each request: `block` takes them one by one.
+        """
+        plan = self._plans.get(template)
+        if plan is None or plan.epoch != self._epoch or not are_paths(paths):
+            return None
+        values = [*zip(*varying, strict=True)]
+        if len(values) != len(plan.names) or not all(map(are_alike, values)):
+            return None
+        columns = _counted(plan.before_path, paths)
+        ahead = plan.after_path
+        for name, column in zip(plan.names, values, strict=True):
+            columns += _counted(ahead + name, column)
+            ahead = b""
+        if ahead:
+            columns.append([ahead] * len(paths))
+        return columns
 
     def resize(self, size: int) -> None:
         """Obey the peer's HEADER_TABLE_SIZE; more than the default we never use (section 4.2)."""
@@ -195,6 +227,11 @@ class Encoder:
     def _evict(self, room: int) -> None:
         while self._table and self._used > room:
             self._used -= field_bytes(self._table.pop())
+
+
+def _counted(ahead: bytes, strings: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """Strings of one size, and before them what is ahead of each and its length."""
+    return [[ahead + integer(len(strings[0]), 7)] * len(strings), strings]
 
 
 def _miscounted(template: Template, varying: tuple[bytes, ...]) -> HeaderError:

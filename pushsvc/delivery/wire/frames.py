@@ -1,6 +1,6 @@
 """Frames: bytes to (type, flags, stream id, payload) and back (RFC 9113 sections 4 and 6)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Final
 
@@ -24,6 +24,8 @@ ACK: Final = 0x1
 END_HEADERS: Final = 0x4
 PADDED: Final = 0x8
 HAS_PRIORITY: Final = 0x20
+#: A head in one frame, and nothing after it.
+WHOLE: Final = END_HEADERS | END_STREAM
 
 #: We never announce more than the least MAX_FRAME_SIZE, nor use more than every peer must take
 #: (section 4.2), so the peer's own value never matters to us.
@@ -33,11 +35,22 @@ MAX_STREAM_ID: Final = 2**31 - 1
 #: Length as 8 + 16 bits, type, flags, stream id.
 HEADER: Final = Struct(">BHBBI")
 HEADER_BYTES: Final = HEADER.size
+#: The same without the stream id.
+HEAD: Final = Struct(">BHBB")
 _WORD: Final = Struct(">I")
+stream_word: Final = _WORD.pack
 WORD_BYTES: Final = _WORD.size
 _TWO_WORDS: Final = Struct(">II")
 
 Frame = tuple[int, int, int, bytes]
+
+
+#: Given octets and where a frame begins, it says from where on it leaves them.
+Take = Callable[[bytes, int], int]
+
+
+def _nothing(_octets: bytes, at: int) -> int:
+    return at
 
 
 class Reader:
@@ -47,8 +60,10 @@ class Reader:
         self._partial = bytearray()
         self._need = 0
 
-    def frames(self, data: bytes) -> Iterator[Frame]:
+    def frames(self, data: bytes, take: Take = _nothing) -> Iterator[Frame]:
         """Yield every frame that `data` completes; keep the rest (at most one frame).
+
+        Where HEADERS that end their stream begin, `take` may take any number of frames itself.
 
         Raises:
             PeerError: a frame announces more than MAX_FRAME_BYTES (section 4.2).
@@ -69,6 +84,10 @@ class Reader:
             need = HEADER_BYTES + low
             if end - start < need:
                 break
+            if flags == WHOLE and kind == HEADERS and (taken := take(data, start)) > start:
+                start = taken
+                need = HEADER_BYTES
+                continue
             yield kind, flags, stream_id & MAX_STREAM_ID, data[start + HEADER_BYTES : start + need]
             start += need
             need = HEADER_BYTES

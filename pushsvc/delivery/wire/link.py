@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Protocol, cast
 
 from pushsvc.delivery.wire.connection import Connection
 from pushsvc.delivery.wire.errors import ErrorCode, HeaderError
 from pushsvc.delivery.wire.feed import Feed
+from pushsvc.delivery.wire.headers import Call
 from pushsvc.delivery.wire.limits import Limits
 from pushsvc.delivery.wire.requests import Settled
 from pushsvc.delivery.wire.stats import Health
@@ -24,6 +27,11 @@ _TURN_BYTES = 128 * 1024
 #: Read at once. With a buffer of ours uvloop gathers TLS records in it; without, it allocates
 #: 256 KiB for each record, and a server that answers in single records pays for that dearly.
 _READ_BYTES = 128 * 1024
+
+#: From so many calls on they are opened at once: below, that costs more than one by one.
+_MANY = 8
+
+_OWNER = itemgetter(0)
 
 
 class Keeper(Protocol):
@@ -130,35 +138,44 @@ class Link(asyncio.BufferedProtocol):
 
         False if there is a call and not even one had room in the connection's window.
         """
-        core, first_id, octets, fitted = self.core, self.core.next_id, 0, True
+        core, first_id = self.core, self.core.next_id
         # Counted itself, so that a call which is rejected at once does not make the feed look
         # ahead, past the one that is being taken; the keeper does that afterwards.
         feed.in_flight += 1
-        for call in feed.take(most):
-            try:
-                fitted = core.open(call, feed)
-            except HeaderError as error:
-                feed.reject(call[0], str(error))
-                if feed.ended:
-                    break
-                continue
-            except Exception as error:  # noqa: BLE001 - a call of the wrong types is the caller's
-                feed.fail(error)
-                break
-            if not fitted:
-                feed.put_back(call)
-                break
-            feed.in_flight += 1
-            octets += len(call[4])
-            if octets >= _TURN_BYTES:
-                break
+        self._window_full = False
+        room = min(core.window, _TURN_BYTES) // feed.body_bytes
+        calls = feed.take(max(1, min(most, room)))
+        if len(calls) >= _MANY and core.open_at_once(calls, feed):
+            feed.in_flight += len(calls)
+            feed.body_bytes = len(calls[-1][4])
+        elif left := self._open_each(calls, feed):
+            feed.put_back(left)
         feed.in_flight -= 1
-        self._window_full = not fitted
         if core.next_id > first_id:
             feed.progress_at = self._clock()
             core.set_deadline(first_id, feed.progress_at + feed.timeout_seconds)
             return True
-        return fitted
+        return not self._window_full
+
+    def _open_each(self, calls: list[Call], feed: Feed) -> list[Call]:
+        """Open calls one by one; the answer is what is left for want of room or of a sender."""
+        octets, failure = 0, feed.failure
+        for at, call in enumerate(calls, 1):
+            try:
+                if not self.core.open(call, feed):
+                    self._window_full = True
+                    return calls[at - 1 :]
+            except HeaderError as error:
+                feed.reject(call[0], str(error))
+            except Exception as error:  # noqa: BLE001 - a call of the wrong types is the caller's
+                feed.fail(error)
+            else:
+                feed.in_flight += 1
+                feed.body_bytes = len(call[4]) or 1
+                octets += len(call[4])
+            if octets >= _TURN_BYTES or feed.failure is not failure:
+                return calls[at:]
+        return []
 
     def flush(self) -> None:
         """Write what there is, and close when that was the last of it."""
@@ -285,5 +302,5 @@ class Link(asyncio.BufferedProtocol):
             self._keeper.over(self)
 
     def _tell(self, settled: list[Settled]) -> None:
-        for owner, key, verdict in settled:
-            owner.settle(key, verdict)
+        for owner, of_one in groupby(settled, _OWNER):
+            owner.settle(of_one)

@@ -30,6 +30,15 @@ class Patience:
         self._spent = 0
         self._answered_at_tick = self._counts.answered
 
+    @property
+    def spare(self) -> int:
+        """How many frames that bring nothing it bears now, whatever else comes."""
+        return self._bearable() - self._spent
+
+    def spend_spare(self, frames: int) -> None:
+        """So many of the spare ones came."""
+        self._spent += frames
+
     def spend(self, octets: int = 0) -> None:
         """A frame brought nothing, with so many octets to decode.
 
@@ -37,8 +46,10 @@ class Patience:
             PeerError: too many: a flood.
         """
         self._spent += 1 + octets // _OCTETS if octets else 1
-        if self._spent > _PATIENCE:
-            answers = self._counts.answered - self._answered_at_tick
-            resets = min(self._counts.resets_sent, _FORGIVEN_RESETS)
-            if self._spent > _PATIENCE + _PER_ANSWER * answers + _PER_RESET * resets:
-                raise PeerError(ErrorCode.ENHANCE_YOUR_CALM, "flood of frames that bring nothing")
+        if self._spent > _PATIENCE and self._spent > self._bearable():
+            raise PeerError(ErrorCode.ENHANCE_YOUR_CALM, "flood of frames that bring nothing")
+
+    def _bearable(self) -> int:
+        answers = self._counts.answered - self._answered_at_tick
+        resets = min(self._counts.resets_sent, _FORGIVEN_RESETS)
+        return _PATIENCE + _PER_ANSWER * answers + _PER_RESET * resets

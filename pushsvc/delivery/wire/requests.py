@@ -1,5 +1,6 @@
 """The requests under way on a connection: whose they are, what has come back, how they end."""
 
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from pushsvc.delivery.wire.errors import ErrorCode
@@ -13,14 +14,14 @@ from pushsvc.delivery.wire.stats import Counts
 _RESET_COST: Final = 10
 _MAX_RESET_DEBT: Final = 1_000
 
-_FIRST_ERROR_STATUS: Final = 400
+FIRST_ERROR_STATUS: Final = 400
 
 
 class Owner(Protocol):
     """Who is told the verdicts of its requests."""
 
-    def settle(self, key: int, verdict: Verdict) -> None:
-        """Take the one verdict of request `key`."""
+    def settle(self, settled: Iterable["Settled"]) -> None:
+        """Take the one verdict of each of these requests, all of which are its own."""
 
 
 #: Who sent it, and the owner's key. This is all that is kept of an open stream until its answer
@@ -77,12 +78,13 @@ class Requests:
         self.responses: dict[int, Response] = {}
         self.counts = Counts()
         self._out = outbound
-        self._settled: list[Settled] = []
+        #: What has ended since last asked.
+        self.settled: list[Settled] = []
         self._reset_debt = 0
 
     def take_settled(self) -> list[Settled]:
         """What has ended since last asked."""
-        settled, self._settled = self._settled, []
+        settled, self.settled = self.settled, []
         return settled
 
     @property
@@ -93,15 +95,20 @@ class Requests:
     def answer(self, stream_id: int, answered: Answered) -> None:
         """An answer before we have sent all is an answer; the rest is not sent (8.1)."""
         owner, key = self.open.pop(stream_id)
-        self._settled.append((owner, key, answered))
+        self.settled.append((owner, key, answered))
         counts = self.counts
         counts.answered += 1
-        if answered[0] >= _FIRST_ERROR_STATUS:
+        if answered[0] >= FIRST_ERROR_STATUS:
             counts.errors += 1
         if self._reset_debt:
             self._reset_debt -= 1
         if stream_id in self._out.stalled:
             self.reset(stream_id, ErrorCode.NO_ERROR)
+
+    def count_answers(self, answers: int) -> None:
+        """So many were answered, none of them with an error."""
+        self.counts.answered += answers
+        self._reset_debt = max(0, self._reset_debt - answers)
 
     def give_up(self, stream_id: int, why: str) -> None:
         """The stream ends without an answer.
@@ -122,7 +129,7 @@ class Requests:
     def fail(self, stream_id: int, verdict: NotProcessed | Unknown) -> None:
         """The stream ends with this verdict."""
         owner, key = self.forget(stream_id)
-        self._settled.append((owner, key, verdict))
+        self.settled.append((owner, key, verdict))
         if isinstance(verdict, NotProcessed):
             self.counts.not_processed += 1
         else:

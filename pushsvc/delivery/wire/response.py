@@ -16,6 +16,8 @@ _MAX_HEAD_BYTES: Final = 1_024
 #: What the first octet of a string can say of its length; above it, that it is Huffman coded.
 _SHORT: Final = 0x7F
 
+_new: Final = tuple.__new__
+
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 _BAD_OCTETS: Final = b"\x00\r\n"
 _STATUS: Final = re.compile(rb"[1-9][0-9][0-9]").fullmatch
@@ -92,7 +94,8 @@ class Heads:
 
     def __init__(self, max_list_bytes: int) -> None:
         self._decoder = Decoder(max_list_bytes)
-        self._known: dict[bytes, Block] = {}
+        #: Final heads by their block.
+        self.known: dict[bytes, Answered] = {}
         #: By the first octet of the block, which is mostly the status.
         self._models: dict[int, _Model] = {}
         #: Empty our table: the peer has acknowledged HEADER_TABLE_SIZE 0.
@@ -104,9 +107,9 @@ class Heads:
         Raises:
             PeerError: the block breaks HPACK.
         """
-        return self._known.get(block) or self._like_model(block) or self._decode(block)
+        return self.known.get(block) or self.like(block) or self._decode(block)
 
-    def _like_model(self, block: bytes) -> Answered | None:
+    def like(self, block: bytes) -> Answered | None:
         """The model's head with another last value; None where the block is anything else."""
         model = self._models.get(block[0]) if block else None
         if model is None or not block.startswith(model[0]):
@@ -120,18 +123,19 @@ class Heads:
         value = block[at + 1 :]
         if block[at] > _SHORT:
             value = huffman.decode(value)
-        if len(value) > room or not _is_good(value):
+        if len(value) > room or len(value.translate(None, _BAD_OCTETS)) != len(value):
             return None
-        return Answered(status, (*fields, (name, value)), b"")
+        # Half the time of Answered(...), which unpacks and packs it.
+        return _new(Answered, (status, (*fields, (name, value)), b""))
 
     def _decode(self, block: bytes) -> Block:
         fields, stateless, value_at, room = self._decoder.decode(block)
         read = _judged(fields)
-        if stateless and len(block) <= _MAX_HEAD_BYTES:
-            if len(self._known) >= _MAX_HEADS:
-                self._known.clear()
-            self._known[block] = read
-            if value_at and isinstance(read, Answered) and read.headers:
+        if stateless and len(block) <= _MAX_HEAD_BYTES and isinstance(read, Answered):
+            if len(self.known) >= _MAX_HEADS:
+                self.known.clear()
+            self.known[block] = read
+            if value_at and read.headers:
                 self._become_model(block[:value_at], read, room)
         return read
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pushsvc.errors import CallerError
 from pushsvc.storage.field_types import relations_in
 from pushsvc.storage.fields import CLASS_NAME
+from pushsvc.storage.grouping import halved
 from pushsvc.storage.installations import Installation, Saved, SaveRequest, forget_relations
 from pushsvc.storage.object_fields import relating
 from pushsvc.storage.relations import change_relations
@@ -55,16 +56,14 @@ async def save_group(connection: AsyncConnection, group: Sequence[Wanted]) -> li
     It is as if each had been saved alone, in some order. An error is told only to the save that it
     strikes: the group is halved until that one is alone. A lost connection strikes them all.
     """
-    if len(group) == 1:
-        return [await _save_one(connection, group[0])]
-    try:
-        return await _save_once(connection, group)
-    except Exception as error:  # noqa: BLE001 - told to those it concerns
-        if await _is_lost(connection):
-            return [error] * len(group)
-    half = len(group) // 2
-    first = await save_group(connection, group[:half])
-    return first + await save_group(connection, group[half:])
+
+    async def once(part: Sequence[Wanted]) -> Sequence[Outcome]:
+        if len(part) == 1:
+            return [await _save_one(connection, part[0])]
+        return await _save_once(connection, part)
+
+    driver = await _driver(connection)
+    return await halved(group, once, is_lost=lambda: connection.invalidated or driver.is_closed())
 
 
 async def _save_one(connection: AsyncConnection, asked: Wanted) -> Saved | Exception:
@@ -155,10 +154,6 @@ def _sqlstate(error: Exception) -> str | None:
     """Return what Postgres calls an error, whichever library raised it."""
     state: str | None = getattr(getattr(error, "orig", error), "sqlstate", None)
     return state
-
-
-async def _is_lost(connection: AsyncConnection) -> bool:
-    return connection.invalidated or (await _driver(connection)).is_closed()
 
 
 async def _driver(connection: AsyncConnection) -> statements.Driver:

@@ -72,7 +72,7 @@ def test_a_child_of_ours_stops_when_the_lifeline_is_cut(variables: Mapping[str, 
 def test_a_worker_that_dies_is_started_again(variables: Mapping[str, str]) -> None:
     """The supervisor says so in the log, and goes on."""
     with running(["worker", "--processes", "2"], variables) as (process, told):
-        first, second = told["pids"]
+        first, second, _ = told["pids"]
         os.kill(first, signal.SIGKILL)
         assert process.stderr is not None
         line = next(line for line in process.stderr if "worker.ended" in line)
@@ -88,7 +88,7 @@ def test_up_is_one_group_that_drains_on_ctrl_c(variables: Mapping[str, str]) -> 
     """`up` runs the API and workers; Ctrl-C at the terminal ends all, with 0 and in time."""
     with running(["up", "--processes", "2"], variables) as (process, told):
         assert is_alive(told["url"])
-        assert list(told["pids"]) == ["api", "worker 1", "worker 2"]
+        assert list(told["pids"]) == ["api", "worker 1", "worker 2", "worker 3"]
         os.killpg(process.pid, signal.SIGINT)
         with in_time():
             assert end_of(process).status == 0

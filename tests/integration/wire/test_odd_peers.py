@@ -230,11 +230,14 @@ async def test_a_call_of_the_wrong_types_is_its_sender_s(
 async def test_a_sender_that_fails_at_a_rejected_call_pulls_no_more(
     authority: Authority, open_pool: OpenPool
 ) -> None:
-    """Its own error, at a verdict that it was told while calls are pulled."""
+    """Its own error, at a verdict that it was told in a turn; what else was pulled is told, too."""
     bad = (5, TEMPLATE, b"/x", (b"a\r\nb",), b"")
     pulled = Pulled([*calls(range(5)), bad, *calls(range(6, 200))])
 
-    def fail(key: int, _verdict: Verdict) -> None:
+    told = Told()
+
+    def fail(key: int, verdict: Verdict) -> None:
+        told(key, verdict)
         if key == 5:
             message = "broken"
             raise RuntimeError(message)
@@ -244,5 +247,7 @@ async def test_a_sender_that_fails_at_a_rejected_call_pulls_no_more(
         async with nothing_leaks(pool):
             with pytest.raises(RuntimeError, match="broken"):
                 await pool.send_many(pulled, fail, timeout_seconds=SECONDS)
-            assert pulled.count <= 7
+            assert sorted(told.verdicts) == list(range(pulled.count))
+            assert told.keys(Unknown) == []
+            assert pulled.count < 20
         await peer.over()

@@ -1,7 +1,36 @@
 """What a process knows of the halts of its pushes."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 from pushsvc.delivery.halts import Halts
-from pushsvc.model import Halt
+from pushsvc.model import Halt, Lane, OnUnknown, Push, PushState, Source
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+PAUSED = Push(
+    id=7,
+    object_id="push000007",
+    app_id=1,
+    source=Source.V1,
+    audience={},
+    content={"data": {"alert": "hi"}},
+    due_at=NOW,
+    expires_at=None,
+    push_time="",
+    expiration_interval=None,
+    lane=Lane.BULK,
+    on_unknown=OnUnknown.RESEND,
+    state=PushState.SENDING,
+    push_hash="",
+    created_at=NOW,
+    started_at=NOW,
+    finished_at=None,
+    error=None,
+    devices=0,
+    planned_through=0,
+    batches=1,
+    halt=Halt.PAUSE,
+)
 
 
 def test_a_halt_is_known_for_as_long_as_the_push_is_under_way() -> None:
@@ -27,3 +56,19 @@ def test_a_halt_that_is_over_is_over() -> None:
         halts.hear([7], {})
 
         assert (halts.stops(7), halts.stops(8)) == (False, True)
+
+
+def test_a_push_is_remembered_for_as_long_as_any_of_it_is_under_way() -> None:
+    """With its halt as it was last heard of, not as it was read."""
+    halts = Halts()
+
+    with halts.watching(7):
+        assert halts.known(7) is None
+        with halts.watching(7):
+            halts.remember(PAUSED)
+            assert halts.stops(7)
+        halts.hear([7], {})
+        assert halts.known(7) == replace(PAUSED, halt=None)
+        assert halts.is_under_way(7)
+    assert not halts.is_under_way(7)
+    assert halts.known(7) is None

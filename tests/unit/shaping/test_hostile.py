@@ -91,6 +91,24 @@ def test_nothing_but_typed_errors(
         check(shaper.shape(device._replace(fields=fields, badge=badge, locale=locale)), device)
 
 
+@settings(max_examples=300, deadline=None)
+@given(content=CONTENT)
+@example(content={"data": {"aps": {"alert": {"body": "é" * 900}}, "alert": "é", "title": "t"}})
+@example(content={"data": {f"{n}": {} for n in range(290)} | {"push_type": "liveactivity"}})
+def test_what_is_short_fits(content: dict[str, Any]) -> None:
+    """Nobody weighs content of two kilobytes: APNs takes it in whatever texts, if it is for it."""
+    try:
+        check_content(content)
+    except ContentError:
+        return
+    shaper = shaper_of(content)
+    is_short = len(orjson.dumps(content)) <= limits.APNS_PAYLOAD_BYTES // 2
+    if is_short and shaper.content.says(()):
+        for tag in ("", "fr"):
+            made = shaper.outline(replace(IOS, locale=tag))
+            assert made is not limits.TOO_LARGE
+
+
 def check(made: Shape | Refused, device: Device) -> None:
     if isinstance(made, Refused):
         assert made.reason

@@ -64,14 +64,15 @@ class PlayedPeer:
 
     # -- as owner -----------------------------------------------------------------------------
 
-    def settle(self, key: int, verdict: Verdict) -> None:
-        """Keep a verdict."""
-        self.verdicts.setdefault(key, []).append(verdict)
+    def settle(self, settled: Iterable[Settled]) -> None:
+        """Keep verdicts."""
+        for _, key, verdict in settled:
+            self.verdicts.setdefault(key, []).append(verdict)
 
     def tell(self, settled: Iterable[Settled]) -> None:
         """Tell each owner, as the shell does."""
-        for owner, key, verdict in settled:
-            owner.settle(key, verdict)
+        for one in settled:
+            one[0].settle([one])
 
     def verdict(self, key: int) -> Verdict:
         """The one verdict of a request."""
