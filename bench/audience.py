@@ -1,6 +1,7 @@
 """The devices that a case pushes to, and what it tells them."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -21,6 +22,9 @@ from pushsvc.storage.sealing import Seal
 
 TOPIC: Final = "com.example.bench"
 CHANNEL: Final = "all"
+#: Devices beside the others, in a channel of their own: enough batches for every process.
+WARM_CHANNEL: Final = "warm"
+WARM_DEVICES: Final = 4_000
 #: Devices in one statement, so that progress shows.
 SEED_ROWS: Final = 50_000
 
@@ -116,10 +120,12 @@ async def seed(
     progress: Progress,
     platform: Platform = Platform.IOS,
     named: bool = False,
+    warm: bool = False,
 ) -> str:
     """Write an app, its credentials and its devices; return an api key.
 
-    `named` devices have the fields that texts with variables ask for.
+    `named` devices have the fields that texts with variables ask for. With `warm` there are some
+    more, of the same kind, in `WARM_CHANNEL`.
     """
     task = progress.add_task("write devices", total=devices)
     async with engine.begin() as connection:
@@ -128,15 +134,24 @@ async def seed(
         await connection.execute(_FIELDS, {"app_id": app.id})
     await _add_credentials(engine, place, app)
     of, android = _ANDROID[platform]
-    parameters = {"app_id": app.id, "topic": TOPIC, "channel": CHANNEL, "named": named}
+    parameters = {"app_id": app.id, "topic": TOPIC, "named": named}
     parameters |= {"of": of, "android": android}
-    for first in range(1, devices + 1, SEED_ROWS):
-        last = min(first + SEED_ROWS - 1, devices)
+    for first, last in _pieces(devices, warm=warm):
+        channel = CHANNEL if first <= devices else WARM_CHANNEL
+        piece = {"first": first, "last": last, "channel": channel}
         async with engine.begin() as connection:
-            await connection.execute(_SEED, parameters | {"first": first, "last": last})
+            await connection.execute(_SEED, parameters | piece)
         progress.update(task, completed=last)
     await settle(engine)
     return key
+
+
+def _pieces(devices: int, *, warm: bool) -> Iterator[tuple[int, int]]:
+    """Yield the first and last of what one statement writes."""
+    for first in range(1, devices + 1, SEED_ROWS):
+        yield first, min(first + SEED_ROWS - 1, devices)
+    if warm:
+        yield devices + 1, devices + WARM_DEVICES
 
 
 async def settle(engine: AsyncEngine) -> None:

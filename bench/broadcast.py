@@ -1,7 +1,8 @@
 """The broadcast case: one push to all devices, from the POST to the closed push.
 
 API, worker, PostgreSQL, Redis and the sink share this machine. Devices are written by SQL first;
-that is not part of the figures. Afterwards h2load makes the same requests to the same sink.
+that is not part of the figures, nor is a small push before, for which a worker that has just
+started makes its connections. Afterwards h2load makes the same requests to the same sink.
 """
 
 import time
@@ -15,7 +16,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import same_requests
-from bench.audience import CHANNEL, WITH_BADGE, Content, Platform, android_of, seed
+from bench.audience import (
+    CHANNEL,
+    WARM_CHANNEL,
+    WARM_DEVICES,
+    WITH_BADGE,
+    Content,
+    Platform,
+    android_of,
+    seed,
+)
 from bench.measure import per_message, usages
 from bench.place import PROCESSES, Place, migrated, opened, pause, serving
 from bench.sink import Seen
@@ -24,6 +34,9 @@ from bench.sink import Seen
 DEVICES = 100_000
 #: A push that is not closed by then is not going to be; it is never so slow as that.
 LEAST_SECONDS, DEVICES_PER_SECOND = 120, 1_000
+
+#: Between two questions, each of which costs the API some 3 ms.
+ASK_SECONDS = 0.1
 
 _LEDGER = text("""
     SELECT count(*) FILTER (WHERE byte = 1), count(*) FROM batches,
@@ -88,8 +101,9 @@ async def run(options: Options, *, progress: Progress) -> dict[str, Any]:
 
 def _expected(options: Options) -> Seen:
     """Return what the sink has seen where each device got one message."""
-    android = android_of(options.platform, options.devices)
-    ios = options.devices - android
+    every = options.devices + WARM_DEVICES
+    android = android_of(options.platform, every)
+    ios = every - android
     return Seen(requests=ios, devices=ios, unnamed=android)
 
 
@@ -104,8 +118,12 @@ async def _measured(
         progress=progress,
         platform=options.platform,
         named=content.templates,
+        warm=True,
     )
     async with serving(place) as service:
+        await push_to_all(
+            service.url, key, WARM_DEVICES, content=content, channel=WARM_CHANNEL, progress=progress
+        )
         before = usages(service.pids)
         with place.sampler.measuring():
             push, seconds = await push_to_all(
@@ -135,17 +153,18 @@ async def push_to_all(
     *,
     progress: Progress,
     content: Content = WITH_BADGE,
+    channel: str = CHANNEL,
 ) -> tuple[dict[str, Any], float]:
     """Post the push and wait until it is closed; return it, and the seconds from POST to close.
 
-    The close has its own time in it, by the one clock of this machine, and is asked for less and
-    less often.
+    The close has its own time in it, by the one clock of this machine, so that it may be asked for
+    seldom.
 
     Raises:
         TimeoutError: it was not closed in time.
     """
     task = progress.add_task("push", total=devices)
-    body = {"channels": [CHANNEL], "data": content.body()}
+    body = {"channels": [channel], "data": content.body()}
     headers = {"Authorization": f"Bearer {key}"}
     deadline = time.monotonic() + LEAST_SECONDS + devices / DEVICES_PER_SECOND
     async with aiohttp.ClientSession(url, headers=headers, raise_for_status=True) as session:
@@ -155,7 +174,7 @@ async def push_to_all(
         while push["state"] not in {"done", "failed"}:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"The push is still {push['state']}: {push['counts']}")
-            await pause(began)
+            await pause(began, least=ASK_SECONDS)
             async with session.get(f"/v1/pushes/{push['id']}") as response:
                 push = await response.json()
             progress.update(task, completed=push["counts"]["sent"])

@@ -1,8 +1,8 @@
 """Stage shares: where the workers' CPU goes, by samples that they take of themselves.
 
 `sitecustomize.py` beside this runs in each process of the service that a case starts. While the
-case measures, every 10 ms of CPU it notes which module of pushsvc is at work. A sample costs some
-20 us: 0.2 % of what is measured.
+case measures, every 40 ms of CPU it notes which module of pushsvc is at work. With what the event
+loop does when a signal comes, a sample costs 50 to 150 us: at most 0.4 % of what is measured.
 """
 
 import json

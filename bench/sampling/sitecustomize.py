@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 #: Of CPU between two samples.
-EVERY_SECONDS = 0.01
+EVERY_SECONDS = 0.04
 
 
 def sample_workers() -> None:
