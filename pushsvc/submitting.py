@@ -54,7 +54,7 @@ async def store(resources: Resources, app: App, submission: Submission) -> pushe
     stored = await _stored(resources, incoming)
     push = admission.matching(stored).push
     if not stored.replayed:
-        log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at)
+        log.info("push.stored", push=push.object_id, app=app.name, due_at=push.due_at.isoformat())
         if push.batches or (in_volleys and len(submission.audience["devices"]) <= FEW_DEVICES):
             resources.queue.ring()
         elif is_due:

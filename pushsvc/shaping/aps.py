@@ -147,13 +147,21 @@ def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
     """Yield what Apple would refuse or read over: the place in `data`, and a sentence."""
     kinds = _OF_LIVE_ACTIVITIES if push_type == LIVE_ACTIVITY else _OWN
     for name, key in spellings(push_type).items():
-        yield from _flaw(f"/data/{name}", data.get(name), kinds[key])
+        if (value := data.get(name)) is not None:
+            yield from _flaw(f"/data/{name}", value, kinds[key])
     own = data.get("aps") or {}
-    for key, kind in kinds.items():
-        yield from _flaw(f"/data/aps/{key}", own.get(key), kind)
+    yield from _flaws_within("/data/aps", own, kinds)
     for place, alert in [("/data/aps/alert", own.get("alert")), *_alerts(data)]:
-        for key, kind in _ALERT.items() if isinstance(alert, dict) else ():
-            yield from _flaw(f"{place}/{key}", alert.get(key), kind)
+        if isinstance(alert, dict):
+            yield from _flaws_within(place, alert, _ALERT)
+
+
+def _flaws_within(
+    place: str, values: Json, kinds: Mapping[str, _Kind]
+) -> Iterator[tuple[str, str]]:
+    for key, kind in kinds.items() if values else ():
+        if (value := values.get(key)) is not None:
+            yield from _flaw(f"{place}/{key}", value, kind)
 
 
 def _alerts(data: Json) -> Iterator[tuple[str, Any]]:
@@ -164,6 +172,6 @@ def _alerts(data: Json) -> Iterator[tuple[str, Any]]:
 
 def _flaw(place: str, value: Any, kind: _Kind) -> Iterator[tuple[str, str]]:
     is_right, said = kind
-    if value is not None and not is_right(value):
+    if not is_right(value):
         name = place.removeprefix("/data/").replace("/", ".")
         yield place, f"{name} must be {said}."

@@ -121,6 +121,11 @@ async def _insert(
 
 # Leasing: the batch and its badges in one transaction, so that a badge moves once per device.
 
+_UNLEASE: Final = """
+    UPDATE batches SET state = 0, leases = leases - 1, lease_until = NULL
+    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state = 1
+"""
+
 
 async def lease_batch(
     engine: AsyncEngine,
@@ -158,7 +163,12 @@ async def lease_batch(
             usual = await usual_lease.lease(connection, push_id, seq, terms=terms)
             if usual is not None:
                 row, changed = usual
-                return _leased(push_id, seq, row, badges=changed)
+                try:
+                    return _leased(push_id, seq, row, badges=changed)
+                except Exception:
+                    # A newer version has stored it, whose workers find it as it was.
+                    await connection.execute(_UNLEASE, push_id, seq, row["leases"] + 1)
+                    raise
             if badge is None:
                 return None
         async with connection.transaction():

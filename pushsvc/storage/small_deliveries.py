@@ -82,7 +82,7 @@ _LEASE: Final = """
         ) AS free
     ) AS pushes
     WHERE batches.push_id = pushes.push_id AND batches.seq = pushes.seq
-        AND devices_so_far - devices < {most_devices}
+        AND devices_so_far - devices < $3
     RETURNING {returned}, batches.seq, batches.recipients, batches.outcomes, now() AS now,
         extract(epoch FROM pushes.expires_at - now())::float8 AS seconds_left
 """
@@ -92,11 +92,10 @@ _WORDS: Final = {
     "returned": ", ".join(f"pushes.{column.name}" for column in COLUMNS),
     "in_volleys": DELIVERED_IN_VOLLEYS,
     "lane": Lane.URGENT,
-    "most_devices": MOST_DEVICES,
 }
 _LEASE_NEXT: Final = _LEASE.format(batches="batches", order="not_before", **_WORDS)
 _LEASE_ASKED: Final = _LEASE.format(
-    batches="""unnest($3::bigint[]) WITH ORDINALITY AS asked(id, turn)
+    batches="""unnest($4::bigint[]) WITH ORDINALITY AS asked(id, turn)
         JOIN batches ON batches.push_id = asked.id""",
     order="turn",
     **_WORDS,
@@ -122,7 +121,12 @@ class Leased:
 
 
 async def lease_next(
-    engine: AsyncEngine, *, lease_seconds: float, now: float, limit: int = VOLLEY
+    engine: AsyncEngine,
+    *,
+    lease_seconds: float,
+    now: float,
+    limit: int = VOLLEY,
+    most_devices: int = MOST_DEVICES,
 ) -> tuple[list[Leased], bool]:
     """Take those that waited longest, of whatever app; and tell whether there may be more.
 
@@ -130,8 +134,8 @@ async def lease_next(
     the monotonic clock.
     """
     async with driver(engine) as connection:
-        rows = await connection.fetch(_LEASE_NEXT, limit, lease_seconds)
-    is_full = len(rows) == limit or sum(row["devices"] for row in rows) >= MOST_DEVICES
+        rows = await connection.fetch(_LEASE_NEXT, limit, lease_seconds, most_devices)
+    is_full = len(rows) == limit or sum(row["devices"] for row in rows) >= most_devices
     return await _read(engine, rows, asked_at=now), is_full
 
 
@@ -145,7 +149,7 @@ async def lease(
 ) -> list[Leased]:
     """Take the first of these deliveries that nobody else has, in this order; see `lease_next`."""
     async with driver(engine) as connection:
-        rows = await connection.fetch(_LEASE_ASKED, limit, lease_seconds, ids)
+        rows = await connection.fetch(_LEASE_ASKED, limit, lease_seconds, MOST_DEVICES, ids)
     found = {one.push.id: one for one in await _read(engine, rows, asked_at=now)}
     return [found[number] for number in ids if number in found]
 

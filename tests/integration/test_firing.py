@@ -360,3 +360,15 @@ async def test_a_worker_fires_at_the_moment(site: Site) -> None:
     late = [push.started_at - push.due_at for push in ends if push.started_at]
     assert timedelta(0) <= min(late)
     assert max(late) < timedelta(seconds=0.5)
+
+
+async def test_a_ring_is_for_what_is_due_as_well(site: Site) -> None:
+    """A push by name for now is fired before the clock looks."""
+    token = apns_token()
+    _, device = await install(site, token)
+    slow = site.resources.settings.model_copy(update={"clock_seconds": 60})
+    async with working(replace(site, resources=replace(site.resources, settings=slow))):
+        await site.done(await push_to(site, explicit(site, apns_token())))
+        await site.done(await push_to(site, device))
+
+    assert len(site.sent_to(token)) == 1

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,24 @@ async def test_they_are_delivered_together_and_closed_each_with_its_own_counts(s
         assert (await site.now(push)).state is PushState.DONE
         assert await site.outcomes(push) == {"sent": 1, "failed": 1}
         assert len(site.sent_to(token)) == 1
+
+
+async def test_a_volley_is_of_those_that_waited_longest_and_of_so_many_devices(site: Site) -> None:
+    """It is told whether there may be more; who is too large for the rest still goes, alone."""
+    take = partial(small_deliveries.lease_next, site.engine, lease_seconds=10, now=0.0)
+    while (await take())[1]:
+        pass
+    sizes = (1, 1, 3, 1)
+    ids = [(await delivery(site, *[apns_token() for _ in range(n)])).id for n in sizes]
+
+    taken = [await take(most_devices=2) for _ in range(4)]
+
+    assert [([one.push.id for one in leased], more) for leased, more in taken] == [
+        (ids[:2], True),
+        ([ids[2]], True),
+        ([ids[3]], False),
+        ([], False),
+    ]
 
 
 async def test_one_that_cannot_be_begun_takes_nobody_with_it(site: Site) -> None:

@@ -105,7 +105,7 @@ def test_what_is_short_fits(content: dict[str, Any]) -> None:
     is_short = len(orjson.dumps(content)) <= limits.APNS_PAYLOAD_BYTES // 2
     if is_short and shaper.content.says(()):
         for tag in ("", "fr"):
-            made = shaper.outline(replace(IOS, locale=tag))
+            made = shaper.outline(IOS._replace(locale=tag))
             assert made is not limits.TOO_LARGE
 
 
