@@ -12,7 +12,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import adapter, broadcast, ingest, mixed, schedule, shaping, singles, stages, targeting
+from bench import (
+    adapter,
+    broadcast,
+    ingest,
+    mixed,
+    schedule,
+    shaping,
+    singles,
+    sizing,
+    stages,
+    targeting,
+)
 from bench.audience import Content, Platform
 from bench.place import PROCESSES
 
@@ -30,6 +41,7 @@ class Case(StrEnum):
     SCHEDULE = "schedule"
     SHAPING = "shaping"
     SINGLES = "singles"
+    SIZING = "sizing"
     STAGES = "stages"
     TARGETING = "targeting"
 
@@ -101,6 +113,7 @@ CASES: Final[Mapping[Case, tuple[Run, str]]] = {
     Case.SCHEDULE: (_schedule, "as_it_should"),
     Case.SHAPING: (_of_devices(shaping.run, shaping.DEVICES), "same_messages"),
     Case.SINGLES: (_singles, "delivered_once"),
+    Case.SIZING: (_of_devices(sizing.run, sizing.DEVICES), "all_sent"),
     Case.STAGES: (_of_devices(stages.run, stages.DEVICES), "all_in_ledger"),
     Case.TARGETING: (_of_devices(targeting.run, targeting.DEVICES), "indexed"),
 }
