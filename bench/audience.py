@@ -25,9 +25,10 @@ from pushsvc.storage.tables import installations
 
 TOPIC: Final = "com.example.bench"
 CHANNEL: Final = "all"
-#: Devices beside the others, in a channel of their own: enough batches for every process.
+#: Devices beside the others, in a channel of their own: enough batches for every process, and for
+#: every connection that each has to Postgres.
 WARM_CHANNEL: Final = "warm"
-WARM_DEVICES: Final = 4_000
+WARM_DEVICES: Final = 40_000
 #: Devices in one statement, so that progress shows.
 SEED_ROWS: Final = 50_000
 #: More devices than this are written without indexes, which are built afterwards.

@@ -143,7 +143,7 @@ async def open_resources(
         stack.push_async_callback(gateways.close)
         saver = Saver(engine)
         stack.push_async_callback(saver.close)
-        intake = Intake(engine)
+        intake = Intake(by_index)
         stack.push_async_callback(intake.close)
         yield Resources(
             settings=settings,

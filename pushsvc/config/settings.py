@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         le=1_048_576,
         description="Largest installation, or object of a class, as JSON (Parse's guide: 128 KB).",
     )
-    batch_size: int = Field(1_000, ge=1, le=10_000, description="Devices in one batch.")
+    batch_size: int = Field(2_000, ge=1, le=10_000, description="Devices in one batch.")
     explicit_devices_limit: int = Field(
         10_000, ge=1, le=100_000, description="Devices that one /v1 push may name."
     )

@@ -39,7 +39,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Up to a thousand devices of one push, leased to this worker."""
+    """A piece of one push, of `batch_size` devices at most, leased to this worker."""
 
     push_id: int
     seq: int
