@@ -104,7 +104,7 @@ def test_what_does_not_fit_the_window_does_not_go_at_once() -> None:
 
 
 def test_bodies_of_more_than_two_turns_do_not_go_at_once() -> None:
-    """One small body makes the next thousand look small, and a transport would have to hold them."""
+    """One small body makes the next look small, and a transport would have to hold them all."""
     peer, _ = peers()
     peer.hear(window(0, 1_000_000))
     calls: list[Call] = [(key, TEMPLATE, b"/", (b"1",), b"x" * 16_000) for key in range(17)]
