@@ -65,8 +65,8 @@ async def look(engine: AsyncEngine, *, most: int = LOOK) -> Sequence[int]:
 
 
 # Which one is locked is decided row by row, before it is known how many devices they have together:
-# what is locked in vain is free again at once. What another has changed meanwhile is judged anew by
-# the conditions beside `batches`, and not by those of the inner SELECT.
+# what is locked in vain is free again at once. Where another has changed it meanwhile, it is held
+# again to the conditions that stand beside `batches`, and not to those of the inner SELECT.
 _LEASE: Final = """
     UPDATE batches SET state = 1, leases = {first_lease},
         lease_until = now() + make_interval(secs => $2)
