@@ -1,7 +1,8 @@
 """The devices that a case pushes to, and what it tells them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from rich.progress import Progress
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.schema import CreateIndex, DropIndex
 
 from bench.place import Place
 from pushsvc.model import App, GatewayName
@@ -19,6 +21,7 @@ from pushsvc.storage import apps
 from pushsvc.storage.apps import KeyKind, Scope
 from pushsvc.storage.credentials import add_credential
 from pushsvc.storage.sealing import Seal
+from pushsvc.storage.tables import installations
 
 TOPIC: Final = "com.example.bench"
 CHANNEL: Final = "all"
@@ -28,6 +31,8 @@ WARM_CHANNEL: Final = "warm"
 WARM_DEVICES: Final = 40_000
 #: Devices in one statement, so that progress shows.
 SEED_ROWS: Final = 50_000
+#: More devices than this are written without indexes, which are built afterwards.
+LARGE: Final = 2_000_000
 
 PLAIN: Final = {
     "alert": "The Giants won against the Mets 2-3.",
@@ -137,14 +142,27 @@ async def seed(
     of, android = _ANDROID[platform]
     parameters = {"app_id": app.id, "topic": TOPIC, "named": named}
     parameters |= {"of": of, "android": android}
-    for first, last in _pieces(devices, warm=warm):
-        channel = CHANNEL if first <= devices else WARM_CHANNEL
-        piece = {"first": first, "last": last, "channel": channel}
-        async with engine.begin() as connection:
-            await connection.execute(_SEED, parameters | piece)
-        progress.update(task, completed=last)
+    async with _without_indexes(engine) if devices >= LARGE else nullcontext():
+        for first, last in _pieces(devices, warm=warm):
+            channel = CHANNEL if first <= devices else WARM_CHANNEL
+            piece = {"first": first, "last": last, "channel": channel}
+            async with engine.begin() as connection:
+                await connection.execute(_SEED, parameters | piece)
+            progress.update(task, completed=last)
     await settle(engine)
     return key
+
+
+@asynccontextmanager
+async def _without_indexes(engine: AsyncEngine) -> AsyncIterator[None]:
+    """Build indexes that are no constraint afterwards: row by row they cost a multiple."""
+    async with engine.begin() as connection:
+        for index in installations.indexes:
+            await connection.execute(DropIndex(index))
+    yield
+    for index in installations.indexes:
+        async with engine.begin() as connection:
+            await connection.execute(CreateIndex(index))
 
 
 def _pieces(devices: int, *, warm: bool) -> Iterator[tuple[int, int]]:
