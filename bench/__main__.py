@@ -1,6 +1,7 @@
 """`make bench`: run a case and print its figures."""
 
 import json
+import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -163,6 +164,8 @@ def main(
         content=Content(badge=badge, locales=locales, templates=templates),
         matrix=matrix,
     )
+    # Ends as Ctrl-C does: nothing is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run, proof = CASES[case]
     with Progress(console=Console(stderr=True)) as progress:
         figures = uvloop.run(run(asked, progress))

@@ -27,7 +27,7 @@ from bench.audience import (
     seed,
 )
 from bench.measure import per_message, usages
-from bench.place import PROCESSES, Place, migrated, opened, pause, serving
+from bench.place import PROCESSES, Place, Service, migrated, opened, pause, serving
 from bench.sink import Seen
 
 #: Of a run where the command line does not say.
@@ -121,15 +121,8 @@ async def _measured(
         warm=True,
     )
     async with serving(place) as service:
-        await push_to_all(
-            service.url, key, WARM_DEVICES, content=content, channel=WARM_CHANNEL, progress=progress
-        )
-        before = usages(service.pids)
-        with place.sampler.measuring():
-            push, seconds = await push_to_all(
-                service.url, key, devices, content=content, progress=progress
-            )
-        after = usages(service.pids)
+        work = _pushed(place, service, key, options=options, progress=progress)
+        push, seconds, costs = await service.children.during(work)
     async with engine.connect() as connection:
         sent, entries = (await connection.execute(_LEDGER, {"push": push["id"]})).one()
     return {
@@ -140,10 +133,26 @@ async def _measured(
         "processes": options.processes,
         "seconds": round(seconds, 3),
         "devices_per_second": round(devices / seconds),
-        **per_message(before, after, devices),
+        **costs,
         "outcomes": {name: n for name, n in push["counts"].items() if n},
         "ledger_match": (sent, entries) == (devices, devices),
     }
+
+
+async def _pushed(
+    place: Place, service: Service, key: str, *, options: Options, progress: Progress
+) -> tuple[dict[str, Any], float, dict[str, Any]]:
+    """Push to the few and then to all; return that push, its seconds, and what it cost."""
+    url, content = service.url, options.content
+    await push_to_all(
+        url, key, WARM_DEVICES, content=content, channel=WARM_CHANNEL, progress=progress
+    )
+    before = usages(service.pids)
+    with place.sampler.measuring():
+        push, seconds = await push_to_all(
+            url, key, options.devices, content=content, progress=progress
+        )
+    return push, seconds, per_message(before, usages(service.pids), options.devices)
 
 
 async def push_to_all(

@@ -35,9 +35,10 @@ async def run(options: Options, *, progress: Progress) -> dict[str, Any]:
         async with migrated(place) as engine:
             key = await seed(engine, place, options.devices, progress=progress)
             async with serving(place) as service:
-                warm, sent, figures = await _measured(
+                work = _measured(
                     place, service, engine, key=key, options=options, progress=progress
                 )
+                warm, sent, figures = await service.children.during(work)
             ledger = await ledger_of(engine)
         seen = place.sink.stop()
         received = place.sink.received()
@@ -75,11 +76,12 @@ async def _measured(
         await closed(engine)
         before, own = usages(service.pids), own_cpu_seconds()
         with place.sampler.measuring():
-            large = asyncio.create_task(
-                push_to_all(service.url, key, options.devices, progress=progress)
-            )
-            sent = await client.evenly(options.rate, lambda _: not large.done())
-            push, seconds = await large
+            async with asyncio.TaskGroup() as tasks:
+                large = tasks.create_task(
+                    push_to_all(service.url, key, options.devices, progress=progress)
+                )
+                sent = await client.evenly(options.rate, lambda _: not large.done())
+            push, seconds = large.result()
             await closed(engine)
             after, own = usages(service.pids), own_cpu_seconds() - own
     finally:

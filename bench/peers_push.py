@@ -6,6 +6,7 @@ to be quick and to tell the truth; of either the best run counts.
 """
 
 import json
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
     """Push to everyone by the service and by Parse Server, in turns; compare the best of each."""
+    # Ends as Ctrl-C does: nothing is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = Options(devices=devices, rounds=rounds, processes=processes, batch_size=batch_size)
     with Progress(console=Console(stderr=True)) as progress:
         install(progress)

@@ -54,9 +54,10 @@ async def run(options: Options, *, progress: Progress) -> dict[str, Any]:
         async with migrated(place) as engine:
             key = await seed(engine, place, DEVICES, progress=progress)
             async with serving(place) as service:
-                warm, sent, cost = await _measured(
+                work = _measured(
                     place, service, engine, key=key, options=options, progress=progress
                 )
+                warm, sent, cost = await service.children.during(work)
             ledger = await ledger_of(engine)
         place.sink.stop()
         received = place.sink.received()

@@ -79,10 +79,13 @@ async def run(devices: int, *, progress: Progress) -> dict[str, Any]:
             key = await seed(engine, place, devices, progress=progress, warm=True)
             written = await _mark(engine, place)
             async with serving(place) as service:
-                messages, all_sent = await _messages(
+                work = _messages(
                     place, service, engine, key=key, devices=devices, progress=progress
                 )
-                pushes = await _small_pushes(place, service, engine, key=key)
+                messages, all_sent = await service.children.during(work)
+                pushes = await service.children.during(
+                    _small_pushes(place, service, engine, key=key)
+                )
             memory = _redis_of(place)["memory_peak"]
     installations = _installations(empty, written, count=devices + WARM_DEVICES)
     return {

@@ -134,15 +134,23 @@ async def _work(context: dict[str, Any], named: Job) -> None:
         while job is not None:
             try:
                 await _do(context, job)
-            except Exception:
+            except Exception as error:
                 # Its place goes on with others; the clock finds it, with the truth of Postgres.
                 log.exception("job.failed", job=str(job))
+                if isinstance(error, DATABASE_ERRORS):
+                    await _pause(resources)
             del places[slot]
             if resources.stopping.is_set() or time.monotonic() > until:
                 return
             job = await _next(context)
     finally:
         places.pop(slot, None)
+
+
+async def _pause(resources: Resources) -> None:
+    """Leave the queue to those who reach Postgres: else who does not would take all of it."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(resources.stopping.wait(), PAUSE_SECONDS)
 
 
 async def _do(context: dict[str, Any], job: Job) -> None:
@@ -221,6 +229,8 @@ class LaneWorker(Worker):
 
         Who has no place does not listen: another process does.
         """
+        if self.ending:
+            return
         if self.job_counter >= self.max_jobs:
             self._freed.clear()
             with suppress(TimeoutError):

@@ -22,11 +22,21 @@ STAGES: Final[Sequence[tuple[str, str]]] = (
     ("delivery", "send"),
     ("shaping", "shape"),
     ("storage.devices", "load"),
-    ("storage.batches", "lease and ledger rows"),
-    ("storage.ledger", "lease and ledger rows"),
-    ("storage.leases", "lease and ledger rows"),
-    ("storage.firing", "lease and ledger rows"),
-    ("storage.claims", "lease and ledger rows"),
+    *(
+        (f"storage.{module}", "lease and ledger rows")
+        for module in (
+            "badges",
+            "batches",
+            "claim",
+            "claims",
+            "firing",
+            "leases",
+            "ledger",
+            "small_deliveries",
+            "stepwise_lease",
+            "usual_lease",
+        )
+    ),
     ("storage.plans", "plan"),
     ("storage", "other statements"),
     ("planner", "plan"),
@@ -45,6 +55,7 @@ STAGES: Final[Sequence[tuple[str, str]]] = (
     ("stats", "ledger"),
     ("worker", "queue"),
     ("trigger", "queue"),
+    ("forgotten", "queue"),
     ("cli", "event loop, TLS, driver"),
     # Statements of SQLAlchemy run on a stack of their own.
     ("", "other statements"),

@@ -42,9 +42,13 @@ class Halts:
         return push_id in self._under_way
 
     def remember(self, push: Push) -> None:
-        """Keep a push as it was read, and its halt, for as long as it is under way here."""
+        """Keep a push as it was read, and its halt, for as long as it is under way here.
+
+        What the watch has heard meanwhile may be newer than the row that was read without a halt.
+        """
         self._read[push.id] = push
-        self.hear([push.id], {} if push.halt is None else {push.id: push.halt})
+        if push.halt is not None:
+            self.hear([push.id], {push.id: push.halt})
 
     def known(self, push_id: int) -> Push | None:
         """Return a push that is remembered, with its halt as it was last heard of."""

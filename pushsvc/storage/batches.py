@@ -1,6 +1,6 @@
 """Batches: written by the plan, leased by a worker, closed together with their ledger.
 
-The statements each move up to a thousand devices, so they go to the driver as they are: ids as one
+The statements each move thousands of devices, so they go to the driver as they are: ids as one
 binary array, rows as the driver's records.
 """
 

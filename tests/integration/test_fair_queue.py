@@ -1,18 +1,25 @@
 """Slots and work lists in Redis: fair between apps and between pushes, bounded, and mended."""
 
+import asyncio
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from redis.exceptions import WatchError
 
+from pushsvc import worker
 from pushsvc.model import Lane
 from pushsvc.planning import queue
 from pushsvc.planning.fair_scripts import SLOTS
+from pushsvc.planning.parking import Lot
+from pushsvc.planning.precedence import Precedence
 from pushsvc.planning.queue import Job, Queue
+from pushsvc.resources import Resources
 from pushsvc.storage.batches import BatchRef
 from pushsvc.storage.due import DuePush
+from pushsvc.storage.engine import create_engine
 
 pytestmark = pytest.mark.integration
 
@@ -220,3 +227,29 @@ async def test_a_lane_is_rung_for_what_waits_and_the_clock_rings_again(waker: Qu
     # Nothing that waits is missing, and nothing waits: all of it was just taken.
     assert await waker.wake_batches(batches(1, 10, 4), anew=True) == 0
     assert not await waker.hear(0.01, bell=bell)
+
+
+async def test_who_does_not_reach_postgres_leaves_the_queue_to_others(
+    waker: Queue, resources: Resources
+) -> None:
+    """A place goes on by itself: where each job fails at once it would take all there is."""
+    await waker.wake_batches(batches(1, 10, 40))
+    engine = create_engine("postgresql://127.0.0.1:1/nobody", connections=1)
+    cut_off = replace(resources, engine=engine)
+    (slot, *_) = await waiting(waker)
+    context = {
+        "resources": cut_off,
+        "lane": Lane.BULK,
+        "places": {},
+        "job_id": slot,
+        "lot": Lot(places=0, after_seconds=60, end_seconds=60),
+        "precedence": Precedence(wait_seconds=0),
+    }
+
+    place = asyncio.create_task(worker.deliver_batch(context, 10, 0))
+    done, _ = await asyncio.wait({place}, timeout=0.3)
+    cut_off.stopping.set()
+    await place
+
+    assert not done
+    assert await waker.redis.zcard(f"{NAME}:work:1") == 39

@@ -25,6 +25,10 @@ from pushsvc.delivery.wire.headers import Call
 _LAST_CLIENT_ID: Final = frames.MAX_STREAM_ID
 _NONE: Final = range(0)
 
+#: Octets of bodies that are queued at once: twice what a sender may queue in its turn. It guesses
+#: how many calls that will be, by the size of its last body.
+_MOST_AT_ONCE: Final = 256 * 1024
+
 #: Pieces that wait to be written when one more acknowledgement is due. A turn of requests is half
 #: of it, and all is written with each read unless the peer has stopped reading.
 _MAX_UNREAD: Final = 2_000
@@ -127,7 +131,8 @@ class Outbound:
         """Queue many requests at once, as `request` would one by one; the answer is their ids.
 
         It is empty, and nothing has happened, unless they are the usual: one template, known by
-        now, paths and values of one size each, bodies that go in one frame and fit the windows.
+        now, paths and values of one size each, bodies that go in one frame, fit the windows and
+        are not much more than a turn.
         The pieces are put together column by column: no line of ours is run for a single request.
         """
         try:
@@ -160,7 +165,7 @@ class Outbound:
         return (
             set(map(type, bodies)) == {bytes}
             and 0 < min(sizes) <= max(sizes) <= min(self.initial_window, MAX_FRAME_BYTES)
-            and sum(sizes) <= self.window - self.reserved
+            and sum(sizes) <= min(self.window - self.reserved, _MOST_AT_ONCE)
         )
 
     def _put_headers(self, stream_id: int, block: bytes, flags: int) -> None:

@@ -10,6 +10,7 @@ def test_a_module_belongs_to_its_package() -> None:
     """The wire is not what hands messages to it; what nobody named is the rest."""
     assert stage_of("delivery.wire.connection") == "wire"
     assert stage_of("delivery.dispatch") == "send"
+    assert stage_of("storage.usual_lease") == "lease and ledger rows"
     assert stage_of("deliveries") == OTHER
 
 

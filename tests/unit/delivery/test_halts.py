@@ -72,3 +72,17 @@ def test_a_push_is_remembered_for_as_long_as_any_of_it_is_under_way() -> None:
         assert halts.is_under_way(7)
     assert not halts.is_under_way(7)
     assert halts.known(7) is None
+
+
+def test_a_halt_that_was_heard_outlasts_a_row_that_was_read_before_it() -> None:
+    """Several batches of a push that begin at once read it, each at its own time."""
+    halts = Halts()
+
+    with halts.watching(7):
+        halts.hear([7], {7: Halt.CANCEL})
+        halts.remember(replace(PAUSED, halt=None))
+
+        assert halts.stops(7)
+        known = halts.known(7)
+        assert known is not None
+        assert known.halt is Halt.CANCEL

@@ -1,5 +1,7 @@
 """Devices of one kind have the same message, and go the same way."""
 
+from typing import Any
+
 import hypothesis.strategies as st
 from hypothesis import given
 
@@ -8,6 +10,8 @@ from pushsvc.shaping.forms import APPLE, gateway_of, kinds_of, parties_of
 from tests.unit.shaping.one_device import shaper_of
 
 CONTENT = {"data": {"alert": "Hi", "alert-fr": "Salut", "badge": "Increment"}, "webpush": {}}
+FILLED = {"data": {"alert": "{{ badge | default('no') }}", "title": "{{ name }}"}}
+LONG = {"data": {"alert": "Hi" * 3_000, "badge": "Increment"}, "truncate": True}
 TYPES = [*sorted(APPLE | WINDOWS_DEVICE_TYPES), "android", "fcm", "web", "toaster"]
 DEVICES = st.builds(
     Device,
@@ -29,6 +33,14 @@ def test_devices_of_one_kind_have_the_same_message(devices: list[Device]) -> Non
     first = dict[object, Device]()
     for device, kind in zip(devices, shaper.kinds_of(devices), strict=True):
         assert shaper.shape(first.setdefault(kind, device)) == shaper.shape(device)
+
+
+@given(DEVICES, st.sampled_from([CONTENT, FILLED, LONG]))
+def test_a_message_is_the_same_where_nothing_is_kept(
+    device: Device, content: dict[str, Any]
+) -> None:
+    shaper = shaper_of(content)
+    assert shaper.shape_one(device) == shaper.shape(device)
 
 
 @given(st.lists(DEVICES, max_size=20))

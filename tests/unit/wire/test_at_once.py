@@ -103,6 +103,15 @@ def test_what_does_not_fit_the_window_does_not_go_at_once() -> None:
     assert peer.core.window == left - 64_000
 
 
+def test_bodies_of_more_than_two_turns_do_not_go_at_once() -> None:
+    """One small body makes the next look small, and a transport would have to hold them all."""
+    peer, _ = peers()
+    peer.hear(window(0, 1_000_000))
+    calls: list[Call] = [(key, TEMPLATE, b"/", (b"1",), b"x" * 16_000) for key in range(17)]
+    assert not peer.core.open_at_once(calls, peer)
+    assert peer.core.open_at_once(calls[:16], peer)
+
+
 def test_a_long_block_does_not_go_at_once() -> None:
     """It takes more than one frame."""
     peer, _ = peers()
