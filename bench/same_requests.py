@@ -33,7 +33,7 @@ _CASES: Final = {
 async def per_second(
     place: Place, devices: int, *, platform: Platform, content: Content
 ) -> float | None:
-    """Return h2load's requests a second on one connection; None where the system has none."""
+    """Return h2load's good answers a second on one connection; None where the system has none."""
     program = shutil.which("h2load")
     if program is None:
         return None
@@ -42,9 +42,6 @@ async def per_second(
     for case, share in _CASES[platform]:
         task = _task(place, case, round(requests * share), content=content)
         done = await asyncio.to_thread(h2load.run, program, task, place.directory)
-        if done["good"] != task.requests:
-            message = f"h2load: {done['good']} good answers to {task.requests}"
-            raise RuntimeError(message)
         good, seconds = good + done["good"], seconds + done["seconds"]
     return round(good / seconds)
 

@@ -180,7 +180,7 @@ def _nginx(program: str, directory: Path, conf: str) -> list[str]:
 
 
 def _granian(authority: Authority, port: int) -> list[str]:
-    options = ["--interface", "rsgi", "--http", "2", "--loop", "uvloop", "--no-ws", "--no-log"]
+    options = ["--interface", "rsgi", "--http", "auto", "--loop", "uvloop", "--no-ws", "--no-log"]
     keys = [
         "--ssl-certificate",
         str(authority.chain_file),

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import pushsvc
 from pushsvc.api import health, server, unrouted
 from pushsvc.api.auth import Doorkeeper
-from pushsvc.api.body_limit import BodyLimitMiddleware
+from pushsvc.api.body_limit import BodyLimitMiddleware, Held
 from pushsvc.api.cors import CorsMiddleware
 from pushsvc.api.failures import FailuresMiddleware
 from pushsvc.api.mounts import is_under, parse_mounts
@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.doorkeeper = Doorkeeper(resources.engine, resources.clock)
             yield
 
+    held = Held()
     app = FastAPI(
         title="pushsvc",
         version=pushsvc.__version__,
@@ -55,12 +56,13 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=_around(settings),
+        middleware=_around(settings, held),
         exception_handlers={
             HTTPException: unrouted.refuse,
             RequestValidationError: unrouted.pass_on,
         },
     )
+    app.state.held = held
     app.router.routes.extend(pushes.router.routes)
     app.router.routes.extend(deliveries.router.routes)
     app.router.routes.extend(waves.router.routes)
@@ -82,7 +84,7 @@ def with_doors(app: FastAPI, settings: Settings) -> ASGIApp:
     That is the Parse API, and the one request of `/v1` of which there are thousands a second.
     """
     mounts = parse_mounts(settings)
-    outermost, *others = _around(settings)
+    outermost, *others = _around(settings, app.state.held)
     parse = _within(
         [outermost, Middleware(CorsMiddleware), *others],
         ParseDoor(mounts=mounts, state=app.state),
@@ -106,7 +108,7 @@ def _within(layers: Sequence[Middleware], app: ASGIApp) -> ASGIApp:
     return app
 
 
-def _around(settings: Settings) -> list[Middleware]:
+def _around(settings: Settings, held: Held) -> list[Middleware]:
     """Return what is around every request, the outermost first."""
     return [
         Middleware(RequestIdMiddleware),
@@ -115,7 +117,7 @@ def _around(settings: Settings) -> list[Middleware]:
             parse_mounts=parse_mounts(settings),
             parse_texts=settings.parse_error_texts,
         ),
-        Middleware(BodyLimitMiddleware, limit_bytes=settings.body_limit_bytes),
+        Middleware(BodyLimitMiddleware, limit_bytes=settings.body_limit_bytes, held=held),
     ]
 
 

@@ -25,7 +25,7 @@ from pushsvc.storage.halts import Ended, Left
 log = structlog.get_logger(__name__)
 
 #: Batches that are written down in one transaction, of a cancelled push: tens of milliseconds.
-PIECE: Final = 20
+PIECE: Final = 10
 _OVER: Final = frozenset({PushState.DONE, PushState.FAILED, PushState.CANCELLED})
 
 

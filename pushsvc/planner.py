@@ -22,7 +22,7 @@ from pushsvc.targeting.rows import Reader
 log = structlog.get_logger(__name__)
 
 #: A piece of the plan is so many batches: its size bounds memory, its end is a checkpoint.
-BATCHES_PER_PIECE = 20
+BATCHES_PER_PIECE = 10
 #: A plan whose app has enough batches under way looks again after so long: a limit's worth of them
 #: takes many minutes.
 POSTPONED_SECONDS = 60

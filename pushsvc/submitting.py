@@ -68,7 +68,7 @@ def _may_go_in_volleys(
     """Tell what `storage/due.py` asks of what is stored, but for the number of devices."""
     if "devices" not in asked.audience or lane is not Lane.URGENT or asked.late is not Late.SEND:
         return False
-    if not _is_plain(asked, when) or asked.content.get("validate_only"):
+    if not _is_plain(asked, when) or asked.content.get("validate_only", False) is not False:
         return False
     return when.expires_at is None or when.expires_at > resources.clock.now() + _SOON
 

@@ -23,6 +23,13 @@ LET_GO: Final = "pushsvc.let_go_of_body"
 BODY_SECONDS: Final = 60.0
 
 
+class Held:
+    """What the bodies of all requests under way in a process take, by whatever door they came."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class BodyLimitMiddleware:
     """Fails the read of a body that is too large, by its announced length or as it comes.
 
@@ -36,6 +43,7 @@ class BodyLimitMiddleware:
         app: ASGIApp,
         *,
         limit_bytes: int,
+        held: Held | None = None,
         all_bytes: int = ALL_BODIES_BYTES,
         small_bytes: int = SMALL_BYTES,
         seconds: float = BODY_SECONDS,
@@ -45,8 +53,7 @@ class BodyLimitMiddleware:
         self._all_bytes = max(all_bytes, limit_bytes)
         self._small_bytes = small_bytes
         self._seconds = seconds
-        #: of the requests under way
-        self._held_bytes = 0
+        self._held = held or Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app below with a bounded body."""
@@ -72,17 +79,17 @@ class BodyLimitMiddleware:
                 message = {**message, "body": inflated}
             size = len(message.get("body", b""))
             read += size
-            self._held_bytes += size
+            self._held.bytes += size
             if read > self._limit_bytes:
                 raise self._too_large()
-            if self._held_bytes > self._all_bytes and read > self._small_bytes:
+            if self._held.bytes > self._all_bytes and read > self._small_bytes:
                 text = "Too many large requests at once. Try again."
                 raise OverloadedError(text, retry_after_seconds=RETRY_SECONDS)
             return message
 
         def let_go() -> None:
             nonlocal read
-            self._held_bytes -= read
+            self._held.bytes -= read
             read = 0
 
         try:

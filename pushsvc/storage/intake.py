@@ -192,16 +192,19 @@ async def _inserted(
 ) -> list[Stored | Exception | None]:
     """Store these and commit; None for those whose key has stored one before.
 
-    In the order of their keys, so that of two processes with the same ones each waits for the other
-    in no circle.
+    In the order of their names, so that of two processes with the same ones each waits for the
+    other in no circle. Where there is no connection, each has that for its outcome.
     """
-    order = sorted(range(len(group)), key=lambda n: group[n][0].submission.idempotency_key or "")
-    async with driver(engine) as connection:
-        found = await halved(
-            [group[place] for place in order],
-            partial(_insert, connection),
-            is_lost=connection.is_closed,
-        )
+    order = sorted(range(len(group)), key=lambda n: sorted(group[n][0].names))
+    try:
+        async with driver(engine) as connection:
+            found = await halved(
+                [group[place] for place in order],
+                partial(_insert, connection),
+                is_lost=connection.is_closed,
+            )
+    except Exception as error:  # noqa: BLE001 - told to those it concerns: others may be stored
+        found = [error] * len(group)
     outcomes = dict(zip(order, found, strict=True))
     return [outcomes[place] for place in range(len(group))]
 

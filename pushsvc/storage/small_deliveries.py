@@ -65,7 +65,8 @@ async def look(engine: AsyncEngine, *, most: int = LOOK) -> Sequence[int]:
 
 
 # Which one is locked is decided row by row, before it is known how many devices they have together:
-# what is locked in vain is free again at once.
+# what is locked in vain is free again at once. Where another has changed it meanwhile, it is held
+# again to the conditions that stand beside `batches`, and not to those of the inner SELECT.
 _LEASE: Final = """
     UPDATE batches SET state = 1, leases = {first_lease},
         lease_until = now() + make_interval(secs => $2)
@@ -77,6 +78,7 @@ _LEASE: Final = """
                 WHERE pushes.id = batches.push_id AND {in_volleys} OFFSET 0
             ) AS pushes
             WHERE batches.state = 0 AND batches.lane = '{lane}' AND not_before <= now()
+                AND batches.leases = 0
             ORDER BY {order} LIMIT $1
             FOR UPDATE OF batches SKIP LOCKED
         ) AS free

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.clock import SystemClock
@@ -175,6 +175,31 @@ async def test_without_a_partition_they_wait_for_their_plan(door: Door) -> None:
         assert isinstance(one, Stored)
         assert (one.push.state, one.push.batches) == (PushState.WAITING, 0)
     assert len(await door.alerts()) == 2
+
+
+async def test_who_is_stored_is_told_so_whatever_becomes_of_those_without_a_partition(
+    door: Door,
+) -> None:
+    """Else a repeat would store it a second time."""
+    asked = 0
+
+    def away_the_second_time(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise OSError
+
+    async with without_todays_partition(door):
+        pool = door.database.sync_engine
+        event.listen(pool, "checkout", away_the_second_time)
+        ready, waits = await door.store(
+            incoming(door.app_id, 1), incoming(door.app_id, 2, ready=False)
+        )
+        event.remove(pool, "checkout", away_the_second_time)
+
+    assert isinstance(ready, OSError)
+    assert isinstance(waits, Stored)
+    assert await door.alerts() == ["Number 2"]
 
 
 @asynccontextmanager

@@ -96,6 +96,7 @@ async def test_one_that_is_called_off_before_a_worker_has_it_is_not_sent(site: S
         {"push_time": "2099-01-01T00:00:00Z"},
         {"expiration_interval": SOON_SECONDS},
         {"content": {"data": {"alert": "Hello"}, "validate_only": True}},
+        {"content": {"data": {"alert": "Hello"}, "validate_only": None}},
         {"content": {"data": {"alert": "x" * 20_000, "aps": {}}, "truncate": True}},
         {"audience": {"devices": [{"object_id": "nobody"}]}},
         {"audience": {"devices": []}},
