@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from pushsvc.api.body_limit import LET_GO, BodyLimitMiddleware
+from pushsvc.api.body_limit import LET_GO, BodyLimitMiddleware, Held
 from pushsvc.errors import BodyTooLargeError, BodyTooSlowError, OverloadedError
 
 SCOPE: Scope = {"type": "http", "headers": []}
@@ -14,12 +14,12 @@ SCOPE: Scope = {"type": "http", "headers": []}
 class Requests:
     """Requests to an app that reads a body and answers when it is told to."""
 
-    def __init__(self, *, seconds: float = 60) -> None:
+    def __init__(self, *, held: Held | None = None, seconds: float = 60) -> None:
         self.answer = asyncio.Event()
         self.read = asyncio.Event()
         self.lets_go = False
         self._app = BodyLimitMiddleware(
-            self._wait, limit_bytes=60, all_bytes=100, small_bytes=10, seconds=seconds
+            self._wait, limit_bytes=60, held=held, all_bytes=100, small_bytes=10, seconds=seconds
         )
 
     async def _wait(self, scope: Scope, receive: Receive, _send: Send) -> None:
@@ -65,6 +65,20 @@ async def test_bodies_of_all_requests_are_bounded_together() -> None:
     await requests.send(40)
     await first
     await requests.send(60)
+
+
+async def test_doors_share_the_bound() -> None:
+    """By whichever door they come, it is one process that holds them."""
+    held = Held()
+    one, other = Requests(held=held), Requests(held=held)
+    first = asyncio.create_task(one.send(60))
+    await one.read.wait()
+
+    with pytest.raises(OverloadedError):
+        await other.send(41)
+    one.answer.set()
+    await first
+    assert held.bytes == 0
 
 
 async def test_a_body_that_was_let_go_of_leaves_its_room_to_others() -> None:
