@@ -108,14 +108,17 @@ class Doorkeeper:
 
     async def _api_key(self, key: str, scopes: Sequence[Scope]) -> tuple[App, Key] | None:
         digest = hash_key(key)
+
+        async def load() -> tuple[App, Key] | None:
+            async with self._engine.connect() as connection:
+                found = await apps.app_of_key(connection, key)
+            fits = found is not None and hmac.compare_digest(found[1].key_hash, digest)
+            return found if fits else None
+
         known = self._api_keys.get(digest)
-        if known is not None and not _lacking(known[1], scopes):
-            return known
-        async with self._engine.connect() as connection:
-            found = await apps.app_of_key(connection, key)
-        if found is None or not hmac.compare_digest(found[1].key_hash, digest):
-            return None
-        return self._api_keys.put(digest, found)
+        if known is not None and _lacking(known[1], scopes):
+            self._api_keys.drop(digest)
+        return await self._api_keys.get_or(digest, load)
 
 
 def _admitted(
