@@ -29,7 +29,7 @@ from pushsvc.targeting import audience, zoned
 from pushsvc.targeting.criterion import Criterion
 
 #: A piece is so many batches, were they all full.
-BATCHES_PER_PIECE: Final = 100
+BATCHES_PER_PIECE: Final = 50
 #: A save that commits late has the time at which it began.
 SLACK: Final = timedelta(minutes=1)
 

@@ -74,7 +74,7 @@ def conclude(
     way or another.
     """
     final = bytearray(outcomes)
-    device_of = {device.place: device for device in devices} if answers else {}
+    device_of = {device.place: device for device in devices}
     carried: dict[_Way, list[int]] = {}
     exceptions: dict[str, list[int]] = {}
     tried = Tried(attempt=batch.attempt, age=_age(batch, rules.now))
