@@ -18,6 +18,7 @@ from bench import (
     broadcast,
     ingest,
     mixed,
+    scaling,
     schedule,
     shaping,
     singles,
@@ -39,6 +40,7 @@ class Case(StrEnum):
     INGEST = "ingest"
     MIXED = "mixed"
     PLAN = "plan"
+    SCALING = "scaling"
     SCHEDULE = "schedule"
     SHAPING = "shaping"
     SINGLES = "singles"
@@ -111,6 +113,7 @@ CASES: Final[Mapping[Case, tuple[Run, str]]] = {
     Case.INGEST: (_of_devices(ingest.run, ingest.DEVICES), "rows_match"),
     Case.MIXED: (_mixed, "as_it_should"),
     Case.PLAN: (_of_devices(stages.run_plan, stages.DEVICES), "all_planned"),
+    Case.SCALING: (_of_devices(scaling.run, scaling.DEVICES), "all_sent"),
     Case.SCHEDULE: (_schedule, "as_it_should"),
     Case.SHAPING: (_of_devices(shaping.run, shaping.DEVICES), "same_messages"),
     Case.SINGLES: (_singles, "delivered_once"),
