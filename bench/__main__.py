@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -122,8 +122,21 @@ CASES: Final[Mapping[Case, tuple[Run, str]]] = {
     Case.TARGETING: (_of_devices(targeting.run, targeting.DEVICES), "indexed"),
 }
 
+#: Case -> the options it takes, where that is not `--devices` alone; `--json` fits all.
+OPTIONS: Final[Mapping[Case, Collection[str]]] = {
+    Case.BROADCAST: {
+        *("devices", "processes", "platform", "badge", "locales", "templates", "matrix"),
+    },
+    Case.MIXED: {"devices", "rate", "processes"},
+    Case.SCHEDULE: {"pushes", "seconds", "kill"},
+    Case.SINGLES: {"rate", "seconds", "processes"},
+}
+#: A matrix has sizes and kinds of its own.
+MATRIX_OPTIONS: Final = {"matrix", "processes"}
+
 
 def main(
+    context: typer.Context,
     *,
     case: Annotated[Case, typer.Option(help="What to measure.")] = Case.BROADCAST,
     devices: Annotated[
@@ -156,6 +169,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
 ) -> None:
     """Measure the service: pushes to a sink that accepts all, saves, shaping, audiences."""
+    check_options(case, [name for name in context.params if _is_given(context, name)])
     asked = Asked(
         devices=devices,
         pushes=pushes,
@@ -177,6 +191,30 @@ def main(
     if as_json or matrix:
         print(json.dumps(figures))  # noqa: T201 - the result
     raise typer.Exit(0 if figures[proof] else 1)
+
+
+def check_options(case: Case, given: Collection[str]) -> None:
+    """Raise BadParameter, which ends with 2, for an option that the case does not take."""
+    for name in given:
+        if name not in {"case", "as_json"} and name not in _options_of(case):
+            cases = ", ".join(one for one in Case if name in _options_of(one))
+            raise typer.BadParameter(
+                f"does not fit --case {case}. It is for: {cases}.", param_hint=f"--{name}"
+            )
+    strange = [name for name in given if name in _options_of(case) - MATRIX_OPTIONS]
+    if "matrix" in given and strange:
+        raise typer.BadParameter(
+            "does not fit --matrix, which has its own.", param_hint=f"--{strange[0]}"
+        )
+
+
+def _options_of(case: Case) -> set[str]:
+    return set(OPTIONS.get(case, {"devices"}))
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def table(figures: Figures) -> Table:

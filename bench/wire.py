@@ -7,6 +7,7 @@ of one run mean anything.
 
 import json
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -172,6 +173,8 @@ def main(
     if find_nginx() is None or shutil.which("h2load") is None:
         typer.echo("needs nginx and h2load: apt-get install nginx nghttp2-client", err=True)
         raise typer.Exit(2)
+    # Ends as Ctrl-C does: nothing is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         tempfile.TemporaryDirectory(prefix="pushsvc-bench-") as name,
         running(Path(name), LOCATIONS % FCM_ANSWER.replace("{", "{{").replace("}", "}}")) as sink,

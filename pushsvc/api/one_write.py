@@ -1,8 +1,9 @@
-"""uvicorn's protocol, with the head and the body of a reply in one write."""
+"""uvicorn's protocol, with a reply in one write, and no other protocol after it."""
 
 import asyncio
 from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
@@ -12,6 +13,44 @@ class OneWriteProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own
         """Begin, on a transport that gathers."""
         super().connection_made(cast("asyncio.Transport", _Gathering(transport)))
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Read on. A request that offers another protocol is one of HTTP/1.1 (RFC 9110, 7.8)."""
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    break
+                except httptools.HttpParserUpgrade as offer:
+                    behind_head: int = offer.args[0]
+                if not self._should_upgrade():
+                    break
+                self._begin_without_offer()
+                data = memoryview(data)[behind_head:]
+        except httptools.HttpParserError:
+            text = "Invalid HTTP request received."
+            self.logger.warning(text)
+            self.send_400_response(text)
+
+    def _should_upgrade(self) -> bool:
+        """Have uvicorn make nothing of a head with an offer; to ask for a tunnel is none."""
+        return bool(self.scope["method"] != "CONNECT")
+
+    def _begin_without_offer(self) -> None:
+        """Tell the head to another parser: the first takes the body for the other protocol's."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        self.parser.feed_data(self._head_without_offer())
+
+    def _head_without_offer(self) -> bytes:
+        request_line = b"%b %b HTTP/%b" % (
+            self.scope["method"].encode(),
+            self.url,
+            self.scope["http_version"].encode(),
+        )
+        fields = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join((request_line, *fields, b"", b""))
 
 
 class _Gathering:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import Push
@@ -13,6 +14,8 @@ from pushsvc.storage.pushes import SELECTED, as_push
 
 if TYPE_CHECKING:
     import asyncpg
+
+log = structlog.get_logger(__name__)
 
 #: Pushes of a volley: what it costs by itself is then little for each; a worker is busy with it for
 #: some 50 ms.
@@ -115,7 +118,8 @@ async def claim_next(
     """Take those that waited longest, of whatever app; and tell whether there may be more."""
     async with driver(engine) as connection:
         rows = await connection.fetch(_CLAIM_NEXT, limit, lease_seconds)
-    claimed = sorted(map(_claimed, rows), key=lambda one: (one.push.due_at, one.push.id))
+    found = await _read(engine, rows)
+    claimed = sorted(found, key=lambda one: (one.push.due_at, one.push.id))
     return claimed, len(rows) == limit
 
 
@@ -125,8 +129,23 @@ async def claim(
     """Take the first of these pushes that nobody else has, in this order."""
     async with driver(engine) as connection:
         rows = await connection.fetch(_CLAIM_ASKED, limit, lease_seconds, ids)
-    found = {row["id"]: _claimed(row) for row in rows}
+    found = {one.push.id: one for one in await _read(engine, rows)}
     return [found[number] for number in ids if number in found]
+
+
+async def _read(engine: AsyncEngine, rows: Sequence["asyncpg.Record"]) -> list[Claimed]:
+    """Return what is in rows; what a newer version has stored is left to its workers."""
+    found: list[Claimed] = []
+    unread: list[tuple[int, int]] = []
+    for row in rows:
+        try:
+            found.append(_claimed(row))
+        except Exception:
+            log.exception("push.unreadable", push=row["object_id"])
+            unread.append((row["id"], row["leases"]))
+    if unread:
+        await _give_back(engine, unread)
+    return found
 
 
 def _claimed(row: "asyncpg.Record") -> Claimed:
@@ -137,9 +156,14 @@ def _claimed(row: "asyncpg.Record") -> Claimed:
 
 async def give_back(engine: AsyncEngine, claimed: Sequence[Claimed]) -> None:
     """Leave pushes that were not begun to others, who plan each by itself."""
+    await _give_back(engine, [(one.push.id, one.lease) for one in claimed])
+
+
+async def _give_back(engine: AsyncEngine, leased: Sequence[tuple[int, int]]) -> None:
+    """Have pushes planned each by itself, if these are still their leases."""
     async with driver(engine) as connection:
         await connection.execute(
-            _GIVE_BACK, [one.push.id for one in claimed], [one.lease for one in claimed]
+            _GIVE_BACK, [push_id for push_id, _ in leased], [lease for _, lease in leased]
         )
 
 

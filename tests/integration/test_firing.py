@@ -233,6 +233,23 @@ async def test_what_is_to_be_asked_about_goes_by_itself(site: Site, values: dict
     assert (push.id in {one.id for one in due}) == values.keys().isdisjoint({"due_at", "halt"})
 
 
+async def test_what_a_newer_version_has_stored_holds_up_nobody(site: Site) -> None:
+    """A worker that cannot read a push claims those beside it; no volley takes it any more."""
+    volley = [await push_to(site, explicit(site, apns_token())) for _ in range(3)]
+    await alter(site, volley[1], source="later")
+
+    taken = await pipeline.claim(site.resources, [push.id for push in volley])
+    await pipeline.fire(site.resources, taken)
+    assert await pipeline.claim(site.resources, [volley[1].id]) == []
+    async with site.engine.connect() as connection:
+        assert volley[1].id in {one.id for one in await due_pushes(connection, limit=1_000)}
+
+    await alter(site, volley[1], source=volley[1].source)
+    assert [await site.outcomes(push) for push in volley] == [{"sent": 1}, {}, {"sent": 1}]
+    await pipeline.plan_push(site.resources, volley[1].id)
+    assert await site.outcomes(volley[1]) == {"sent": 1}
+
+
 async def test_apps_take_turns(site: Site) -> None:
     """Whoever comes late stands behind one push of each other app, however many these have."""
     other = await with_app(site)

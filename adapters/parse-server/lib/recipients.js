@@ -13,6 +13,8 @@ const TEXT_CHARACTERS = 255;
 const BADGES = { least: -(2 ** 31), most: 2 ** 31 - 1 };
 // No database of text holds half a character, or NUL.
 const UNSTORABLE = /[\0\ud800-\udfff]/u;
+// It becomes a header, which pushsvc takes no such character for.
+const CONTROL = /[\0-\x1f\x7f]/;
 // A client may save any type, and Parse Server makes a key of its counts of it: an update with
 // `__proto__`, `constructor` (within a word, too) or `9` is refused, which ends the process.
 const COUNTABLE = /^[A-Za-z][A-Za-z0-9_]{0,31}$/;
@@ -83,7 +85,7 @@ function addressed(row, { deviceToken, deviceType }, setsBadge) {
     device_type: deviceType,
     push_type: text(pushType),
     ...(channel ? { channel_uris: { _Default: channel } } : { token: address }),
-    app_identifier: text(row.appIdentifier),
+    app_identifier: header(row.appIdentifier),
     badge: badge(row.badge),
     locale: text(row.localeIdentifier),
     time_zone: text(row.timeZone),
@@ -130,6 +132,11 @@ function unreachable(address, type) {
 function text(value) {
   const fits = typeof value === 'string' && value !== '' && value.length <= TEXT_CHARACTERS;
   return fits && !UNSTORABLE.test(value) ? value : undefined;
+}
+
+function header(value) {
+  const fit = text(value);
+  return fit === undefined || CONTROL.test(fit) ? undefined : fit;
 }
 
 function badge(value) {

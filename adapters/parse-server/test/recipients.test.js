@@ -126,6 +126,9 @@ describe('an installation', () => {
       timeZone: '',
       updatedAt: 'yesterday',
     });
+    for (const appIdentifier of ['x\ny: z', 'x\n', '\x7f']) {
+      assert.equal(read({ appIdentifier }).recipient.app_identifier, undefined);
+    }
     for (const far of [-8.64e15, -62_198_755_200_000, 8.64e15]) {
       assert.equal(read({ updatedAt: new Date(far) }).recipient.registered_at, undefined);
     }

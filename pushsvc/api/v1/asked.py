@@ -33,6 +33,8 @@ async def enter(request: Request, *scopes: Scope) -> tuple[Resources, App]:
 
 def check_parameters(request: Request, known: tuple[str, ...]) -> None:
     """Raise InvalidRequestError for query parameters that nobody reads."""
+    if not request.scope["query_string"]:
+        return
     faults: list[Fault] = []
     for name in request.query_params:
         if name not in known:

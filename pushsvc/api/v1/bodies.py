@@ -1,5 +1,6 @@
 """What `/v1` takes: the schemas, and their faults as JSON pointers."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
@@ -25,6 +26,8 @@ ID_CHARACTERS: Final = 255
 #: More than there are devices.
 MOST_RECIPIENTS: Final = 10**12
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
 Text = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
 #: Checked by the pipeline, whose texts name the unit.
 Time = Annotated[Any, Field(json_schema_extra={"type": ["string", "number", "null"]})]
@@ -49,6 +52,15 @@ def _lowered_token(value: Any) -> Any:
     return _lowered(value) if isinstance(value, str) and len(value) == HEX_TOKEN_LENGTH else value
 
 
+def _without_controls(value: str) -> str:
+    """It becomes a header of the message."""
+    if _CONTROL.search(value):
+        message = "has a control character: give the app's bundle id, such as com.example.app"
+        raise ValueError(message)
+    return value
+
+
+AppIdentifier = Annotated[Text, AfterValidator(_without_controls)]
 #: A token or a channel URI, as it is.
 Address = Annotated[str, Field(min_length=1, max_length=TOKEN_CHARACTERS)]
 Token = Annotated[Address, BeforeValidator(_lowered_token)]
@@ -75,7 +87,7 @@ class ByToken(Strict):
 
     token: Token
     device_type: DeviceType
-    app_identifier: Text | None = None
+    app_identifier: AppIdentifier | None = None
     locale: Text | None = None
     badge: Badge | None = None
 

@@ -48,6 +48,7 @@ async def create(request: Request) -> Response:
     200: every device has its outcome. 202: some have none yet, and get it; ask at `Location`.
     """
     resources, app = await enter(request, Scope.SEND)
+    check_parameters(request, ())
     stored, wait_seconds = await _store(request, resources, app)
     request.scope[LET_GO]()
     headers = {"Location": f"/v1/deliveries/{stored.push.object_id}"}

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from pushsvc.api.v1.bodies import (
     Address,
+    AppIdentifier,
     Badge,
     DeviceType,
     Text,
@@ -40,7 +41,9 @@ class NewRecipient(Strict):
     channel_uris: Annotated[dict[str, Address], Field(max_length=MOST_CHANNELS)] | None = Field(
         None, description="Of a Windows device, Parse's `channelUris`: it is sent to `_Default`."
     )
-    app_identifier: Text | None = Field(None, description="Of an Apple device the bundle id.")
+    app_identifier: AppIdentifier | None = Field(
+        None, description="Of an Apple device the bundle id."
+    )
     badge: Badge | None = Field(
         None, description='What `"badge": "Increment"` shows on it; no badge is changed here.'
     )

@@ -41,6 +41,7 @@ router = APIRouter(prefix="/v1/pushes", tags=["pushes"])
 async def create(request: Request) -> Response:
     """Store a push for delivery. 202: it is durable, and its way can be followed at `Location`."""
     resources, app = await enter(request, Scope.SEND)
+    check_parameters(request, ())
     key = idempotency_key(request)
     body = await read_object(request)
     asked = parse_new_push(body, devices_limit=resources.settings.explicit_devices_limit)

@@ -81,6 +81,16 @@ async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None
     assert found <= set(schemas)
 
 
+async def test_a_parameter_that_nobody_reads_is_refused(api: Api, document: dict[str, Any]) -> None:
+    """By every operation: `validate_only` as a parameter must not send in earnest."""
+    for path, methods in document["paths"].items():
+        for method in methods:
+            url = path.replace("{", "").replace("}", "")
+            answer = await api.v1(method.upper(), f"{url}?validate_onyl=1", json={})
+            assert (answer.status, answer.body["code"]) == (400, "invalid_request"), (method, path)
+            assert answer.codes == ["unknown_parameter"], (method, path)
+
+
 async def test_errors_are_problems(document: dict[str, Any]) -> None:
     """For every operation, and never the framework's own form."""
     for methods in document["paths"].values():

@@ -5,6 +5,9 @@ import socket
 
 import aiohttp
 import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from pushsvc.api import server
 from pushsvc.app import run_api
@@ -58,6 +61,69 @@ async def test_it_stops_when_told_and_gives_the_port_back(settings: Settings) ->
     await asyncio.wait_for(running, timeout=20)
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+WEBSOCKET = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+ONCE = "Connection: close, upgrade\r\nUpgrade: h2c\r\n"
+THREE = "Content-Length: 3\r\n\r\nabc"
+CHUNKS = "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+
+
+PLAIN = "GET /b HTTP/1.1\r\n\r\n"
+#: What is sent -> the answers.
+OFFERS = {
+    f"POST /a HTTP/1.1\r\n{H2C}{THREE}": ["POST /a abc"],
+    f"POST /a HTTP/1.1\r\n{H2C}{CHUNKS}": ["POST /a abc"],
+    f"POST /a HTTP/1.1\r\n{WEBSOCKET}{THREE}": ["POST /a abc"],
+    f"GET /a HTTP/1.1\r\n{WEBSOCKET}\r\n": ["GET /a "],
+    f"POST /a HTTP/1.0\r\n{H2C}{THREE}": ["POST /a abc"],
+    f"POST /a HTTP/1.1\r\n{ONCE}{THREE}": ["POST /a abc"],
+    f"POST /a HTTP/1.1\r\n{H2C}{THREE}{PLAIN}PUT /c HTTP/1.1\r\n{H2C}{CHUNKS}": [
+        "POST /a abc",
+        "GET /b ",
+        "PUT /c abc",
+    ],
+    f"POST /a HTTP/1.1\r\n{H2C}Transfer-Encoding: chunked\r\n\r\nn": ["Invalid HTTP"],
+    "CONNECT a.example:443 HTTP/1.1\r\n\r\n": ["Invalid HTTP"],
+}
+
+
+async def test_an_offer_of_another_protocol_is_not_taken_up(settings: Settings) -> None:
+    """curl --http2 offers one with each request: it is read to its end, and answered."""
+    stop = asyncio.Event()
+    bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(server.serve(_echo, settings, ready=bound.set_result, stop=stop))
+    port = await bound
+
+    async with asyncio.timeout(20):
+        for sent, answers in OFFERS.items():
+            assert await _answers(port, [sent], len(answers)) == answers
+            assert await _answers(port, list(sent), len(answers)) == answers
+
+    stop.set()
+    await running
+
+
+async def _answers(port: int, parts: list[str], count: int) -> list[str]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in parts:
+        writer.write(part.encode())
+        # The server reads in this loop, too, and so has the parts one by one.
+        await asyncio.sleep(0)
+    found = []
+    for _ in range(count):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split()[0])
+        found.append((await reader.readexactly(length)).decode()[:12])
+    writer.close()
+    return found
+
+
+async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive)
+    body = (await request.body()).decode()
+    await PlainTextResponse(f"{request.method} {request.url.path} {body}")(scope, receive, send)
 
 
 async def _accepts(port: int) -> bool:

@@ -220,6 +220,10 @@ async def test_names_of_no_delivery_and_no_group_are_404_and_a_slash_is_part_of_
         ({"recipients": [{"device_type": "expo", "token": "x"}]}, "/recipients/0/device_type"),
         ({"recipients": [{"device_type": "ios", "token": ""}]}, "/recipients/0/token"),
         ({"recipients": [{"device_type": "ios", "tokn": "x"}]}, "/recipients/0/tokn"),
+        (
+            {"recipients": [{"device_type": "ios", "token": "x", "app_identifier": "a\n"}]},
+            "/recipients/0/app_identifier",
+        ),
         ({"recipients": [{"device_type": "ios", "token": "x"}] * 5_001}, "/recipients"),
         ({"content": {"data": {}, "badge": 1}}, "/content/badge"),
         ({"content": {"data": {"badge": "many"}}}, "/content/data/badge"),

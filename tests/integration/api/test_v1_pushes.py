@@ -171,6 +171,11 @@ async def test_the_priority_names_the_lane(api: Api, priority: str | None, lane:
             ["invalid_value"],
         ),
         ({"devices": [{**TOKEN, "badge": 2**31}], **DATA}, ["/devices/0/badge"], ["invalid_value"]),
+        (
+            {"devices": [{**TOKEN, "app_identifier": "a\r\nb: c"}], **DATA},
+            ["/devices/0/app_identifier"],
+            ["invalid_value"],
+        ),
         ({"devices": [{**TOKEN, "locle": "de"}], **DATA}, ["/devices/0/locle"], ["unknown_key"]),
         ({"devices": [{"object_id": ""}], **DATA}, ["/devices/0/object_id"], ["invalid_value"]),
         ({"devices": [TOKEN] * (DEVICES_LIMIT + 1), **DATA}, ["/devices"], ["too_many"]),
