@@ -14,8 +14,8 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 #: Smaller replies fit into a few packets as they are.
 LEAST_COMPRESSED_BYTES: Final = 16_384
-KEPT_MOMENTS: Final = 256
 PROBLEM: Final = "application/problem+json"
+KEPT_MOMENTS: Final = 256
 
 
 def json_response(
