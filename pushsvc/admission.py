@@ -1,7 +1,5 @@
 """What a push must be to be stored: its form, its content, its audience, its times."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -45,7 +43,7 @@ def check_form(submission: Submission) -> None:
     Raises:
         InvalidPushError: 115, in Parse Server's words.
     """
-    with _told():
+    with _TOLD:
         schedule.read_times(submission)
         if isinstance(submission.content.get("data"), dict):
             body.badge_change(submission.content)
@@ -62,7 +60,7 @@ async def admitted(
     check_form(submission)
     submission = await with_template(resources, app, submission)
     _check_client(submission)
-    with _told():
+    with _TOLD:
         required = resources.settings.push_data_required
         body.check_content(submission.content, data_required=required)
     if submission.audience_id is not None and not submission.audience:
@@ -84,7 +82,7 @@ def when_due(
         CallerError: what is wrong with its times, and in which field.
     """
     settings = resources.settings
-    with _told():
+    with _TOLD:
         return schedule.resolve(
             submission,
             now=resources.clock.now(),
@@ -195,7 +193,7 @@ async def check_audience(resources: Resources, wanted: Json) -> None:
     """
     if "where" in wanted and len(orjson.dumps(wanted["where"])) > QUERY_BYTES:
         raise InvalidPushError("The query is larger than 128 KB.", field="/where")
-    with _told():
+    with _TOLD:
         condition = audience_condition(wanted, limits=resources.limits)
         await audience.check_patterns(resources.engine, condition)
 
@@ -214,17 +212,25 @@ async def _saved(resources: Resources, app: App, object_id: str) -> Any:
     return orjson.loads(found.query)
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what the stages refuse into what the caller is told."""
-    try:
-        yield
-    except body.ContentError as error:
-        raise InvalidPushError(error.message, field=error.field) from error
-    except WhereError as error:
-        raise InvalidQueryError(error.message, field=error.field, parse_code=error.code) from error
-    except schedule.ScheduleError as error:
-        kind = {138: InvalidExpirationError, 152: InvalidPushTimeError}.get(
-            error.parse_code, InvalidPushError
-        )
-        raise kind(error.message, field=error.field) from error
+class _Told:
+    """Turns what the stages refuse into what the caller is told."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, body.ContentError):
+            raise InvalidPushError(error.message, field=error.field) from error
+        if isinstance(error, WhereError):
+            raise InvalidQueryError(
+                error.message, field=error.field, parse_code=error.code
+            ) from error
+        if isinstance(error, schedule.ScheduleError):
+            kind = {138: InvalidExpirationError, 152: InvalidPushTimeError}.get(
+                error.parse_code, InvalidPushError
+            )
+            raise kind(error.message, field=error.field) from error
+
+
+#: Every push passes three times: it has no state, and one is enough.
+_TOLD: Final = _Told()

@@ -18,7 +18,7 @@ from pushsvc.shaping import body
 from pushsvc.storage import audiences, pushes
 from pushsvc.storage.due import FEW_DEVICES, SMALL_DELIVERY, SOON_SECONDS, DuePush
 from pushsvc.storage.intake import Incoming
-from pushsvc.targeting.audience import named_among
+from pushsvc.targeting.audience import recipient_of
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +92,7 @@ def _batch_of(resources: Resources, asked: Submission) -> NewBatch | None:
     is_small = 0 < len(devices) <= SMALL_DELIVERY
     if asked.push_time is not None or not is_small or not all("token" in one for one in devices):
         return None
-    recipients = named_among(devices, ()).recipients
+    recipients = [recipient_of(one) for one in devices]
     size = resources.settings.batch_size
     new = list(cutting.cut_recipients(recipients, taken=frozenset(), size=size))
     return new[0] if len(new) == 1 else None

@@ -108,6 +108,11 @@ class Doorkeeper:
 
     async def _api_key(self, key: str, scopes: Sequence[Scope]) -> tuple[App, Key] | None:
         digest = hash_key(key)
+        known = self._api_keys.get(digest)
+        if known is not None:
+            if not _lacking(known[1], scopes):
+                return known
+            self._api_keys.drop(digest)
 
         async def load() -> tuple[App, Key] | None:
             async with self._engine.connect() as connection:
@@ -115,9 +120,6 @@ class Doorkeeper:
             fits = found is not None and hmac.compare_digest(found[1].key_hash, digest)
             return found if fits else None
 
-        known = self._api_keys.get(digest)
-        if known is not None and _lacking(known[1], scopes):
-            self._api_keys.drop(digest)
         return await self._api_keys.get_or(digest, load)
 
 

@@ -6,7 +6,6 @@ What comes compressed is inflated here, as it comes: the limits are of what the 
 import asyncio
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pushsvc.api.inflating import inflating_of
@@ -60,9 +59,8 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        announced = headers.get("content-length", "0")
-        inflating = inflating_of(headers)
+        announced = _header(scope, b"content-length")
+        inflating = inflating_of(_header(scope, b"content-encoding"))
         read, deadline = 0, asyncio.get_running_loop().time() + self._seconds
         is_whole = False
 
@@ -108,3 +106,8 @@ class BodyLimitMiddleware:
     def _too_large(self) -> BodyTooLargeError:
         limit = f"{self._limit_bytes} bytes (body_limit_bytes)"
         return BodyTooLargeError(f"The body is larger than {limit}. Send it in parts.")
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    """Return what a header says; nothing where it is not there."""
+    return next((value for one, value in scope["headers"] if one == name), b"").decode("latin-1")

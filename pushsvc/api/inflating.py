@@ -1,7 +1,6 @@
 """A compressed body, inflated as it comes (RFC 9110 8.4.1)."""
 
 import zlib
-from collections.abc import Mapping
 from typing import Final
 
 from pushsvc.errors import MalformedEncodingError, UnsupportedEncodingError
@@ -36,13 +35,13 @@ class Inflating:
         return inflated
 
 
-def inflating_of(headers: Mapping[str, str]) -> Inflating | None:
-    """Return what inflates the body of a request with these headers; None for a plain one.
+def inflating_of(encoding: str) -> Inflating | None:
+    """Return what inflates a body of this Content-Encoding; None for a plain one.
 
     Raises:
         UnsupportedEncodingError: nobody can.
     """
-    encoding = headers.get("content-encoding", "").strip().lower()
+    encoding = encoding.strip().lower()
     if encoding in _PLAIN:
         return None
     if encoding not in _GZIP:

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -14,6 +15,7 @@ NDJSON: Final = "application/x-ndjson"
 #: Smaller replies fit into a few packets as they are.
 LEAST_COMPRESSED_BYTES: Final = 16_384
 PROBLEM: Final = "application/problem+json"
+KEPT_MOMENTS: Final = 256
 
 
 def json_response(
@@ -52,7 +54,13 @@ def _takes_gzip(accepted: str) -> bool:
 
 def moment(value: datetime) -> str:
     """Return a time as RFC 3339 and Parse have it: UTC, milliseconds, Z."""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _written(value.astimezone(UTC))
+
+
+#: The times of a push that is stored, and of all that are stored with it, are one.
+@lru_cache(KEPT_MOMENTS)
+def _written(in_utc: datetime) -> str:
+    return in_utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment_or_none(value: datetime | None) -> str | None:

@@ -40,5 +40,9 @@ class RequestIdMiddleware:
                 message["headers"] = [*message["headers"], (_RAW, request_id.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        # Not bound_contextvars: it copies the context, for every request.
+        before = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             await self._app(scope, receive, stamped)
+        finally:
+            structlog.contextvars.reset_contextvars(**before)

@@ -51,6 +51,10 @@ class Times:
     interval: float | None
 
 
+#: Of most pushes: now, and for ever.
+_NONE_TOLD: Final = Times(push_time=None, place="/", expires_at=None, interval=None)
+
+
 class _Null:
     """JSON's null where it is a value, and a wrong one."""
 
@@ -79,6 +83,8 @@ def read_times(submission: Submission) -> Times:
         ScheduleError: 115, naming the field that is malformed.
     """
     place, moment, interval = _expiry(submission)
+    if submission.push_time is None and moment is None and interval is None:
+        return _NONE_TOLD
     expires_at = _read(f"{place}expiration_time", moment, written_time.moment)
     if interval is not None and not _is_positive(interval):
         message = "expiration_interval must be a number greater than 0"

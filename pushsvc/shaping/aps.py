@@ -146,7 +146,8 @@ def with_numbers(aps: Json) -> dict[str, Any]:
 def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
     """Yield what Apple would refuse or read over: the place in `data`, and a sentence."""
     kinds = _OF_LIVE_ACTIVITIES if push_type == LIVE_ACTIVITY else _OWN
-    for name, key in spellings(push_type).items():
+    spelled = spellings(push_type)
+    for name, key in () if spelled.keys().isdisjoint(data) else spelled.items():
         if (value := data.get(name)) is not None:
             yield from _flaw(f"/data/{name}", value, kinds[key])
     own = data.get("aps") or {}

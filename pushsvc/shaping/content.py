@@ -109,7 +109,7 @@ class Content:
             if key not in STEERING:
                 value = marked("/data/", key, given)
             name, _, suffix = key.partition("-")
-            tag = tag_of(suffix) if name in variants and _is_text(value, name) else None
+            tag = tag_of(suffix) if suffix and name in variants and _is_text(value, name) else None
             if tag is None:
                 data[key] = value
             elif value:
@@ -130,8 +130,10 @@ class Content:
 
     def says(self, blocks: Collection[str]) -> bool:
         """Tell whether there is something in it for a form with these keys of its own."""
+        if self.data:
+            return True
         has = [key for key in FILLED_IN if self.beside.get(key)]
-        return bool(self.data) or not has or any(key in blocks for key in has)
+        return not has or any(key in blocks for key in has)
 
     def option(self, name: str) -> Any:
         """Return a key of STEERING: by its other name, else as it stands beside `data`, or within.

@@ -18,8 +18,6 @@ from jinja2.sandbox import SandboxedEnvironment
 from pushsvc.shaping.filters import ARGUMENTS, ESCAPING, FILTERS, Missing, shown
 from pushsvc.shaping.values import is_storable
 
-#: A text with one of these is taken for one with variables.
-_SIGNS: Final = ("{{", "{%")
 #: Names, constants, filters and tests in one text, and how deeply it may be nested: the time that
 #: Jinja takes to compile one grows with the cube of that.
 PARTS_LIMIT: Final = 50
@@ -96,8 +94,8 @@ class Text:
 
 
 def has_variables(text: str) -> bool:
-    """Tell whether a text is one with variables."""
-    return any(sign in text for sign in _SIGNS)
+    """Tell whether a text is one with variables: it has what begins one."""
+    return "{{" in text or "{%" in text
 
 
 @lru_cache(KEPT_TEXTS)

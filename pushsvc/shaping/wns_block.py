@@ -107,7 +107,7 @@ def flaws(content: Content) -> Iterator[tuple[str, str]]:
             yield place, f"WNS has no such key; there are {', '.join(RULES)}."
         elif not rule.is_right(value):
             yield place, f"{key} must be {rule.said}."
-    kind = type_of(block)
+    kind = type_of(block) if block else None
     if kind in _ALL:
         yield from _misplaced(block, kind)
         yield from _missing(content, block, kind)

@@ -151,7 +151,7 @@ def named_among(devices: Sequence[Json], found: Sequence[Found]) -> Named:
             tokens.add(one.device_token)
     there = {one.object_id for one in found} | {one.installation_id for one in found}
     wanted = {d[key] for d in devices for key in ("object_id", "installation_id") if key in d}
-    explicit = [_recipient(d) for d in devices if "token" in d]
+    explicit = [recipient_of(d) for d in devices if "token" in d]
     absent = [Recipient(device_type=NO_TYPE, token="") for _ in wanted - there]
     return Named(
         [one.id for one in found], frozenset(duplicates), frozenset(tokens), [*explicit, *absent]
@@ -174,7 +174,8 @@ def _any_of(column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:
     return column == any_(literal(values, ARRAY(Text)))
 
 
-def _recipient(device: Json) -> Recipient:
+def recipient_of(device: Json) -> Recipient:
+    """Return the device that an audience names by its token."""
     return Recipient(
         device_type=device["device_type"],
         token=device["token"],

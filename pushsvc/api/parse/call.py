@@ -7,7 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from pushsvc.api.auth import Caller, Doorkeeper
-from pushsvc.api.body import as_object, parse
+from pushsvc.api.body import as_object, parse, read_body
 from pushsvc.api.parse.envelope import TEXT_FIELDS, Headers, open_envelope
 from pushsvc.api.parse.form import decoded, read_form
 from pushsvc.errors import Fault, InvalidRequestError
@@ -62,7 +62,7 @@ async def open_call(
         InvalidRequestError: a body that is no object, a context that is none, an unknown method.
     """
     headers: Headers = dict(request.scope["headers"])
-    body = _read(await request.body(), headers)
+    body = _read(await read_body(request), headers)
     envelope = await open_envelope(headers, body, doorkeeper)
     caller = await doorkeeper.parse_caller(envelope.credentials)
     method = method_of(request.method, body)

@@ -216,8 +216,8 @@ class NewOpen(Strict):
 
 def content_of(asked: NewPush | NewTemplate) -> dict[str, Any]:
     """Return the content as asked for; null is as good as left out."""
-    given = {name: getattr(asked, name, None) for name in CONTENT_KEYS}
-    found = {name: value for name, value in given.items() if value is not None}
+    given = vars(asked)
+    found = {name: given[name] for name in CONTENT_KEYS if given.get(name) is not None}
     return found if "template" in found else {"data": {}, **found}
 
 

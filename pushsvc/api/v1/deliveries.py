@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from pushsvc import deliveries, pipeline
 from pushsvc.api.audience import fingerprint
-from pushsvc.api.body import read_object_once
+from pushsvc.api.body import read_object
 from pushsvc.api.body_limit import LET_GO
 from pushsvc.api.replies import compressed, json_response
 from pushsvc.api.v1.asked import OBJECT_ID, check_parameters, enter
@@ -64,7 +64,7 @@ async def _store(request: Request, resources: Resources, app: App) -> tuple[push
     What was read of thousands of devices, ten times the body's size, is not kept meanwhile.
     """
     key = idempotency_key(request, prefix="delivery")
-    body = await read_object_once(request)
+    body = await read_object(request)
     asked = parse_new_delivery(body)
     told = {name: value for name, value in body.items() if name != _WAIT}
     submission = submission_of(asked, key=key, request_hash=fingerprint(told))

@@ -45,7 +45,9 @@ async def create(request: Request) -> Response:
     key = idempotency_key(request)
     body = await read_object(request)
     asked = parse_new_push(body, devices_limit=resources.settings.explicit_devices_limit)
-    submission = submission_of(asked, key=key, request_hash=fingerprint(body))
+    # Without a key nothing repeats it.
+    request_hash = None if key is None else fingerprint(body)
+    submission = submission_of(asked, key=key, request_hash=request_hash)
     stored = await pipeline.submit_push(resources, app, submission)
     headers = {"Location": f"/v1/pushes/{stored.push.object_id}"}
     if not stored.replayed:

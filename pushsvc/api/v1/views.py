@@ -1,6 +1,6 @@
 """A push as `/v1` shows it."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,6 +11,7 @@ from pushsvc.model import (
     Counts,
     Halt,
     Json,
+    Outcome,
     Push,
     PushState,
     device_count,
@@ -193,8 +194,14 @@ def live_counts(push: Push, counts: Counts) -> dict[str, int]:
     return {**found, "open": max(0, push.devices - sum(found.values()))}
 
 
+#: Of a push that was stored just now.
+_NOTHING: Final = {outcome.value: 0 for outcome in Outcome}
+
+
 def words(classes: Any) -> dict[str, int]:
     """Return devices by what came of them, as `CountsView` describes it."""
+    if not classes:
+        return dict(_NOTHING)
     return {outcome.value: n for outcome, n in tally.by_outcome(classes).items()}
 
 
