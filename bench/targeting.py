@@ -111,10 +111,8 @@ async def measured(
     """Return the figures of each audience."""
     task = progress.add_task("read audiences", total=len(AUDIENCES) * (1 + ROUNDS))
     figures = {}
+    reader = Reader(app_id=app_id, schema=await load_schema(engine, app_id))
     async with engine.connect() as connection:
-        async with connection.begin():
-            schema = await load_schema(connection, app_id)
-        reader = Reader(app_id=app_id, schema=schema)
         for name, audience in AUDIENCES.items():
             wanted = criterion(audience, reader)
             readings = []

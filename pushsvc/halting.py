@@ -196,8 +196,7 @@ async def taken(resources: Resources, push_id: int) -> AsyncIterator[Push | None
     with halts_here.watching(push_id):
         if halts_here.known(push_id) is None:
             try:
-                async with resources.engine.connect() as connection:
-                    halts_here.remember(await pushes.get_push(connection, push_id))
+                halts_here.remember(await pushes.read_push(resources.engine, push_id))
             except pushes.PushGoneError:
                 yield None
                 return

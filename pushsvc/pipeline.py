@@ -66,6 +66,7 @@ from pushsvc.storage import (
     turns,
 )
 from pushsvc.storage.devices import load_devices
+from pushsvc.storage.engine import driver
 from pushsvc.storage.leases import LEASE_LIMIT, held
 
 log = structlog.get_logger(__name__)
@@ -125,7 +126,7 @@ async def plan_push(resources: Resources, push_id: int) -> None:
 async def _plan_leg(resources: Resources, push_id: int) -> bool:
     """Plan what is due; return whether more may be."""
     lease_seconds = resources.settings.lease_seconds
-    async with resources.engine.begin() as connection:
+    async with driver(resources.engine) as connection:
         leased = await plans.lease_plan(connection, push_id, lease_seconds=lease_seconds)
     if leased is None:
         return False
@@ -324,11 +325,11 @@ async def close_push(
         held = await hygiene.settle(resources, push_id, pieces=pieces)
     if held is None:
         return
-    async with resources.engine.begin() as connection:
-        if not await pushes.close_push(connection, push_id, tokens_held=held):
-            return
-        push = await pushes.get_push(connection, push_id)
-        counts = await pushes.counts_of(connection, push)
+    async with driver(resources.engine) as connection, connection.transaction():
+        closed = await pushes.close_push(connection, push_id, tokens_held=held)
+    if closed is None:
+        return
+    push, counts = closed
     classes = {c.name.lower(): n for c, n in sorted(tally.total(counts).items())}
     log.info("push.done", push=push.object_id, devices=push.devices, **classes)
 

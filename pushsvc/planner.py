@@ -48,32 +48,29 @@ async def write(resources: Resources, push: Push, *, lease: int) -> Sequence[int
     Returns the numbers of batches that nobody was woken for: whoever planned them has them at
     hand. A process that is to stop leaves the rest, from the checkpoint on.
     """
-    complete, at_hand = True, []
     try:
         if await _must_wait(resources, push, lease=lease):
             return []
         if push.by_zone:
-            complete = await _plan_leg(resources, push, lease=lease)
+            await _plan_leg(resources, push, lease=lease)
         elif "devices" in push.audience:
-            at_hand = await _plan_devices(resources, push, lease=lease)
+            return await _plan_devices(resources, push, lease=lease)
         else:
-            complete = await _plan_audience(resources, push, lease=lease)
+            await _plan_audience(resources, push, lease=lease)
     except plans.LeaseLostError:
         log.warning("plan.taken_over", push=push.object_id)
-        return []
     except partitions.MissingError:
         # Where nobody made one ahead: the clock takes the plan up again when its lease has run out.
         log.warning("plan.no_partition", push=push.object_id)
         await partitions.make_ahead(resources.engine, push_id=push.id)
-        return []
     except AudienceTimeoutError:
         await _give_up(resources, push, lease=lease)
-        return []
-    if not complete:
-        return []
+    return []
+
+
+async def _finish(resources: Resources, push: Push, *, lease: int) -> None:
     async with resources.engine.begin() as connection:
         await plans.finish_plan(connection, push.id, lease=lease)
-    return at_hand
 
 
 async def _must_wait(resources: Resources, push: Push, *, lease: int) -> bool:
@@ -106,12 +103,12 @@ async def _criterion(resources: Resources, push: Push) -> Criterion:
     return audience.criterion(push.audience, reader, limits=resources.limits.of_stored())
 
 
-async def _plan_audience(resources: Resources, push: Push, *, lease: int) -> bool:
-    """Write the audience down; return whether all of it."""
+async def _plan_audience(resources: Resources, push: Push, *, lease: int) -> None:
+    """Write the audience down; with what is known to be its last piece the plan is finished."""
     wanted = await _criterion(resources, push)
     piece = resources.settings.batch_size * BATCHES_PER_PIECE
     batch = cutting.size_at(push.rate_per_minute, size=resources.settings.batch_size)
-    after = push.planned_through
+    after, finished = push.planned_through, False
     async with (
         resources.planning,
         resources.engine.connect() as connection,
@@ -126,16 +123,23 @@ async def _plan_audience(resources: Resources, push: Push, *, lease: int) -> boo
         too_late = await _too_late(resources, push, connection=connection)
         async for page in members:
             if resources.stopping.is_set():
-                return False
+                return
             new = list(cutting.cut(page.ids, duplicates=page.duplicates, size=batch))
             if too_late is not None:
                 new = list(cutting.left_out(new, too_late))
-            through = page.ids[-1]
+            finished = page.is_last
             refs = await _write_piece(
-                resources, push, new, connection=connection, lease=lease, through=through
+                resources,
+                push,
+                new,
+                connection=connection,
+                lease=lease,
+                through=page.ids[-1],
+                is_last=finished,
             )
             await resources.queue.wake_batches(refs)
-    return True
+    if not finished:
+        await _finish(resources, push, lease=lease)
 
 
 async def _too_late(
@@ -150,19 +154,19 @@ async def _too_late(
     return legs.left_out_late(push, push.due_at, now=now, late_after=late_after)
 
 
-async def _plan_leg(resources: Resources, push: Push, *, lease: int) -> bool:
-    """Write down the devices of the leg that is due; return whether there is no later one."""
+async def _plan_leg(resources: Resources, push: Push, *, lease: int) -> None:
+    """Write down the devices of the leg that is due; where it is the last, finish the plan."""
     next_at = legs.leg_of(push).next_at
     async with resources.planning, resources.engine.connect() as connection:
         if "devices" in push.audience:
             await _write_named_leg(resources, push, connection=connection, lease=lease)
         elif not await _write_leg(resources, push, connection=connection, lease=lease):
-            return False
+            return
     if next_at is None:
-        return True
+        await _finish(resources, push, lease=lease)
+        return
     async with resources.engine.begin() as connection:
         await plans.next_leg(connection, push.id, lease=lease, due_at=next_at)
-    return False
 
 
 async def _write_leg(
@@ -232,7 +236,9 @@ async def _counted(resources: Resources, wanted: Criterion, *, connection: Async
 
 async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> list[int]:
     if push.batches:
-        return []  # all devices of such a push are one piece, and it is there
+        # All devices of such a push are one piece, and it is there: by an older version.
+        await _finish(resources, push, lease=lease)
+        return []
     size = cutting.size_at(push.rate_per_minute, size=resources.settings.batch_size)
     async with resources.engine.connect() as connection:
         async with connection.begin():
@@ -247,7 +253,7 @@ async def _plan_devices(resources: Resources, push: Push, *, lease: int) -> list
         # A job for it would cost as much again as the plan did.
         at_hand = push.lane is Lane.URGENT and len(new) == 1
         refs = await _write_piece(
-            resources, push, new, connection=connection, lease=lease, through=0
+            resources, push, new, connection=connection, lease=lease, through=0, is_last=True
         )
     if at_hand:
         return [ref.seq for ref in refs]
@@ -263,8 +269,12 @@ async def _write_piece(
     connection: AsyncConnection,
     lease: int,
     through: int,
+    is_last: bool = False,
 ) -> list[BatchRef]:
-    """Write batches and checkpoint in one transaction; return them for their deliverers."""
+    """Write batches and checkpoint in one transaction; return them for their deliverers.
+
+    `is_last`: the plan is finished with it.
+    """
     async with connection.begin():
         first = await plans.record_piece(
             connection,
@@ -274,6 +284,7 @@ async def _write_piece(
             batch_count=len(new),
             devices=cutting.devices_of(new),
             lease_seconds=resources.settings.lease_seconds,
+            is_last=is_last,
         )
         timed = await _timed(connection, push, new)
         await batches.write_batches(

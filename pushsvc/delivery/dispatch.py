@@ -98,9 +98,14 @@ class Sheet:
 
     def settle_rest(self, answer: Answer) -> None:
         """Note the same for every device that nothing came of yet."""
-        for index, byte in enumerate(self.outcomes):
-            if byte == OutcomeClass.OPEN:
-                self.settle(index, answer)
+        index = -1
+        while (index := self.outcomes.find(OutcomeClass.OPEN, index + 1)) >= 0:
+            self.settle(index, answer)
+
+    @property
+    def has_open(self) -> bool:
+        """Whether nothing came of one device at least."""
+        return OutcomeClass.OPEN in self.outcomes
 
     def is_open(self, index: int) -> bool:
         """Tell whether nothing came of this device yet."""
@@ -322,6 +327,6 @@ async def _hand(
     try:
         await gateway.send(hand(), settle, over)
     finally:
-        for index, *_ in messages[:handed]:
+        for index, *_ in messages[:handed] if sheet.has_open else ():
             if sheet.is_open(index):
                 sheet.settle(index, STOPPED)

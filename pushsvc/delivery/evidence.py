@@ -29,7 +29,7 @@ UNREGISTERED: Final = "UNREGISTERED"
 #: Fewer blamed tokens of one push are no sign that something else is wrong.
 LEAST_BLAMED: Final = 50
 
-_ACCEPTED: Final = frozenset({OutcomeClass.OK, OutcomeClass.VALIDATED})
+_ACCEPTED: Final = bytes((OutcomeClass.OK, OutcomeClass.VALIDATED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,19 +103,20 @@ def outdated(batch: Batch, answers: Mapping[int, Answer]) -> dict[int, Answer]:
 
 
 def weigh(
-    devices: Iterable[Device],
+    devices: Sequence[Device],
     *,
     outcomes: bytes | bytearray,
     evidence: Iterable[Evidence],
     routes: Routes,
 ) -> dict[str, Weight]:
     """Count by scope whom the gateways accepted and whom they spoke against."""
-    takers = [device for device in devices if outcomes[device.place] in _ACCEPTED]
+    takers = devices
+    if outcomes.translate(None, _ACCEPTED):
+        takers = [device for device in devices if outcomes[device.place] in _ACCEPTED]
     parties = list(routes.parties_of(takers))
-    one_of = dict(zip(parties, takers, strict=True))
     accepted: Counter[str] = Counter()
     for party, n in Counter(parties).items():
-        scope = routes.scope_of(one_of[party])
+        scope = routes.scope_of(takers[parties.index(party)])
         if scope is not None:
             accepted[scope] += n
     blamed = Counter(one.scope for one in evidence)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from operator import attrgetter
+from operator import itemgetter
 from typing import Final
 
 from pushsvc.model import WINDOWS_DEVICE_TYPES, Device, GatewayName, Refused
@@ -42,9 +42,12 @@ _BY_FCM: Final[Mapping[Form | None, Form]] = {Form.APNS: Form.FCM_APPLE, Form.FC
 _FCM_MARK: Final = ":"
 #: A browser's own subscription is JSON, which holds the mark of FCM, too.
 _SUBSCRIPTION: Final = "{"
+_FIELDS: Final = Device._fields
 #: Of a device, what its gateway and app depend on besides the token, and what its message does.
-_PARTY: Final = attrgetter("device_type", "push_type", "app_identifier")
-_KIND: Final = attrgetter("device_type", "push_type", "app_identifier", "locale", "badge")
+_PARTY: Final = itemgetter(*map(_FIELDS.index, ("device_type", "push_type", "app_identifier")))
+_KIND: Final = itemgetter(
+    *map(_FIELDS.index, ("device_type", "push_type", "app_identifier", "locale", "badge"))
+)
 UNKNOWN_DEVICE_TYPE: Final = Refused(reason="UnknownDeviceType")
 #: A browser's own subscription (RFC 8030), which is no token of FCM's.
 WEB_PUSH_SUBSCRIPTION: Final = Refused(reason="WebPushSubscription")

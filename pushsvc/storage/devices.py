@@ -1,6 +1,7 @@
 """Devices: what each message of a batch needs to know of where it goes."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,7 +96,11 @@ def _devices(
     places, badges = map(place_of.__getitem__, numbers), map(batch.badges.get, numbers)
     fields = map(values.get, numbers)
     columns = (places, kinds, addresses, apps, locales, badges, push_types, fields)
-    return list(map(Device._make, zip(*columns, strict=True)))
+    return list(map(_device_of, zip(*columns, strict=True)))
+
+
+#: What `Device._make` does, without a call of Python's for each.
+_device_of: Final[Callable[[Iterable[Any]], Device]] = partial(tuple.__new__, Device)
 
 
 async def load_named(

@@ -57,6 +57,7 @@ def create_engine(url: str, *, connections: int, by_index: bool = False) -> Asyn
         re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url),
         pool_size=connections,
         max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         # Errors are logged, and parameters are device tokens.
         hide_parameters=True,

@@ -1,7 +1,7 @@
 """The plan of a push: leased, so that one worker does it and another takes over should it die."""
 
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
@@ -10,25 +10,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pushsvc.model import Halt, Push, PushState
 from pushsvc.storage import waves
 from pushsvc.storage.halted import MAY_PLAN
-from pushsvc.storage.pushes import get_push
+from pushsvc.storage.pushes import SELECTED, as_push
 from pushsvc.storage.tables import campaigns, pushes
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Driver = asyncpg.Connection[asyncpg.Record]
 
 #: A push that is planned by zone has a plan for each leg, and each has so many numbers for its
 #: leases: what is counted is how often one leg was begun, and no number comes twice.
 LEASES_PER_LEG: Final = 256
 
-_LEASE_PLAN = text(f"""
+_LEASE_PLAN: Final = f"""
     UPDATE pushes SET state = 'planning', leases = leases + 1,
         started_at = coalesce(started_at, now()),
-        lease_until = now() + make_interval(secs => :seconds)
+        lease_until = now() + make_interval(secs => $2)
     WHERE id = (
         SELECT id FROM pushes
-        WHERE id = :push_id AND state IN ('waiting', 'planning') AND due_at <= now()
+        WHERE id = $1 AND state IN ('waiting', 'planning') AND due_at <= now()
             AND (lease_until IS NULL OR lease_until < now()) AND {MAY_PLAN}
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING leases
-""")  # noqa: S608 - of constants
+    RETURNING {SELECTED}, leases
+"""  # noqa: S608 - of constants
 
 
 class LeaseLostError(Exception):
@@ -36,15 +41,18 @@ class LeaseLostError(Exception):
 
 
 async def lease_plan(
-    connection: AsyncConnection, push_id: int, *, lease_seconds: float
+    connection: "Driver", push_id: int, *, lease_seconds: float
 ) -> tuple[Push, int] | None:
     """Take the plan of a due push, unless another worker has it or it is through.
 
     The second value is the lease's number: the fence against a worker that comes back late.
     """
-    parameters = {"push_id": push_id, "seconds": lease_seconds}
-    lease = (await connection.execute(_LEASE_PLAN, parameters)).scalar_one_or_none()
-    return None if lease is None else (await get_push(connection, push_id), lease)
+    row = await connection.fetchrow(_LEASE_PLAN, push_id, lease_seconds)
+    if row is None:
+        return None
+    values = dict(row)
+    lease: int = values.pop("leases")
+    return as_push(values), lease
 
 
 def times_begun(lease: int) -> int:
@@ -67,6 +75,16 @@ def _planned_by(push_id: int, lease: int) -> ColumnElement[bool]:
     )
 
 
+_PIECE: Final = """
+    UPDATE pushes SET planned_through = :through, batches_planned = batches_planned + :batches,
+        devices_planned = devices_planned + :devices, {rest}
+    WHERE id = :push_id AND leases = :lease AND state = 'planning'
+    RETURNING batches_planned
+"""
+_RECORD: Final = text(_PIECE.format(rest="lease_until = now() + make_interval(secs => :seconds)"))
+_RECORD_LAST: Final = text(_PIECE.format(rest="lease_until = NULL, state = 'sending'"))
+
+
 async def record_piece(
     connection: AsyncConnection,
     push_id: int,
@@ -76,26 +94,26 @@ async def record_piece(
     batch_count: int,
     devices: int,
     lease_seconds: float,
+    is_last: bool = False,
 ) -> int:
     """Note how far the plan is and renew its lease; in one transaction with the piece's batches.
 
+    With the last piece the plan is finished; of a push in local time, `finish_plan` has to say so.
     Returns the number of the piece's first batch.
 
     Raises:
         LeaseLostError: another worker plans this push now; the transaction must not commit.
     """
-    statement = (
-        update(pushes)
-        .where(_planned_by(push_id, lease))
-        .values(
-            planned_through=planned_through,
-            batches_planned=pushes.c.batches_planned + batch_count,
-            devices_planned=pushes.c.devices_planned + devices,
-            lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds),
-        )
-        .returning(pushes.c.batches_planned)
-    )
-    planned: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    parameters = {
+        "push_id": push_id,
+        "lease": lease,
+        "through": planned_through,
+        "batches": batch_count,
+        "devices": devices,
+        "seconds": lease_seconds,
+    }
+    statement = _RECORD_LAST if is_last else _RECORD
+    planned: int | None = (await connection.execute(statement, parameters)).scalar_one_or_none()
     if planned is None:
         raise LeaseLostError
     return planned - batch_count

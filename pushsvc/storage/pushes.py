@@ -2,24 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlalchemy import (
     ColumnElement,
     Label,
     RowMapping,
-    case,
     func,
     literal,
     select,
     text,
-    update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import (
-    BatchState,
     Counts,
     Halt,
     Json,
@@ -37,7 +34,12 @@ from pushsvc.model import (
 )
 from pushsvc.storage.engine import driver, encode_json
 from pushsvc.storage.ids import new_object_id
-from pushsvc.storage.tables import batches, pushes
+from pushsvc.storage.tables import pushes
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Driver = asyncpg.Connection[asyncpg.Record]
 
 #: Of a push, as `as_push` reads them.
 COLUMNS = (
@@ -200,6 +202,9 @@ async def find_push(connection: AsyncConnection, *, app_id: int, object_id: str)
     return as_push(row) if row else None
 
 
+_READ: Final = f"SELECT {SELECTED} FROM pushes WHERE id = $1"  # noqa: S608 - of constants
+
+
 class PushGoneError(Exception):
     """The push was deleted after somebody had read its key."""
 
@@ -215,6 +220,19 @@ async def get_push(connection: AsyncConnection, push_id: int) -> Push:
     if row is None:
         raise PushGoneError
     return as_push(row)
+
+
+async def read_push(engine: AsyncEngine, push_id: int) -> Push:
+    """Return the same by the bare driver, for whoever reads many.
+
+    Raises:
+        PushGoneError: it is there no more.
+    """
+    async with driver(engine) as connection:
+        row = await connection.fetchrow(_READ, push_id)
+    if row is None:
+        raise PushGoneError
+    return as_push(dict(row))
 
 
 async def list_pushes(
@@ -235,17 +253,18 @@ def of_days(days: int) -> ColumnElement[bool]:
 
 # Of most pushes nearly all batches have the same counts; and of so many as there may be in them,
 # Postgres would start other processes to add them up.
-_LIVE_COUNTS = text("""
+_ADDED_UP: Final = """
     WITH alike AS MATERIALIZED (
         SELECT push_id, counts, count(*) AS batches FROM batches
-        WHERE push_id = ANY(:push_ids) AND counts IS NOT NULL
+        WHERE push_id = ANY({push_ids}) AND counts IS NOT NULL
         GROUP BY 1, 2
     )
     SELECT push_id, type.key AS device_type, class.key AS class,
         sum(class.value::text::bigint * batches)::bigint AS n
     FROM alike, jsonb_each(counts) AS type, jsonb_each(type.value) AS class
     GROUP BY 1, 2, 3
-""")
+"""
+_LIVE_COUNTS: Final = text(_ADDED_UP.format(push_ids=":push_ids"))
 
 
 async def counts_of(connection: AsyncConnection, push: Push) -> Counts:
@@ -309,41 +328,40 @@ _IS_COMPLETE: Final = """
 """
 
 
-async def close_push(connection: AsyncConnection, push_id: int, *, tokens_held: int) -> bool:
-    """Close the push if nothing of it is open; return whether this call did.
+_LOCK: Final = "SELECT FROM pushes WHERE id = $1 FOR UPDATE"
+_CLOSE: Final = f"""
+    UPDATE pushes SET state = CASE halt WHEN 'cancel' THEN 'cancelled' ELSE 'done' END,
+        halt = CASE halt WHEN 'cancel' THEN halt END, tokens_held = $2, finished_at = now(),
+        counts = (
+            SELECT coalesce(jsonb_object_agg(device_type, classes), '{{}}') FROM (
+                SELECT device_type, jsonb_object_agg(class, n) AS classes
+                FROM ({_ADDED_UP.format(push_ids="ARRAY[$1]")}) AS counted GROUP BY 1
+            ) AS of_type
+        )
+    WHERE id = $1 AND state = 'sending'
+        AND NOT EXISTS (SELECT FROM batches WHERE push_id = $1 AND state <> 2)
+    RETURNING {SELECTED}, counts
+"""  # noqa: S608 - of constants
+
+
+async def close_push(
+    connection: "Driver", push_id: int, *, tokens_held: int
+) -> tuple[Push, Counts] | None:
+    """Close the push if nothing of it is open; return it and its counts if this call did.
 
     One that was cancelled on its way is so now, with its counts; a pause that it has outlived by
     expiring is over.
 
-    Under the row's lock, so that of the last two batches to finish not both, and not neither,
-    see the push complete.
+    In the caller's transaction, and under the row's lock, so that of the last two batches to finish
+    not both, and not neither, see the push complete.
     """
-    unfinished = (
-        select(batches.c.seq)
-        .where(batches.c.push_id == push_id, batches.c.state != BatchState.DONE)
-        .limit(1)
-    )
-    lock = select(pushes.c.state).where(pushes.c.id == push_id).with_for_update()
-    if (await connection.execute(lock)).scalar_one_or_none() != PushState.SENDING:
-        return False
-    if (await connection.execute(unfinished)).first() is not None:
-        return False
-    counts = (await _live_counts(connection, [push_id])).get(push_id, {})
-    plain = {t: {str(int(c)): n for c, n in classes.items()} for t, classes in counts.items()}
-    cancelled = pushes.c.halt == Halt.CANCEL.value
-    statement = (
-        update(pushes)
-        .where(pushes.c.id == push_id)
-        .values(
-            state=case((cancelled, PushState.CANCELLED.value), else_=PushState.DONE.value),
-            halt=case((cancelled, Halt.CANCEL.value)),
-            counts=plain,
-            tokens_held=tokens_held,
-            finished_at=func.now(),
-        )
-    )
-    await connection.execute(statement)
-    return True
+    await connection.execute(_LOCK, push_id)
+    row = await connection.fetchrow(_CLOSE, push_id, tokens_held)
+    if row is None:
+        return None
+    values = dict(row)
+    counts = _counts(values.pop("counts"))
+    return as_push(values), counts
 
 
 def as_push(row: RowMapping | dict[str, Any]) -> Push:

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.clock import Clock
 from pushsvc.remembered import Remembered
+from pushsvc.storage.engine import driver
 from pushsvc.storage.field_types import (
     GEO_POINT,
     RELATION,
@@ -55,15 +56,16 @@ class Schema:
         return kind.target_class if kind and kind.name == RELATION else None
 
 
-async def load_schema(connection: AsyncConnection, app_id: int) -> Schema:
+_LOAD: Final = "SELECT class_name, field, type, target_class FROM class_fields WHERE app_id = $1"
+
+
+async def load_schema(engine: AsyncEngine, app_id: int) -> Schema:
     """Return the app's schema."""
-    columns = class_fields.c
-    statement = select(columns.class_name, columns.field, columns.type, columns.target_class).where(
-        columns.app_id == app_id
-    )
+    async with driver(engine) as connection:
+        rows = await connection.fetch(_LOAD, app_id)
     classes: dict[str, dict[str, FieldType]] = {}
-    for row in await connection.execute(statement):
-        classes.setdefault(row.class_name, {})[row.field] = FieldType(row.type, row.target_class)
+    for class_name, field_name, kind, target_class in rows:
+        classes.setdefault(class_name, {})[field_name] = FieldType(kind, target_class)
     return Schema(classes)
 
 
@@ -110,7 +112,7 @@ class Schemas:
         """Return the app's schema, as it was a few seconds ago at the earliest."""
 
         async def load() -> Schema:
-            return await self._load(app_id)
+            return await load_schema(self._engine, app_id)
 
         found = await self._schemas.get_or(app_id, load)
         assert found is not None
@@ -118,7 +120,7 @@ class Schemas:
 
     async def now(self, app_id: int) -> Schema:
         """Return the app's schema as it is, and remember that."""
-        return self._schemas.put(app_id, await self._load(app_id))
+        return self._schemas.put(app_id, await load_schema(self._engine, app_id))
 
     async def settle(self, app_id: int, rules: ClassRules, fields: Fields) -> ClassFields:
         """Have the class's fields take these values; return the types of all of them.
@@ -146,7 +148,3 @@ class Schemas:
     def forget(self, app_id: int) -> None:
         """Look the app's schema up anew when it is next asked for."""
         self._schemas.drop(app_id)
-
-    async def _load(self, app_id: int) -> Schema:
-        async with self._engine.connect() as connection:
-            return await load_schema(connection, app_id)

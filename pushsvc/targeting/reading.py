@@ -10,6 +10,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Row,
+    TextClause,
     any_,
     func,
     literal,
@@ -45,6 +46,8 @@ class Page:
     ids: Sequence[int]
     #: those of `ids` that share their token with an earlier one of the audience
     duplicates: frozenset[int]
+    #: whether it is known that there is no further one
+    is_last: bool = False
 
 
 class AudienceTimeoutError(Exception):
@@ -111,40 +114,55 @@ async def held(
 ) -> AsyncIterator[AsyncIterator[Sequence[Row[*tuple[Any, ...]]]]]:
     """Find all rows of a statement at once, and lend them some at a time, as `pages` does."""
     try:
-        await _find(connection, Held(statement, cursor=cursor), timeout_seconds=timeout_seconds)
-        yield _fetched(connection, cursor)
-        async with connection.begin():
-            await connection.execute(text(f"CLOSE {cursor}"))
+        found = Held(statement, cursor=cursor)
+        first = await _find(connection, found, timeout_seconds=timeout_seconds)
+        yield _fetched(connection, first, cursor=cursor)
+        if _is_more(first):
+            async with connection.begin():
+                await connection.execute(text(f"CLOSE {cursor}"))
     except BaseException:
         # The next one to have the connection must not find the cursor open.
         await connection.invalidate()
         raise
 
 
-async def _find(connection: AsyncConnection, statement: Held, *, timeout_seconds: float) -> None:
-    # It is the commit that has Postgres look for them, and `statement_timeout` is not for commits;
-    # the driver has Postgres cancel what is not waited for any more.
+async def _find(
+    connection: AsyncConnection, statement: Held, *, timeout_seconds: float
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Find all rows, and return the first; where these are all there is no cursor any more."""
+    # It is the commit that has Postgres look for the rest, and `statement_timeout` is not for
+    # commits; the driver has Postgres cancel what is not waited for any more.
     limit = asyncio.timeout(timeout_seconds)
     try:
         async with limit, connection.begin():
             await connection.execute(SETTINGS)
             await connection.execute(statement)
+            rows = (await connection.execute(_next_of(statement.cursor))).all()
+            if not _is_more(rows):
+                await connection.execute(text(f"CLOSE {statement.cursor}"))
     except TimeoutError as error:
         if not limit.expired():
             raise
         raise AudienceTimeoutError from error
+    return rows
+
+
+def _next_of(cursor: str) -> TextClause:
+    return text(f"FETCH {_ARRAYS} FROM {cursor}")
+
+
+def _is_more(rows: Sequence[Row[*tuple[Any, ...]]]) -> bool:
+    return len(rows) == _ARRAYS
 
 
 async def _fetched(
-    connection: AsyncConnection, cursor: str
+    connection: AsyncConnection, first: Sequence[Row[*tuple[Any, ...]]], *, cursor: str
 ) -> AsyncIterator[Sequence[Row[*tuple[Any, ...]]]]:
-    fetch = text(f"FETCH {_ARRAYS} FROM {cursor}")
-    rows: Sequence[Row[*tuple[Any, ...]]] = ()
-    read_all = False
-    while not read_all:
+    rows = first
+    yield rows
+    while _is_more(rows):
         async with connection.begin():
-            rows = (await connection.execute(fetch)).all()
-        read_all = len(rows) < _ARRAYS
+            rows = (await connection.execute(_next_of(cursor))).all()
         yield rows
 
 
@@ -169,7 +187,8 @@ async def _paged(
         if page:
             doubtful = shared.intersection(page) if shared else shared
             shared -= doubtful
-            yield Page(page, await doubles(connection, wanted, doubtful))
+            found = await doubles(connection, wanted, doubtful)
+            yield Page(page, found, is_last=read_all and not ids)
 
 
 async def doubles(

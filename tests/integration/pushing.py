@@ -29,8 +29,9 @@ from pushsvc.resources import Resources, open_resources
 from pushsvc.simulators import Knobs, Simulators
 from pushsvc.simulators.ledger import Entry
 from pushsvc.stats import tally
-from pushsvc.storage import pushes, tables
+from pushsvc.storage import plans, pushes, tables
 from pushsvc.storage.credentials import add_credential
+from pushsvc.storage.engine import driver
 from pushsvc.storage.ids import new_object_id
 from pushsvc.worker import run_worker
 
@@ -111,6 +112,13 @@ class Site:
             "content": {"data": {"alert": "Hello"}},
         } | changes
         return (await pipeline.submit_push(self.resources, self.app, Submission(**given))).push
+
+    async def leased(self, push: Push, *, lease_seconds: float = 60) -> int:
+        """Take up the push's plan as a worker does; return the lease's number."""
+        async with driver(self.engine) as connection:
+            leased = await plans.lease_plan(connection, push.id, lease_seconds=lease_seconds)
+        assert leased is not None
+        return leased[1]
 
     async def now(self, push: Push) -> Push:
         """Return the push as it is now."""

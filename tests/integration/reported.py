@@ -18,6 +18,7 @@ from pushsvc.model import (
 )
 from pushsvc.stats import tally
 from pushsvc.storage import batches, pushes, tables
+from pushsvc.storage.engine import driver
 from pushsvc.storage.ids import new_object_id
 from tests.integration.reviewed import Scene
 
@@ -102,7 +103,7 @@ async def run(
     for seq, piece in enumerate([*pieces, *follow_ups]):
         if piece.ends is not None:
             await _close(scene, push, seq, piece)
-    async with scene.resources.engine.begin() as connection:
+    async with driver(scene.resources.engine) as connection:
         await pushes.close_push(connection, push.id, tokens_held=0)
     return await scene.now(push)
 

@@ -60,9 +60,7 @@ async def test_a_batch_in_a_worker_s_hands_ends_without_a_trace(site: Site) -> N
 async def test_a_plan_in_a_worker_s_hands_loses_its_lease(site: Site) -> None:
     """It writes no batch of a push that is gone."""
     push = await site.push()
-    async with site.engine.begin() as connection:
-        leased = await plans.lease_plan(connection, push.id, lease_seconds=60)
-    assert leased is not None
+    lease = await site.leased(push)
 
     await empty_app(site.engine, site.app.id)
 
@@ -71,7 +69,7 @@ async def test_a_plan_in_a_worker_s_hands_loses_its_lease(site: Site) -> None:
             await plans.record_piece(
                 connection,
                 push.id,
-                lease=leased[1],
+                lease=lease,
                 planned_through=0,
                 batch_count=1,
                 devices=1,

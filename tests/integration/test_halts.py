@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc import halting, pipeline
 from pushsvc.config import Settings
@@ -190,9 +191,7 @@ async def test_doubles_stay_doubles(site: Site) -> None:
 async def test_planning_stops_at_the_next_piece(site: Site) -> None:
     """Who plans has lost the plan; what is in no batch yet never is."""
     push = await site.push()
-    async with site.engine.begin() as connection:
-        leased = await plans.lease_plan(connection, push.id, lease_seconds=30)
-    assert leased is not None
+    lease = await site.leased(push)
     await shift(site, push, batches_planned=1, devices_planned=1)
 
     await cancel(site, push)
@@ -202,7 +201,7 @@ async def test_planning_stops_at_the_next_piece(site: Site) -> None:
             await plans.record_piece(
                 connection,
                 push.id,
-                lease=leased[1],
+                lease=lease,
                 planned_through=1,
                 batch_count=1,
                 devices=1,
@@ -388,6 +387,12 @@ async def test_a_batch_that_a_worker_died_over_stays_in_doubt(site: Site) -> Non
 # ---------------------------------------------------------------- who comes first
 
 
+async def driver_of(connection: AsyncConnection) -> Any:
+    """Return the bare driver of a connection, in its transaction, which begins with a statement."""
+    await connection.execute(text("SELECT 1"))
+    return (await connection.get_raw_connection()).driver_connection
+
+
 @pytest.mark.parametrize("first", ["cancel", "plan", "close"])
 async def test_cancel_and_the_workers_agree_on_who_was_first(site: Site, first: str) -> None:
     """The second one waits for the row, and finds the state changed."""
@@ -402,13 +407,13 @@ async def test_cancel_and_the_workers_agree_on_who_was_first(site: Site, first: 
             second = asyncio.create_task(pipeline.plan_push(site.resources, push.id))
             await second
         elif first == "plan":
-            assert await plans.lease_plan(connection, push.id, lease_seconds=30)
+            assert await plans.lease_plan(await driver_of(connection), push.id, lease_seconds=30)
             second = asyncio.create_task(cancel(site, push))
             await until(lambda: blocks_another(connection))
         else:
             done = update(tables.batches).where(tables.batches.c.push_id == push.id)
             await connection.execute(done.values(state=BatchState.DONE, counts={}))
-            assert await pushes.close_push(connection, push.id, tokens_held=0)
+            assert await pushes.close_push(await driver_of(connection), push.id, tokens_held=0)
             second = asyncio.create_task(cancel(site, push))
             await until(lambda: blocks_another(connection))
 

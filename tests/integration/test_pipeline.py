@@ -269,13 +269,12 @@ async def test_a_plan_whose_worker_died_goes_on_at_its_checkpoint(site: Site) ->
     """No device is planned twice, none is left out."""
     numbers = [await site.install(apns_token()) for _ in range(6)]
     push = await site.push()
+    lease = await site.leased(push, lease_seconds=0.1)
     async with site.engine.begin() as connection:
-        leased = await plans.lease_plan(connection, push.id, lease_seconds=0.1)
-        assert leased is not None
         await plans.record_piece(
             connection,
             push.id,
-            lease=leased[1],
+            lease=lease,
             planned_through=numbers[2],
             batch_count=1,
             devices=3,

@@ -13,7 +13,7 @@ from pushsvc.storage.engine import create_engine
 from pushsvc.storage.tables import apps, installations
 from pushsvc.targeting.audience import criterion
 from pushsvc.targeting.criterion import Criterion
-from pushsvc.targeting.reading import AudienceTimeoutError, pages
+from pushsvc.targeting.reading import AudienceTimeoutError, Page, pages
 from pushsvc.targeting.rows import Reader
 from tests.integration.pushing import until
 from tests.integration.targets import SCHEMA, all_of, install, new_app, read
@@ -22,6 +22,14 @@ pytestmark = pytest.mark.integration
 
 EVERYONE: Json = {"where": {}}
 DEVICES = 25
+#: Ids that lie in as many arrays.
+FAR_APART = text("""
+    INSERT INTO installations
+        (id, app_id, object_id, device_token, device_type, channels)
+    OVERRIDING SYSTEM VALUE
+    SELECT n, :app_id, 'far-' || n, 'far-' || n, 'ios', ARRAY['far']
+    FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint), 5000) AS n
+""")
 
 
 @pytest.fixture
@@ -97,6 +105,30 @@ async def test_members_are_those_of_the_beginning(connection: AsyncConnection, a
                 of_app = installations.c.app_id == app_id
                 await connection.execute(update(installations).where(of_app).values(channels=[]))
     assert found == numbers
+
+
+async def test_what_is_found_beyond_the_first_answer_is_held(
+    connection: AsyncConnection, app_id: int
+) -> None:
+    """Of more arrays than come in one answer the rest is found with them, and read later."""
+    first = (1 << 50) + (app_id << 24)
+    numbers = range(first, first + 70 * 5_000, 5_000)
+    async with connection.begin():
+        parameters = {"app_id": app_id, "first": first, "last": numbers[-1]}
+        await connection.execute(FAR_APART, parameters)
+    wanted = criterion({"channels": ["far"]}, Reader(app_id=app_id, schema=SCHEMA))
+    found = list[Page]()
+    async with pages(connection, wanted, after=0, size=30, timeout_seconds=60) as members:
+        async for page in members:
+            found.append(page)
+            async with connection.begin():
+                far = installations.c.id == numbers[-1]
+                await connection.execute(delete(installations).where(far))
+    assert [an_id for page in found for an_id in page.ids] == list(numbers)
+    assert [page.is_last for page in found] == [False, False, True]
+    async with connection.begin():
+        held = await connection.execute(text("SELECT name FROM pg_cursors WHERE is_holdable"))
+        assert held.all() == []
 
 
 async def test_doubles_are_told_whatever_page_the_first_is_in(

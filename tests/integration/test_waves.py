@@ -351,21 +351,18 @@ async def test_who_lost_the_lease_of_an_earlier_stage_writes_nothing(site: Site)
     """No number of a lease comes twice, and each leg may be begun as often as a plan."""
     await site.install(apns_token(), time_zone=KOLKATA)
     push = await store(site, local_time=clock_of(KOLKATA))
+    lease = await site.leased(push)
     async with site.engine.begin() as connection:
-        leased = await plans.lease_plan(connection, push.id, lease_seconds=60)
-        assert leased is not None
-        await plans.release_plan(connection, push.id, lease=leased[1])
+        await plans.release_plan(connection, push.id, lease=lease)
     await pipeline.plan_push(site.resources, push.id)
     await passes(site, push, 2 * HOUR)
+    assert plans.times_begun(await site.leased(push)) == 1
     async with site.engine.begin() as connection:
-        again = await plans.lease_plan(connection, push.id, lease_seconds=60)
-        assert again is not None
-        assert plans.times_begun(again[1]) == 1
         with pytest.raises(plans.LeaseLostError):
             await plans.record_piece(
                 connection,
                 push.id,
-                lease=leased[1],
+                lease=lease,
                 planned_through=1,
                 batch_count=1,
                 devices=1,
