@@ -47,12 +47,14 @@ async def lease_plan(
 
     The second value is the lease's number: the fence against a worker that comes back late.
     """
-    row = await connection.fetchrow(_LEASE_PLAN, push_id, lease_seconds)
-    if row is None:
-        return None
-    values = dict(row)
-    lease: int = values.pop("leases")
-    return as_push(values), lease
+    # Who cannot read it, because a newer version has stored it, has no lease of it either.
+    async with connection.transaction():
+        row = await connection.fetchrow(_LEASE_PLAN, push_id, lease_seconds)
+        if row is None:
+            return None
+        values = dict(row)
+        lease: int = values.pop("leases")
+        return as_push(values), lease
 
 
 def times_begun(lease: int) -> int:

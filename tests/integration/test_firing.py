@@ -234,7 +234,7 @@ async def test_what_is_to_be_asked_about_goes_by_itself(site: Site, values: dict
 
 
 async def test_what_a_newer_version_has_stored_holds_up_nobody(site: Site) -> None:
-    """A worker that cannot read a push claims those beside it; no volley takes it any more."""
+    """A worker that cannot read a push claims those beside it, and keeps no lease of it."""
     volley = [await push_to(site, explicit(site, apns_token())) for _ in range(3)]
     await alter(site, volley[1], source="later")
 
@@ -243,6 +243,8 @@ async def test_what_a_newer_version_has_stored_holds_up_nobody(site: Site) -> No
     assert await pipeline.claim(site.resources, [volley[1].id]) == []
     async with site.engine.connect() as connection:
         assert volley[1].id in {one.id for one in await due_pushes(connection, limit=1_000)}
+    with pytest.raises(ValueError, match="later"):
+        await pipeline.plan_push(site.resources, volley[1].id)
 
     await alter(site, volley[1], source=volley[1].source)
     assert [await site.outcomes(push) for push in volley] == [{"sent": 1}, {}, {"sent": 1}]
