@@ -114,9 +114,10 @@ def weigh(
     if outcomes.translate(None, _ACCEPTED):
         takers = [device for device in devices if outcomes[device.place] in _ACCEPTED]
     parties = list(routes.parties_of(takers))
+    one_of = dict(zip(parties, takers, strict=True))
     accepted: Counter[str] = Counter()
     for party, n in Counter(parties).items():
-        scope = routes.scope_of(takers[parties.index(party)])
+        scope = routes.scope_of(one_of[party])
         if scope is not None:
             accepted[scope] += n
     blamed = Counter(one.scope for one in evidence)
