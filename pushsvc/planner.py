@@ -29,7 +29,7 @@ POSTPONED_SECONDS = 60
 
 
 async def renew(resources: Resources, push_id: int, *, lease: int) -> bool:
-    """Renew the plan's lease; False where another worker has taken it over."""
+    """Renew the plan's lease; False where another has taken it over, or it was called off."""
     async with resources.engine.begin() as connection:
         return await plans.renew_plan(
             connection, push_id, lease=lease, lease_seconds=resources.settings.lease_seconds

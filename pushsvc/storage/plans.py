@@ -205,13 +205,24 @@ async def postpone_plan(
 async def renew_plan(
     connection: AsyncConnection, push_id: int, *, lease: int, lease_seconds: float
 ) -> bool:
-    """Renew the plan's lease; False where another worker has taken it over."""
+    """Renew the plan's lease; False where another worker has taken it over, or it was called off.
+
+    Who has finished it needs no lease, and may go on to wake deliverers.
+    """
     statement = (
         update(pushes)
         .where(_planned_by(push_id, lease))
         .values(lease_until=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
     )
-    return (await connection.execute(statement)).rowcount == 1
+    if (await connection.execute(statement)).rowcount == 1:
+        return True
+    finished = select(pushes.c.id).where(
+        pushes.c.id == push_id,
+        pushes.c.leases == lease,
+        pushes.c.state.in_([PushState.SENDING, PushState.DONE]),
+        pushes.c.halt.is_(None),
+    )
+    return (await connection.execute(finished)).first() is not None
 
 
 async def release_plan(connection: AsyncConnection, push_id: int, *, lease: int) -> None:

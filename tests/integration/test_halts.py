@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pushsvc import halting, pipeline
+from pushsvc import halting, pipeline, planner
 from pushsvc.config import Settings
 from pushsvc.errors import (
     ConfirmationRequiredError,
@@ -209,6 +209,27 @@ async def test_planning_stops_at_the_next_piece(site: Site) -> None:
             )
     async with working(site):
         assert (await site.done(push)).state is PushState.CANCELLED
+
+
+async def test_who_has_finished_a_plan_goes_on_waking_unless_it_is_called_off(site: Site) -> None:
+    """With the last piece nobody has taken the plan over; who asks late is not cut off."""
+    pushed = [await site.push() for _ in range(2)]
+    for push in pushed:
+        async with site.engine.begin() as connection:
+            await plans.record_piece(
+                connection,
+                push.id,
+                lease=await site.leased(push),
+                planned_through=1,
+                batch_count=0,
+                devices=0,
+                lease_seconds=30,
+                is_last=True,
+            )
+    await cancel(site, pushed[1])
+
+    assert [await planner.renew(site.resources, one.id, lease=1) for one in pushed] == [True, False]
+    assert not await planner.renew(site.resources, pushed[0].id, lease=0)
 
 
 async def test_a_paused_push_is_neither_planned_nor_leased(site: Site) -> None:
