@@ -34,8 +34,6 @@ def configure(*, level: str, form: LogFormat) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
-        # What a level leaves out is then next to nothing: no logger is put together for it.
-        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -50,6 +48,14 @@ def configure(*, level: str, form: LogFormat) -> None:
     # Their INFO tells of each job and each request; ours tell of each push and batch.
     for noisy in ("arq", "uvicorn.access", "aioapns", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def settle() -> None:
+    """Keep each logger as it is put together first: the log of this process is set up.
+
+    What its level leaves out costs next to nothing then.
+    """
+    structlog.configure(cache_logger_on_first_use=True)
 
 
 def redact(

@@ -9,6 +9,8 @@ from typing import Final
 
 import uvloop
 
+from pushsvc import log
+
 #: Objects that are made and not freed before the youngest are looked through, and how often the
 #: older ones are. Requests and groups of pushes leave few cycles. At the interpreter's 700 one with
 #: fifty saves is looked through again and again while it is worked on.
@@ -43,6 +45,7 @@ def until_stopped(
             _stop_with_parent(lifeline, stop=stop, cut=cut)
         await work(stop)
 
+    log.settle()
     uvloop.run(begin())
 
 
