@@ -207,8 +207,7 @@ async def look(resources: Resources) -> None:
     """Find out which pushes under way here are halted."""
     asked = resources.halts.under_way
     if asked:
-        async with resources.engine.connect() as connection:
-            found = await halts.halted(connection, asked)
+        found = await halts.halted(resources.engine, asked)
         resources.halts.hear(asked, found)
 
 
