@@ -4,6 +4,7 @@ A step is one transaction under the lock of the push's row. The workers look for
 have under way, and stop handing messages out; what is left of a cancelled push is written down.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -192,23 +193,27 @@ async def taken(resources: Resources, push_id: int) -> AsyncIterator[Push | None
     It is read once for as long as any of it is under way here: once it is planned, nothing of it
     changes that a batch goes by, but for its halt.
     """
-    halts_here = resources.halts
-    with halts_here.watching(push_id):
-        if halts_here.known(push_id) is None:
-            try:
-                halts_here.remember(await pushes.read_push(resources.engine, push_id))
-            except pushes.PushGoneError:
-                yield None
-                return
-        yield halts_here.known(push_id)
+    with resources.halts.watching(push_id):
+        yield await _read_once(resources, push_id)
+
+
+async def _read_once(resources: Resources, push_id: int) -> Push | None:
+    here = resources.halts
+    if here.known(push_id) is None:
+        async with resources.reading.setdefault(push_id, asyncio.Lock()):
+            if here.known(push_id) is None:
+                try:
+                    here.remember(await pushes.read_push(resources.engine, push_id))
+                except pushes.PushGoneError:
+                    return None
+    return here.known(push_id)
 
 
 async def look(resources: Resources) -> None:
     """Find out which pushes under way here are halted."""
     asked = resources.halts.under_way
     if asked:
-        async with resources.engine.connect() as connection:
-            found = await halts.halted(connection, asked)
+        found = await halts.halted(resources.engine, asked)
         resources.halts.hear(asked, found)
 
 

@@ -12,6 +12,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -78,6 +79,8 @@ class Resources:
     planning: asyncio.Semaphore
     #: the same of finds, whose queries are the callers'
     finding: asyncio.Semaphore
+    #: of the pushes that somebody reads just now: batches that begin together read theirs once
+    reading: WeakValueDictionary[int, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     #: set when the process was told to stop: nothing more is handed to a gateway
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

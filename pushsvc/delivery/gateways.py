@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
@@ -92,14 +93,27 @@ class Gateways:
         #: the one that sent last is the last
         self._apps: dict[int, tuple[float, AppGateways]] = {}
         self._open: dict[int, dict[int, Route]] = {}
+        #: of what somebody loads just now
+        self._looking: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def of(self, app_id: int) -> AppGateways:
         """Return the app's gateways, with its credentials as they were at most 5 s ago."""
+        known = self._fresh(app_id)
+        if known is None:
+            # Batches that begin together ask together: one of them looks.
+            async with self._looking.setdefault(app_id, asyncio.Lock()):
+                known = self._fresh(app_id) or await self._look(app_id)
+        return known
+
+    def _fresh(self, app_id: int) -> AppGateways | None:
         loaded = self._apps.get(app_id)
-        now = self._clock.monotonic()
-        if loaded is not None and now - loaded[0] < RELOAD_SECONDS:
+        if loaded is not None and self._clock.monotonic() - loaded[0] < RELOAD_SECONDS:
             return loaded[1]
+        return None
+
+    async def _look(self, app_id: int) -> AppGateways:
+        now = self._clock.monotonic()
         found = await self._load(app_id)
         known = self._open.setdefault(app_id, {})
         for credential in found:

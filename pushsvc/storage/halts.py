@@ -131,12 +131,13 @@ async def _changed(connection: AsyncConnection, push: Push, **values: Any) -> Pu
 # ---------------------------------------------------------------- what a worker asks
 
 
-async def halted(connection: AsyncConnection, push_ids: Collection[int]) -> Mapping[int, Halt]:
+_HALTED: Final = "SELECT id, halt FROM pushes WHERE id = ANY($1) AND halt IS NOT NULL"
+
+
+async def halted(engine: AsyncEngine, push_ids: Collection[int]) -> Mapping[int, Halt]:
     """Return which of these pushes are halted, and how."""
-    statement = select(pushes.c.id, pushes.c.halt).where(
-        pushes.c.id.in_(push_ids), pushes.c.halt.is_not(None)
-    )
-    return {row.id: Halt(row.halt) for row in await connection.execute(statement)}
+    async with driver(engine) as connection:
+        return {push_id: Halt(halt) for push_id, halt in await connection.fetch(_HALTED, push_ids)}
 
 
 # One batch stands for all of its push: whoever has it writes down the others, too.

@@ -3,12 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import event, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc import halting, pipeline, planner
@@ -34,6 +35,7 @@ from pushsvc.model import (
 from pushsvc.stats import tally
 from pushsvc.storage import batches, halts, plans, pushes, tables
 from pushsvc.storage.due import due_pushes
+from pushsvc.storage.engine import create_engine
 from pushsvc.storage.ids import new_object_id
 from tests.integration.conftest import AppRow
 from tests.integration.pushing import (
@@ -403,6 +405,29 @@ async def test_a_batch_that_a_worker_died_over_stays_in_doubt(site: Site) -> Non
     assert await classes(site, pushed[0]) == {O.UNKNOWN: 1}
     assert await classes(site, pushed[1]) == {O.RESENT: 1}
     assert not site.sent()
+
+
+async def test_batches_that_begin_together_read_their_push_once(
+    site: Site, servers: tuple[str, str]
+) -> None:
+    """Each has it, and one of them has asked for it."""
+    push = await site.push()
+    engine = create_engine(servers[0], connections=2)
+    asked: list[Any] = []
+    event.listen(engine.sync_engine, "checkout", lambda *lent: asked.append(lent))
+    resources = replace(site.resources, engine=engine)
+
+    async def take() -> Push | None:
+        async with halting.taken(resources, push.id) as found:
+            return found
+
+    try:
+        found = await asyncio.gather(*(take() for _ in range(5)))
+    finally:
+        await engine.dispose()
+
+    assert [one and one.id for one in found] == [push.id] * 5
+    assert len(asked) == 1
 
 
 # ---------------------------------------------------------------- who comes first
