@@ -43,7 +43,7 @@ WHEN_TESTS := tests/unit/campaigns tests/unit/planning tests/unit/stats \
 ADAPTER_TESTS := $(wildcard tests/acceptance/test_parse_server*.py tests/unit/test_held_tokens.py \
 	tests/integration/test_*deliveries*.py tests/integration/api/test_v1_deliveries*.py)
 
-.PHONY: help demo test test-unit test-parse test-adapter test-shaping test-delivery test-when test-wire chaos chaos-long wire-servers wire-coverage fuzz fuzz-api check fmt bench bench-peers bench-wire lock clean
+.PHONY: help demo test test-unit test-parse test-adapter test-shaping test-delivery test-when test-wire chaos chaos-long wire-servers node-packages wire-coverage fuzz fuzz-api check fmt bench bench-peers bench-wire lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ test-wire: $(READY) wire-servers wire-coverage ## All proofs of the HTTP/2 wire,
 
 wire-servers: ## Install the HTTP/2 servers that the wire is held against, where that may be done
 	@sh tests/integration/wire/oracles/install.sh
+
+node-packages: ## Install what tests in Node are held against, where there is Node; they do it, too
+	@$(PYTHON) -m tests.node_packages
 
 wire-coverage: $(READY) ## Unit tests alone go through every branch of the wire's core
 	@$(BIN)/coverage run --branch -m pytest -q --hypothesis-seed=0 tests/unit/wire --ignore=$(SLOW_WIRE_TESTS)

@@ -1,13 +1,18 @@
-"""Packages of npm that we are held against: pinned, and installed once for each checkout."""
+"""Packages of npm that we are held against: pinned, and installed once for each checkout.
+
+Tests install what they need. `python -m tests.node_packages` has all of it before.
+"""
 
 import fcntl
 import hashlib
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
+HOMES: Final = [Path(__file__).parent / name for name in ("parse-server", "node-builders", "node")]
 #: What the newest Parse SDK asks for, and all others are content with.
 NODE: Final = (20, 19)
 #: Parse Server has some 360 packages: half a minute on two busy cores, the registry being near.
@@ -68,3 +73,16 @@ def _require_node() -> None:
     if tuple(numbers) < NODE:
         wanted = ".".join(map(str, NODE))
         raise MissingError(f"the packages need Node {wanted}; here is {told.strip()}")
+
+
+def main() -> None:
+    """Install all, or say why not: the tests that lack them are skipped."""
+    try:
+        for home in HOMES:
+            install(home)
+    except MissingError as error:
+        sys.stderr.write(f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

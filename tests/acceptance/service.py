@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,7 +221,7 @@ class Service:
 
 @asynccontextmanager
 async def service(
-    urls: tuple[str, str], directory: Path, **settings: str
+    urls: tuple[str, str], directory: Path, *, knobs: Sequence[str] = UNHURRIED, **settings: str
 ) -> AsyncIterator[Service]:
     """Open simulators as a process and an app that sends to them; start the rest yourself."""
     environment = dict(os.environ) | {
@@ -240,7 +240,7 @@ async def service(
     ):
         try:
             await migrate.upgrade(engine)
-            ends = await simulate(children, environment, directory)
+            ends = await simulate(children, environment, directory, knobs=knobs)
             app, api_key = await make_app(engine, environment["PUSHSVC_SECRET_KEY"], ends)
             yield Service(
                 environment=environment,
@@ -259,14 +259,18 @@ async def service(
 
 
 async def simulate(
-    children: Children, environment: dict[str, str], directory: Path
+    children: Children,
+    environment: dict[str, str],
+    directory: Path,
+    *,
+    knobs: Sequence[str] = UNHURRIED,
 ) -> Mapping[str, Any]:
     """Start the simulators, and point the environment to them."""
     ports = [f"--{name}-port=0" for name in ("apns", "fcm", "wns", "control")]
-    knobs = [f"--knob={knob}" for knob in UNHURRIED]
+    turned = [f"--knob={knob}" for knob in knobs]
     recipe = Recipe(
         name="simulators",
-        arguments=["simulate", "--directory", str(directory), *ports, *knobs],
+        arguments=["simulate", "--directory", str(directory), *ports, *turned],
         environment=environment,
     )
     (ends,) = await children.start(recipe)

@@ -51,7 +51,7 @@ async def test_workers_replaced_under_load_lose_and_double_nothing(
     """Twice a new one comes and an old one goes: each device got its message, and got it once."""
     # Paced, most of it would have a later turn, and there would be little to hand over.
     unpaced = {"fcm_ramp_seconds": "0"}
-    async with service(servers, tmp_path, batch_size=BATCH, **unpaced) as running:
+    async with service(servers, tmp_path, knobs=(), batch_size=BATCH, **unpaced) as running:
         await asyncio.gather(
             running.start("api", "serve"),
             *(running.start(name, "worker", "--processes", "1") for name in ("old", "new")),
