@@ -45,6 +45,9 @@ _ALL_BY_INDEX: Final = {f"enable_{way}": "off" for way in (*_OTHER_WAYS, "sort")
 CONNECT_TIMEOUT_SECONDS = 10
 #: A pool that is empty for so long means an overloaded database; the request gets a 503.
 POOL_TIMEOUT_SECONDS = 10
+#: The last lent is lent first, so that some are idle for long: the server says so often that they
+#: are there (tcp_keepalives_idle), before what lies between forgets them without a word.
+KEEPALIVE_SECONDS = 60
 
 
 def create_engine(url: str, *, connections: int, by_index: bool = False) -> AsyncEngine:
@@ -52,7 +55,11 @@ def create_engine(url: str, *, connections: int, by_index: bool = False) -> Asyn
 
     With `by_index` all its statements are BY_INDEX, and none of them needs a transaction for it.
     """
-    settings = {"application_name": "pushsvc", "timezone": "UTC"}
+    settings = {
+        "application_name": "pushsvc",
+        "timezone": "UTC",
+        "tcp_keepalives_idle": str(KEEPALIVE_SECONDS),
+    }
     engine = create_async_engine(
         re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url),
         pool_size=connections,

@@ -335,7 +335,7 @@ _CLOSE: Final = f"""
         counts = (
             SELECT coalesce(jsonb_object_agg(device_type, classes), '{{}}') FROM (
                 SELECT device_type, jsonb_object_agg(class, n) AS classes
-                FROM ({_ADDED_UP.format(push_ids="ARRAY[$1]")}) AS counted GROUP BY 1
+                FROM ({_ADDED_UP.format(push_ids="ARRAY[$1::bigint]")}) AS counted GROUP BY 1
             ) AS of_type
         )
     WHERE id = $1 AND state = 'sending'

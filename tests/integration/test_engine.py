@@ -44,3 +44,12 @@ async def test_connections_that_the_server_closed_are_replaced(
 
     await engine.dispose()
     assert not set(pids) & set(again)
+
+
+async def test_the_server_is_asked_to_keep_idle_connections_alive(servers: tuple[str, str]) -> None:
+    """By a socket of this machine it has nothing to do, and shows no number."""
+    engine = create_engine(servers[0], connections=1)
+    asked = text("SELECT source FROM pg_settings WHERE name = 'tcp_keepalives_idle'")
+    async with engine.connect() as connection:
+        assert (await connection.execute(asked)).scalar_one() == "client"
+    await engine.dispose()
