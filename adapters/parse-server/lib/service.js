@@ -17,6 +17,8 @@ const LONGEST_WAIT_SECONDS = 20;
 const ANSWER_MS = 15_000;
 // The one try that a call has while the service has long been away.
 const QUICK_TRY_MS = 3_000;
+// A try that has no time for its answer says less than the one before it.
+const LEAST_TRY_MS = 50;
 // A service that does not wait when it is asked to is not asked without end.
 const POLL_PAUSE_MS = 200;
 // Results of 5,000 recipients have a tenth of it.
@@ -229,7 +231,7 @@ class Service {
       // A connection that was closed meanwhile says nothing of the service.
       const isLast = tried >= tries && !again.isStale;
       const pause = again.isStale ? 0 : Math.max(pauseMs(tried), again.afterMs);
-      if (isLast || performance.now() + pause >= deadline) throw error;
+      if (isLast || performance.now() + pause + LEAST_TRY_MS > deadline) throw error;
       await sleep(pause);
     }
   }
