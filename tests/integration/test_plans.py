@@ -1,4 +1,4 @@
-"""Postgres's plans: usual audiences are found by indexes, however many devices there are."""
+"""Postgres's plans: usual audiences, and pushes that end, are found by indexes, whatever there is."""
 
 import re
 from collections.abc import AsyncIterator
@@ -9,6 +9,8 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import Json
+from pushsvc.storage.engine import BY_INDEX
+from pushsvc.storage.firing import FINISH
 from pushsvc.storage.tables import installations
 from pushsvc.targeting.audience import criterion
 from pushsvc.targeting.compile import compile_condition
@@ -35,6 +37,12 @@ _MANY = text("""
     SELECT :app_id, 'i' || n, 'id-' || n, 'ios', 't' || n, ARRAY['c' || n % 100],
         jsonb_build_object('plan', n % 100, 'user', jsonb_build_object(
             '__type', 'Pointer', 'className', '_User', 'objectId', 'u' || n)), lat, lng FROM seeds
+""")
+_DONE = text("""
+    INSERT INTO pushes (object_id, app_id, source, audience, content, due_at, push_time, lane,
+        on_unknown, state, push_hash)
+    SELECT 'volley' || n, :app_id, 'v1', '{}', '{}', now(), '', 'urgent', 'resend', 'done', ''
+    FROM generate_series(1, 1000) AS n
 """)
 _TABLES = ("installations", "installation_pointers", "objects", "relations")
 PLACE = {"__type": "GeoPoint", "latitude": 10.0, "longitude": 20.0}
@@ -172,3 +180,17 @@ async def test_values_are_found_in_a_hash_table(
     where = {"plan": {operator: {"query": query, "key": "plan"}}}
     condition = rows.are(compile_condition(parse_where(where), rows))
     assert "hashed SubPlan" in await explained(connection, installations.select().where(condition))
+
+
+async def test_the_end_of_a_volley_reads_no_backlog(database: AsyncEngine) -> None:
+    """Its pushes are found by their ids, also where Postgres believes that none are open."""
+    async with database.connect() as connection:
+        await connection.execute(_DONE, {"app_id": await new_app(connection)})
+        await connection.execute(text("ANALYZE pushes"))
+        await connection.execute(text(f"SELECT {BY_INDEX}"))
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        ended = [[1], [0], [b"\1"], ["{}"], ["{}"], ["{}"], [1], ["{}"], 1, 1]
+        plan = "\n".join(row[0] for row in await driver.fetch(f"EXPLAIN {FINISH}", *ended))
+    assert "pushes_pkey" in plan
+    assert "pushes_open" not in plan
