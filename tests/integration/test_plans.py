@@ -1,4 +1,4 @@
-"""Postgres's plans: usual audiences, and pushes that end, are found by indexes, whatever there is."""
+"""Postgres's plans: audiences, and pushes that end, are found by indexes, whatever there is."""
 
 import re
 from collections.abc import AsyncIterator
