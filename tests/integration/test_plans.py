@@ -1,4 +1,4 @@
-"""Postgres's plans: usual audiences, and pushes that end, are found by indexes, whatever there is."""
+"""Postgres's plans: usual audiences, and pushes that end, are found by indexes, in any crowd."""
 
 import re
 from collections.abc import AsyncIterator
