@@ -154,7 +154,8 @@ def main(
         bool, typer.Option("--matrix", help="Broadcasts of many sizes and kinds, one by one.")
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(min=0.1, help="Single sends a second; else as many as can be.")
+        float | None,
+        typer.Option(min=0.1, max=100_000, help="Single sends a second; else as many as can be."),
     ] = None,
     pushes: Annotated[
         int | None, typer.Option(min=2, help="Scheduled pushes, to one device each.")

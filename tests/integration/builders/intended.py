@@ -191,7 +191,8 @@ MADE_OTHERWISE: Final = (
     Difference(
         name="numbers stay exact",
         forms=_ALL,
-        why="JavaScript rounds integers beyond 53 bits; here they stay what they are.",
+        why="JavaScript rounds integers beyond 53 bits; here those of up to 64 bits stay what "
+        "they are; larger ones become floating.",
         when=_has("number"),
         made=do.exact_number,
     ),
