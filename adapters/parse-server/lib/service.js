@@ -17,8 +17,6 @@ const LONGEST_WAIT_SECONDS = 20;
 const ANSWER_MS = 15_000;
 // The one try that a call has while the service has long been away.
 const QUICK_TRY_MS = 3_000;
-// A try that has no time for its answer says less than the one before it.
-const LEAST_TRY_MS = 50;
 // A service that does not wait when it is asked to is not asked without end.
 const POLL_PAUSE_MS = 200;
 // Results of 5,000 recipients have a tenth of it.
@@ -217,6 +215,7 @@ class Service {
   /** Ask until there is an answer that fits, a refusal that is final, or no time left. */
   async #ask({ deadline, tries }, { waitMs = 0, fits, ...request }) {
     let inDoubt = false;
+    let before;
     for (let tried = 1; ; tried += 1) {
       if (this.#closed) throw new ServiceError('the adapter was closed', { inDoubt });
       const left = deadline - performance.now();
@@ -225,13 +224,16 @@ class Service {
       if (document ?? refused) this.#outage.answered();
       if (document) return document;
       inDoubt ||= again !== undefined;
-      const error = Object.assign(refused ?? again.error, { inDoubt });
+      // A try that our own deadline cut short says less than the one before it.
+      const isCut = before && performance.now() >= deadline;
+      const error = Object.assign(refused ?? (isCut ? before : again.error), { inDoubt });
       if (refused) throw error;
+      before = error;
       this.#outage.failed(performance.now());
       // A connection that was closed meanwhile says nothing of the service.
       const isLast = tried >= tries && !again.isStale;
       const pause = again.isStale ? 0 : Math.max(pauseMs(tried), again.afterMs);
-      if (isLast || performance.now() + pause + LEAST_TRY_MS > deadline) throw error;
+      if (isLast || performance.now() + pause >= deadline) throw error;
       await sleep(pause);
     }
   }
