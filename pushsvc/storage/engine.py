@@ -100,9 +100,17 @@ async def driver(engine: AsyncEngine) -> AsyncIterator["asyncpg.Connection[async
     Worth it where one statement moves a batch: the driver's records cost a third. The borrower
     opens its own transaction. SQLAlchemy has set its codecs: jsonb comes decoded, and is given as
     text (`encode_json`).
+
+    Raises:
+        DBAPIError: there is no connection to be had.
     """
-    # Straight from the pool: an AsyncConnection around it costs as much as two statements.
-    pooled = await greenlet_spawn(engine.sync_engine.pool.connect)
+    dbapi = engine.dialect.loaded_dbapi
+    try:
+        # Straight from the pool: an AsyncConnection around it costs as much as two statements.
+        pooled = await greenlet_spawn(engine.sync_engine.pool.connect)
+    except dbapi.Error as error:
+        # As an engine does: the adapter's own is of no family that anybody expects.
+        raise DBAPIError.instance(None, None, error, dbapi.Error) from error
     try:
         assert pooled.driver_connection is not None
         yield pooled.driver_connection

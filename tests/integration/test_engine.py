@@ -1,11 +1,11 @@
 """The connection pool."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pushsvc.storage.engine import create_engine
+from pushsvc.storage.engine import PASSING_ERRORS, create_engine, driver
 
 pytestmark = pytest.mark.integration
 
@@ -52,4 +52,14 @@ async def test_the_server_is_asked_to_keep_idle_connections_alive(servers: tuple
     asked = text("SELECT source FROM pg_settings WHERE name = 'tcp_keepalives_idle'")
     async with engine.connect() as connection:
         assert (await connection.execute(asked)).scalar_one() == "client"
+    await engine.dispose()
+
+
+async def test_whoever_is_refused_a_connection_can_try_again(servers: tuple[str, str]) -> None:
+    """As while the server starts; the adapter's own error would have ended the whole worker."""
+    elsewhere = make_url(servers[0]).set(database="not_there")
+    engine = create_engine(elsewhere.render_as_string(hide_password=False), connections=1)
+    with pytest.raises(PASSING_ERRORS, match="does not exist"):
+        async with driver(engine):
+            pass
     await engine.dispose()
