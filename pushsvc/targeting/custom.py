@@ -8,6 +8,7 @@ from sqlalchemy import (
     FromClause,
     Subquery,
     Text,
+    any_,
     case,
     false,
     func,
@@ -91,9 +92,9 @@ class CustomField(JsonField):
         polygon = any(jsonb.is_encoded(value, "Polygon") for value in values)
         if forms > _MAX_LOOKUPS or polygon or not self._is_indexed:
             return super().is_one_of(values)
-        wanted = (form for value in values for form in jsonb.containing(self._whole, value))
-        column = self._table.c[self._column]
-        return or_(false(), *(column.contains(form) for form in wanted))
+        wanted = [form for value in values for form in jsonb.containing(self._whole, value)]
+        # One parameter, not one of each: a clause of many of them is written ten times as fast.
+        return self._table.c[self._column].bool_op("@>")(any_(literal(wanted, jsonb.JSONS)))
 
     def is_in(self, values: Values) -> Clause:
         if self._points_at is None:

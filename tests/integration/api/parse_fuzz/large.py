@@ -48,6 +48,12 @@ WIDE: dict[str, Callable[[int], dict[str, Any]]] = {
     },
     "contained": lambda size: {"tags": {"$containedBy": list(range(size))}},
     "keys": lambda size: {f"k{place}": place for place in range(size)},
+    "keys of many values": lambda size: {
+        f"k{place}": {"$in": [f"{place} {n}" for n in range(15)]} for place in range(size // 15)
+    },
+    "alternatives": lambda size: {
+        "$and": [{"$or": [{f"k{n}": n}, {f"l{n}": n}]} for n in range(size // 20)]
+    },
     "keys of one": lambda size: {f"o.x{place}": {"$exists": True} for place in range(size)},
     "path": lambda size: {".".join(["o"] * size): 1},
     "polygon": lambda size: {
