@@ -1,6 +1,7 @@
 """Pushes at random, in every spelling that Parse's push adapter knows, and in some others."""
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,14 @@ class Case:
 
 # ---------------------------------------------------------------- what may stand where
 
+_HUMP: Final = re.compile("[A-Z]")
+#: Firebase's name -> the field, where it is not the name in snake_case.
+_FIELDS: Final = {
+    "imageUrl": "image",
+    "priority": "notification_priority",
+    "vibrateTimingsMillis": "vibrate_timings",
+}
+
 #: Key of `data` -> how often it is there, and its values.
 _DATA: Final[dict[str, tuple[float, list[Any]]]] = {
     "alert": (
@@ -81,12 +90,16 @@ _DATA: Final[dict[str, tuple[float, list[Any]]]] = {
             {"title": "In the alert", "subtitle": "S", "body": "B", "x": [1, None]},
             {"loc-key": "K", "loc-args": ["a", "b"], "title-loc-key": "T", "title-loc-args": []},
             {"body": "{{ name }}!", "launch-image": "L.png", "action-loc-key": "PLAY"},
+            {"subtitle-loc-key": "S", "subtitle-loc-args": ["a"], "body": "B", "title": None},
         ],
     ),
     "title": (0.4, ["Title", "", "For {{ name }}", None]),
     "badge": (
         0.4,
-        ["Increment", "increment", {"__op": "Increment", "amount": 3}, 5, 5.0, 0, None, ""],
+        [
+            *("Increment", "increment", {"__op": "Increment", "amount": 3}, 5, 5.0, 0, None, ""),
+            *({"__op": "Increment", "amount": -2}, -3, 100_000),
+        ],
     ),
     "sound": (
         0.3,
@@ -118,7 +131,15 @@ _DATA: Final[dict[str, tuple[float, list[Any]]]] = {
     "contentState": (0.05, [{"score": 2}]),
     "timestamp": (0.05, [1_795_000_000]),
     "stale-date": (0.05, [1_795_000_100]),
+    "staleDate": (0.05, [1_795_000_200]),
+    "dismissal-date": (0.05, [1_795_000_300]),
+    "dismissalDate": (0.05, [1_795_000_400.5]),
     "attributesType": (0.05, ["Match"]),
+    "attributes-type": (0.05, ["Game"]),
+    "attributes": (0.05, [{"teams": ["a", None]}]),
+    # of widgets and controls
+    "content-changed": (0.08, [True, False]),
+    "contentChanged": (0.05, [False]),
     "aps": (
         0.2,
         [
@@ -128,6 +149,14 @@ _DATA: Final[dict[str, tuple[float, list[Any]]]] = {
             {"content-available": True, "mutable-content": False, "category": None},
             {"sound": {"name": "own.caf", "critical": False, "volume": 0.5}},
             {"alert": {"title": "own"}, "interruption-level": "active"},
+            {
+                "alert": {"title": None, "body": "own"},
+                "relevance-score": 1,
+                "target-content-id": "",
+            },
+            {"filter-criteria": "own", "event": "start", "content-state": {}, "stale-date": 1},
+            {"dismissal-date": 2, "attributes": {"own": 1}, "attributes-type": "Own"},
+            {"content-changed": False, "timestamp": 3, "new": ["Apple's"]},
         ],
     ),
     # what apps have of their own
@@ -135,7 +164,9 @@ _DATA: Final[dict[str, tuple[float, list[Any]]]] = {
     "uri": (0.15, ["https://example.com/"]),
     "action": (0.1, ["com.example.ACTION"]),
     "urlArgs": (0.1, [["a", "b"]]),
-    "number": (0.1, [2**53 + 1, -1.5, 1e3]),
+    "number": (0.1, [2**53 + 1, -1.5, 1e3, 1e21, 0.1, 5e-324, -(2**63), 2**64 - 1]),
+    "имя \u2028": (0.1, ['\u007f \u2028 \\ " \n', {"": "", "aps": {"alert": "not Apple's"}}]),
+    "notification": (0.05, [{"title": "the app's own"}]),
     "id": (0.1, ["0b9a3c5e-1111-4222-8333-444455556666", "my-id"]),
     "requestId": (0.05, ["request"]),
     "channelId": (0.08, ["news"]),
@@ -160,31 +191,71 @@ _DATA: Final[dict[str, tuple[float, list[Any]]]] = {
     "blob": (0.03, ["x" * 4200]),
 }
 
-_NOTIFICATIONS: Final[list[Any]] = [
-    *({}, None, {"title": "N", "body": "B {{ name }}", "icon": "i"}),
-    {"imageUrl": "https://example.com/x.png", "color": "#ff8800", "tag": "t"},
-    {"channelId": "c", "clickAction": "A", "priority": "high", "visibility": "public"},
-    {"titleLocKey": "k", "titleLocArgs": ["a"], "bodyLocKey": "b", "ticker": "t"},
-    {"defaultSound": True, "notificationCount": 3, "localOnly": True, "sticky": False},
-    {"channel_id": "c", "notification_priority": "PRIORITY_MAX", "sound": "default"},
-    {"vibrateTimingsMillis": [100, 1500], "proxy": "deny", "defaultVibrateTimings": False},
-    {
-        "lightSettings": {
-            "color": "#ff0000",
-            "lightOnDurationMillis": 5,
-            "lightOffDurationMillis": 1,
-        }
-    },
-]
-_RAW: Final[list[Any]] = [
-    {"data": {"a": "b"}, "notification": {"title": "raw", "imageUrl": "https://example.com/y"}},
-    {"android": {"priority": "high", "ttl": 60_000, "collapseKey": "raw"}, "data": {}},
-    {
-        "apns": {"headers": {"apns-priority": "5"}, "payload": {"aps": {"threadId": "t"}, "x": 1}},
-        "fcmOptions": {"analyticsLabel": "label"},
-    },
-    {"webpush": {"headers": {"TTL": "60"}, "notification": {"title": "web"}}},
-]
+
+def _each(names: tuple[str, ...], values: list[Any]) -> dict[str, list[Any]]:
+    return dict.fromkeys(names, values)
+
+
+#: Fields of an Android notification, each with values.
+_NOTIFICATION: Final[dict[str, list[Any]]] = {
+    **_each(("title", "body", "icon", "tag", "ticker", "sound"), ["text", "{{ name }}!"]),
+    **_each(("titleLocKey", "bodyLocKey", "title_loc_key", "body_loc_key"), ["key"]),
+    **_each(("titleLocArgs", "bodyLocArgs"), [["a", "{{ name }}"], ["b"]]),
+    **_each(("clickAction", "click_action", "channelId", "channel_id"), ["news"]),
+    **_each(("imageUrl", "image"), ["https://example.com/x.png"]),
+    **_each(("sticky", "localOnly", "defaultSound"), [True, False]),
+    **_each(("defaultVibrateTimings", "defaultLightSettings"), [True, False]),
+    "bypass_proxy_notification": [True, False],
+    "color": ["#ff8800"],
+    "event_time": ["2026-11-22T10:00:00Z", "2026-11-22T10:00:00.5+01:00"],
+    "notificationCount": [0, 3],
+    "priority": ["min", "low", "default", "high", "max"],
+    "notification_priority": ["PRIORITY_MAX"],
+    "visibility": ["private", "public", "secret"],
+    "proxy": ["allow", "deny", "if_priority_lowered"],
+    "vibrateTimingsMillis": [[100, 1500], [1], [0]],
+    "vibrate_timings": [["0.25s", "3s"]],
+    "lightSettings": [
+        {"color": color, "lightOnDurationMillis": 5, "lightOffDurationMillis": 60_000}
+        for color in ("#ff0000", "#12ab9f80")
+    ],
+}
+_LABELS: Final = [{"analyticsLabel": "label"}]
+_SHOWN: Final[dict[str, list[Any]]] = {
+    "title": ["raw"],
+    "body": ["B {{ name }}"],
+    "imageUrl": ["https://example.com/y"],
+}
+#: Fields of Android's part of a rawPayload, and those of `aps` and its alert in Firebase's words.
+_ANDROID: Final[dict[str, list[Any]]] = {
+    "priority": ["high", "normal"],
+    "ttl": [60_000, 0, 2_419_200],
+    "collapseKey": ["raw"],
+    "restrictedPackageName": ["com.example"],
+    "directBootOk": [True, False],
+    "data": [{"a": "b", "c": "{{ name }}"}, {}],
+    "fcmOptions": _LABELS,
+}
+_APS: Final[dict[str, list[Any]]] = {
+    "badge": [0, 3],
+    "sound": ["s", {"name": "s", "critical": True, "volume": 1}, {"name": "s", "critical": False}],
+    "contentAvailable": [True, False],
+    "mutableContent": [True, False],
+    "category": ["C"],
+    "threadId": ["t"],
+    "interruption-level": ["active"],
+}
+_APS_ALERT: Final[dict[str, list[Any]]] = {
+    **_each(("title", "subtitle", "body", "launchImage", "actionLocKey"), ["text"]),
+    **_each(("titleLocKey", "subtitleLocKey", "locKey"), ["key"]),
+    **_each(("titleLocArgs", "subtitleLocArgs", "locArgs"), [["a", "{{ name }}"]]),
+}
+_WEB: Final[dict[str, list[Any]]] = {
+    "headers": [{"TTL": "60", "Urgency": "high"}, {}],
+    "data": [{"a": "b"}],
+    "notification": [{"title": "web", "renotify": True, "actions": [{"action": "a"}]}],
+    "fcmOptions": [{"link": "https://example.com/"}],
+}
 
 #: Key beside `data` -> how often it is there, and its values.
 _BESIDE: Final[dict[str, tuple[float, list[Any]]]] = {
@@ -197,8 +268,7 @@ _BESIDE: Final[dict[str, tuple[float, list[Any]]]] = {
             *("pushtotalk", "liveactivity", "widgets", "controls"),
         ],
     ),
-    "notification": (0.25, _NOTIFICATIONS),
-    "rawPayload": (0.05, _RAW),
+    "notification": (0.03, [{}, None]),
 }
 
 #: Place -> values that no gateway would take there, or would read over.
@@ -243,8 +313,16 @@ def _case(chance: random.Random, number: int) -> Case:
         # Nothing for those whose language it is not.
         data = {key: value for key, value in data.items() if key.startswith(("alert-", "title-"))}
     body = {"data": data, **_some(chance, _BESIDE)}
+    if chance.random() < 0.15:
+        body["notification"] = _of_fields(chance, _NOTIFICATION)
+    if chance.random() < 0.06:
+        body["rawPayload"] = _raw(chance)
     if not data:
         body["data"] = {"x": 0}
+    if "blob" in data:
+        # Too large for all but Windows, and for VoIP.
+        body.pop("push_type", None)
+        data.pop("pushType", None)
     wrong = chance.choice(list(_WRONG)) if chance.random() < 0.12 else None
     if wrong is not None:
         _put(body, wrong, chance.choice(_WRONG[wrong]))
@@ -259,6 +337,41 @@ def _case(chance: random.Random, number: int) -> Case:
         name=chance.choice(["Ann", 'Bob "B" <b>', "Zoë 🎈"]),
         wrong=wrong,
     )
+
+
+def _of_fields(chance: random.Random, fields: dict[str, list[Any]]) -> Body:
+    """Return some of FCM's fields, and no field in two spellings, which we refuse."""
+    found: Body = {}
+    for name in chance.sample(list(fields), chance.randrange(1, min(6, len(fields)) + 1)):
+        field = _FIELDS.get(name) or _HUMP.sub(lambda hump: f"_{hump[0].lower()}", name)
+        found.setdefault(field, (name, chance.choice(fields[name])))
+        if name.lower().endswith("locargs"):
+            # Firebase's builder takes them beside their key only, in its own spelling.
+            found[field.replace("args", "key")] = (name.replace("Args", "Key"), "key")
+    return dict(found.values())
+
+
+def _raw(chance: random.Random) -> Body:
+    """Return a whole message of FCM's: some of its parts."""
+    android, aps = _of_fields(chance, _ANDROID), _of_fields(chance, _APS)
+    if chance.random() < 0.5:
+        android["notification"] = _of_fields(chance, _NOTIFICATION)
+    if chance.random() < 0.7:
+        aps["alert"] = chance.choice(["text", _of_fields(chance, _APS_ALERT)])
+    apns = {
+        "headers": {"apns-priority": "5", "apns-collapse-id": "c"},
+        "payload": {"aps": aps, "x": [1, None, "{{ name }}"]},
+        "fcmOptions": {"analyticsLabel": "label", "imageUrl": "https://example.com/z"},
+    }
+    parts = {
+        "data": {"a": "{{ name }}"},
+        "notification": _of_fields(chance, _SHOWN),
+        "android": android,
+        "apns": apns,
+        "webpush": _of_fields(chance, _WEB),
+        "fcmOptions": {"analyticsLabel": "label"},
+    }
+    return {name: parts[name] for name in chance.sample(list(parts), chance.randrange(1, 7))}
 
 
 def _some(chance: random.Random, table: dict[str, tuple[float, list[Any]]]) -> Body:

@@ -39,9 +39,15 @@ LIVE: Final = {
     "timestamp": "timestamp",
     "contentState": "content-state",
     "content-state": "content-state",
+    "staleDate": "stale-date",
     "stale-date": "stale-date",
+    "dismissalDate": "dismissal-date",
+    "dismissal-date": "dismissal-date",
     "attributesType": "attributes-type",
+    "attributes-type": "attributes-type",
+    "attributes": "attributes",
 }
+WIDGET: Final = {"contentChanged": "content-changed", "content-changed": "content-changed"}
 FLAGS: Final = ("content-available", "mutable-content")
 BROADCAST: Final = ("id", "requestId", "channelId")
 COPIES: Final = ("collapse_id", "push_type")
@@ -131,8 +137,15 @@ def without_nulls(_case: Case, form: Form, body: Body) -> None:
     for key in (*KNOWN, *UNKNOWN, "title", "aps", *FLAGS):
         if data.get(key, ...) is None:
             del data[key]
-    if "aps" in data:
-        data["aps"] = {key: value for key, value in data["aps"].items() if value is not None}
+    for key in ("aps", "alert"):
+        if isinstance(data.get(key), dict):
+            data[key] = _given(data[key])
+    if isinstance(data.get("aps", {}).get("alert"), dict):
+        data["aps"]["alert"] = _given(data["aps"]["alert"])
+
+
+def _given(values: Body) -> Body:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def title_last(_case: Case, _form: Form, body: Body) -> None:
@@ -240,7 +253,8 @@ def allowed_priority(_case: Case, form: Form, request: Request) -> None:
         fields["apns-priority"] = str(max(5, int(fields.get("apns-priority", 10))))
 
 
-def content_changed(_case: Case, form: Form, request: Request) -> None:
+def content_changed(case: Case, form: Form, request: Request) -> None:
+    _moved(WIDGET, case, payload(form, request))
     payload(form, request).setdefault("aps", {}).setdefault("content-changed", True)
 
 
@@ -363,9 +377,13 @@ def upper_case(_case: Case, _form: Form, request: Request) -> None:
 
 def in_snake_case(_case: Case, _form: Form, request: Request) -> None:
     message = request["body"]["message"]
-    if "fcmOptions" in message:
-        options = message.pop("fcmOptions")
-        message["fcm_options"] = {"analytics_label": options["analyticsLabel"]}
+    for part in (message, *(message.get(name, {}) for name in ("android", "apns", "webpush"))):
+        options = part.pop("fcmOptions", part.get("fcm_options"))
+        if options is not None:
+            part["fcm_options"] = {
+                {"analyticsLabel": "analytics_label"}.get(name, name): value
+                for name, value in options.items()
+            }
 
 
 def whole_ttl(_case: Case, _form: Form, request: Request) -> None:

@@ -361,7 +361,7 @@ MADE_OTHERWISE: Final = (
             "`fcmOptions` of a rawPayload stays as it is, which FCM takes, too; here it is "
             "`fcm_options`, as its reference spells it."
         ),
-        when=lambda case: "fcmOptions" in (case.body.get("rawPayload") or {}),
+        when=lambda case: "fcmOptions" in str(case.body.get("rawPayload")),
         made=do.in_snake_case,
         raw=True,
     ),
