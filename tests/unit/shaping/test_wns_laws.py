@@ -104,9 +104,9 @@ def _blocks(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({"type": st.just(kind)}, optional=keys)
 
 
-_GOOD = st.sampled_from(["toast", "badge", "tile", "raw"]).flatmap(_blocks)
+GOOD = st.sampled_from(["toast", "badge", "tile", "raw"]).flatmap(_blocks)
 _BLOCK = (
-    _GOOD
+    GOOD
     | st.fixed_dictionaries({}, optional=_VALUES)
     | st.dictionaries(
         st.sampled_from(["type", "image", "badge", "raw", "tag", "ttl", "x", "launch"]), _JSON
