@@ -17,7 +17,7 @@ from pushsvc.shaping.content import Choice, Content, Envelope
 from pushsvc.shaping.drafts import BADGED, BLOCKS, DRAFTERS, TRAITS, Draft
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.forms import Form, form_of, gateway_of, kinds_of, parties_of
-from pushsvc.shaping.splice import Texts, numbers_in
+from pushsvc.shaping.splice import Texts
 from pushsvc.shaping.truncate import shortened, without_text
 
 __all__ = [
@@ -195,17 +195,15 @@ class Shaper:
     def _needs(self, form: Form, choice: Choice, draft: Draft | Refused) -> tuple[int, ...]:
         """Return which texts with variables to fill: those that stand in the message.
 
-        One that is too large as it is may fit when its alert is shortened, and needs the others.
+        One that is too large as it is may fit when its alert is shortened, and needs the others:
+        an alert with variables weighs nothing yet, and is not what makes it so.
         """
         if not isinstance(draft, Refused):
             return draft.needs
         if draft is not limits.TOO_LARGE or not self._truncates:
             return ()
-        whole = self.content.localised(choice)
-        bare = DRAFTERS[form](without_text(whole), self._envelope)
-        if isinstance(bare, Refused):
-            return ()
-        return (*bare.needs, *numbers_in(whole.data.get("alert")))
+        bare = DRAFTERS[form](without_text(self.content.localised(choice)), self._envelope)
+        return () if isinstance(bare, Refused) else bare.needs
 
     def _finish(self, form: Form, draft: _Drafted, key: _Key, *, texts: Texts) -> Shape | Refused:
         made = _finished(draft, key, texts)

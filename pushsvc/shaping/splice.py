@@ -53,12 +53,6 @@ def mark(index: int) -> str:
     return f"{_OPEN}{index}{_CLOSE}"
 
 
-def numbers_in(value: Any) -> set[int]:
-    """Return the numbers of the texts with variables that JSON holds."""
-    text = orjson.dumps(value)
-    return {int(hole["text"]) for hole in _HOLE.finditer(text) if hole["text"]}
-
-
 def plain_marks(body: bytes) -> int:
     """Return how many texts stand in a body that are not within JSON of their own."""
     return sum(bool(hole["text"]) and not hole["nested"] for hole in _HOLE.finditer(body))
@@ -127,8 +121,7 @@ class Body:
                 filled += written, part
         except (orjson.JSONEncodeError, UnicodeEncodeError):
             return BAD_TEXT
-        body = b"".join(filled)
-        return body if len(body) <= most else TOO_LARGE
+        return b"".join(filled)
 
 
 def cut(

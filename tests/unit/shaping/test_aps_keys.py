@@ -83,6 +83,14 @@ def test_a_key_of_live_activities(key: str, camel: str, value: Any) -> None:
         ("/data/aps/thread-id", {"aps": {"thread-id": []}}, "a string"),
         ("/data/aps/alert/loc-args", {"aps": {"alert": {"loc-args": [1]}}}, "array of strings"),
         ("/data/alert/title", {"alert": {"title": 5}}, "a string"),
+        *(
+            (f"/data/alert/{key}", {"alert": {key: [1]}}, said)
+            for key, said in [
+                *dict.fromkeys(("subtitle", "body", "launch-image", "loc-key"), "a string").items(),
+                *dict.fromkeys(("title-loc-key", "subtitle-loc-key"), "a string").items(),
+                *dict.fromkeys(("title-loc-args", "subtitle-loc-args"), "of strings").items(),
+            ]
+        ),
         ("/data/alert-fr/loc-args", {"alert-fr": {"loc-args": "a"}}, "array of strings"),
         ("/data/aps/event", {"aps": {"event": "stop"}}, "start, update, end"),
         ("/data/aps/content-state", {"aps": {"content-state": "a"}}, "an object"),

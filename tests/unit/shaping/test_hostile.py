@@ -186,6 +186,18 @@ def test_json_that_is_nested_deeply(key: str) -> None:
     assert caught.value.field == f"/{key}"
 
 
+@pytest.mark.parametrize("text", ["\ufdd0b\ufdd1", "a\ufdd00\ufdd1", "\ufdd0", "\ufdd1"])
+def test_a_mark_of_ours_is_no_text(text: str) -> None:
+    """In a value or a name, it would be taken for the place of a badge or of another text."""
+    for content in (
+        {"data": {"k": [text]}},
+        {"data": {text: 1}},
+        {"data": {}, "wns": {"raw": text}},
+    ):
+        with pytest.raises(ContentError, match="U\\+FDD0"):
+            check_content(content)
+
+
 @pytest.mark.parametrize("data", [None, [], "x", 5, True])
 def test_data_that_is_no_object(data: object) -> None:
     """It is told as the field at fault."""

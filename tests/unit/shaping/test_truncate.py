@@ -93,9 +93,17 @@ def test_a_text_too_large_for_all_is_let_in_when_it_may_be_shortened() -> None:
     ],
 )
 def test_what_people_see_as_one_character_is_not_cut(unit: str) -> None:
-    """Accents, skin tones, variants and families stay whole."""
-    found = aps_alert(shaped(IOS, {"alert": unit * 3000}, truncate=True))
-    assert found.removesuffix("…").replace(unit, "") == ""
+    """Accents, skin tones, variants, flags and families stay whole, wherever the room ends."""
+    for before in range(len(unit.encode())):
+        found = aps_alert(shaped(IOS, {"alert": "a" * before + unit * 2500}, truncate=True))
+        assert found.removesuffix("…").replace(unit, "") == "a" * before
+
+
+def test_no_blank_stands_before_the_ellipsis() -> None:
+    """Where a text is cut between words, the ellipsis follows the word."""
+    alerts = [{"alert": "a" * before + " bc" * 2000} for before in range(1, 4)]
+    found = [aps_alert(shaped(IOS, data, truncate=True))[-3:] for data in alerts]
+    assert sorted(found) == [" b…", "bc…", "bc…"]
 
 
 def test_a_text_that_cannot_be_cut_is_an_ellipsis() -> None:

@@ -69,6 +69,7 @@ def test_good_blocks(block: Any) -> None:
         pytest.param({"ttl": 2**31}, "/wns/ttl", "seconds", id="endless TTL"),
         pytest.param({"cache": "cache"}, "/wns/cache", "true or false", id="cache"),
         pytest.param({"priority": 5}, "/wns/priority", "1, 2, 3 or 4", id="priority"),
+        pytest.param({"priority": 0}, "/wns/priority", "1, 2, 3 or 4", id="priority 0"),
         pytest.param({"priority": "1"}, "/wns/priority", "1, 2, 3 or 4", id="priority text"),
         pytest.param({"suppress_popup": 1}, "/wns/suppress_popup", "true", id="popup"),
         pytest.param({"type": "toast", "badge": 1}, "/wns/badge", "only of badge", id="toast"),
