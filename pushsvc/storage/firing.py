@@ -197,7 +197,7 @@ _RENEW: Final = f"""
     UPDATE batches SET state = 1, lease_until = now() + make_interval(secs => $3)
     FROM unnest($1::bigint[], $2::integer[]) AS ours(push_id, seq)
     WHERE batches.push_id = ours.push_id AND batches.seq = ours.seq
-        AND leases = {FIRST_LEASE} AND {BATCH_STATE} <> 2
+        AND batches.push_id = ANY($1) AND leases = {FIRST_LEASE} AND {BATCH_STATE} <> 2
 """  # noqa: S608 - of constants
 
 
@@ -223,7 +223,7 @@ FINISH: Final = f"""
             $7::integer[], $8::text[])
             AS new(push_id, seq, outcomes, counts, exceptions, answered, of_push, push_counts)
         WHERE batches.push_id = new.push_id AND batches.seq = new.seq
-            AND batches.push_id BETWEEN $9 AND $10 AND leases = {FIRST_LEASE} AND {BATCH_STATE} <> 2
+            AND batches.push_id = ANY($1) AND leases = {FIRST_LEASE} AND {BATCH_STATE} <> 2
         RETURNING batches.push_id, batches.seq, of_push, push_counts
     ), closed AS (
         UPDATE pushes SET state = 'done', counts = push_counts::jsonb, finished_at = now()
@@ -273,7 +273,7 @@ async def _finish(connection: "Driver", ends: Sequence[tuple[Batch, Ledger]]) ->
         for batch, ledger in ends
     ]
     columns = list(map(list, zip(*rows, strict=True)))
-    found = await connection.fetch(FINISH, *columns, min(columns[0]), max(columns[0]))
+    found = await connection.fetch(FINISH, *columns)
     return Written(
         batches=frozenset((row[0], row[1]) for row in found),
         pushes=frozenset(row[0] for row in found if row[2]),

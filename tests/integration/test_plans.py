@@ -207,7 +207,7 @@ BY_KEY: list[Any] = [
     pytest.param(firing._RENEW, lambda push: ([push], [0], 60.0), id="renew a volley"),
     pytest.param(
         firing.FINISH,
-        lambda push: ([push], [0], [b"\1"], ["{}"], ["{}"], ["{}"], [1], ["{}"], push, push),
+        lambda push: ([push], [0], [b"\1"], ["{}"], ["{}"], ["{}"], [1], ["{}"]),
         id="end a volley",
     ),
     pytest.param(
