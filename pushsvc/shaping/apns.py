@@ -50,6 +50,17 @@ MISSING_TOPIC: Final = Refused(reason="MissingTopic")
 BAD_TOPIC: Final = Refused(reason="BadTopic")
 
 
+#: What a collapse id is.
+COLLAPSE_ID: Final = "at most 64 bytes of UTF-8: no control characters, no outer spaces"
+
+
+def is_collapse_id(value: Any) -> bool:
+    """Tell whether it can be an `apns-collapse-id`: a header's value, in 64 bytes."""
+    if not isinstance(value, str) or len(value.encode()) > limits.COLLAPSE_ID_BYTES:
+        return False
+    return value.strip() == value and value.isprintable()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A notification in one choice of texts, before it knows its device."""

@@ -43,6 +43,10 @@ _Headers = Mapping[str, tuple[Callable[[str], bool], str]]
 _RESERVED_KEYS: Final = frozenset({"from", "message_type"})
 _RESERVED_PREFIXES: Final = ("google", "gcm")
 _WHOLE: Final = re.compile(r"\d{1,12}", re.ASCII)
+#: RFC 9110, section 5.1.
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: Apple's form: small letters, 8-4-4-4-12.
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: RFC 8030, section 5.4.
 TOPIC: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 #: An address whose host is no variable: where a click leads is not for a device's fields to say.
@@ -64,6 +68,8 @@ def _wrong_in_data(key: str, _text: str) -> str | None:
 
 def _headers(rules: _Headers) -> Strings:
     def wrong(name: str, text: str) -> str | None:
+        if not _FIELD_NAME.fullmatch(name):
+            return "has a name that no header field can have"
         is_right, said = rules.get(
             name.lower(), (str.isprintable, "text without control characters")
         )
@@ -165,6 +171,8 @@ _APNS: Final = Record(
                     apns.PUSH_TYPES.__contains__,
                     f"one of {', '.join(apns.PUSH_TYPES)}",
                 ),
+                "apns-collapse-id": (apns.is_collapse_id, apns.COLLAPSE_ID),
+                "apns-id": (matches(_UUID), "a UUID in small letters"),
             }
         ),
         "payload": fcm_aps.PAYLOAD,

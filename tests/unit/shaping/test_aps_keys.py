@@ -29,6 +29,8 @@ LIVE = [
     ("dismissal-date", "dismissalDate", 1790000000),
     ("attributes-type", "attributesType", "Game"),
     ("attributes", "attributes", {"id": 1}),
+    ("input-push-token", "inputPushToken", 1),
+    ("input-push-channel", "inputPushChannel", "dHN0"),
 ]
 
 
