@@ -265,8 +265,8 @@ def priority_as_number(_case: Case, _form: Form, body: Body) -> None:
 def headers_as_text(_case: Case, _form: Form, body: Body) -> None:
     body.pop("expiration_time", None)
     for place in (body, body["data"]):
-        if isinstance(place.get("priority"), int):
-            place["priority"] = str(place["priority"])
+        if isinstance(place.get("priority"), int | float):
+            place["priority"] = str(int(place["priority"]))
 
 
 def expiry_as_text(case: Case, form: Form, request: Request) -> None:
