@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pushsvc.model import Json
 from pushsvc.shaping import limits
-from pushsvc.shaping.values import is_integer, is_number, is_share, is_text, whole
+from pushsvc.shaping.values import as_integer, is_integer, is_number, is_share, is_text
 
 #: what a value must be, and how that is said
 _Kind = tuple[Callable[[Any], bool], str]
@@ -84,7 +84,7 @@ _WIDGET: Final[Mapping[str, _Kind]] = {
 }
 _OWN: Final[Mapping[str, _Kind]] = {
     "alert": (lambda value: isinstance(value, str | dict), "a string or an object"),
-    "badge": (lambda value: is_integer(whole(value), _INT64), "an integer"),
+    "badge": (lambda value: is_integer(as_integer(value), _INT64), "an integer"),
     **_NOTIFICATION,
     **_LIVE_ACTIVITY,
     **_WIDGET,
@@ -152,7 +152,7 @@ def with_numbers(aps: Json) -> dict[str, Any]:
     if isinstance(sound, dict) and isinstance(sound.get("critical"), bool | float):
         written["sound"] = {**sound, "critical": int(sound["critical"])}
     if "badge" in aps:
-        written["badge"] = whole(aps["badge"])
+        written["badge"] = as_integer(aps["badge"])
     return written
 
 

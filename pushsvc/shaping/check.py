@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from pushsvc.model import Json, Refused
-from pushsvc.shaping import apns, aps, fcm_message, limits, wns_block
+from pushsvc.shaping import apns, fcm_message, limits, wns_block
 from pushsvc.shaping.content import (
     FILLED_IN,
     LOCALISED,
@@ -25,7 +25,7 @@ from pushsvc.shaping.fcm_kinds import dotted, within
 from pushsvc.shaping.forms import Form
 from pushsvc.shaping.splice import RESERVED
 from pushsvc.shaping.truncate import without_text
-from pushsvc.shaping.values import whole
+from pushsvc.shaping.values import as_integer
 from pushsvc.storage.fields import VALUE_CHARACTERS
 
 #: Name of a key -> what its value must be, null apart, and the sentence that says so.
@@ -55,7 +55,7 @@ _NO_OBJECT: Final = '"data" must be an object.'
 
 
 def _is_priority(value: Any) -> bool:
-    return str(whole(value)) in apns.PRIORITIES
+    return str(as_integer(value)) in apns.PRIORITIES
 
 
 _DATA_RULES: Final[_Rules] = {
@@ -109,7 +109,7 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
     _check_variables(content.get("variables") or {})
     whole = Content.of(content)
     flaws = chain(
-        aps.flaws(data, str(whole.option("push_type"))),
+        apns.flaws(whole, data),
         fcm_message.flaws(content),
         wns_block.flaws(whole),
     )

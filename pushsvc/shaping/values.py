@@ -22,7 +22,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def whole(value: Any) -> Any:
+def as_integer(value: Any) -> Any:
     """Return a number without a fraction as an integer, others as they are: 10.0 in JSON is 10."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

@@ -305,6 +305,12 @@ def _is_bundle_id(topic: Any) -> bool:
     return isinstance(topic, str) and "." in topic
 
 
+def topic_lacks_its_suffix(case: Case) -> bool:
+    """Tell whether the topic is a bundle id alone, for a push type that wants more."""
+    is_alone = str(case.push_type) in {"", "alert", "background"}
+    return not is_alone and _is_bundle_id(case.data.get("topic"))
+
+
 def topic_of_words(_case: Case, _form: Form, body: Body) -> None:
     if not _is_bundle_id(body["data"].get("topic")):
         body["data"].pop("topic", None)
