@@ -82,7 +82,8 @@ _LIVE_ACTIVITY: Final[Mapping[str, _Kind]] = {
 _WIDGET: Final[Mapping[str, _Kind]] = {
     "content-changed": (lambda value: isinstance(value, bool), "true or false"),
 }
-_OWN: Final[Mapping[str, _Kind]] = {
+#: The keys of `aps`.
+OWN: Final[Mapping[str, _Kind]] = {
     "alert": (lambda value: isinstance(value, str | dict), "a string or an object"),
     "badge": (lambda value: is_integer(as_integer(value), _INT64), "an integer"),
     **_NOTIFICATION,
@@ -91,10 +92,11 @@ _OWN: Final[Mapping[str, _Kind]] = {
 }
 #: Live activities are put in order by any numbers.
 _OF_LIVE_ACTIVITIES: Final[Mapping[str, _Kind]] = {
-    **_OWN,
+    **OWN,
     "relevance-score": (is_number, "a number"),
 }
-_ALERT: Final[Mapping[str, _Kind]] = {
+#: The keys of an alert in its long form.
+ALERT: Final[Mapping[str, _Kind]] = {
     **dict.fromkeys(("title", "subtitle", "body", "launch-image"), _TEXT),
     **dict.fromkeys(("title-loc-key", "subtitle-loc-key", "loc-key"), _TEXT),
     **dict.fromkeys(
@@ -158,7 +160,7 @@ def with_numbers(aps: Json) -> dict[str, Any]:
 
 def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
     """Yield what Apple would refuse or read over: the place in `data`, and a sentence."""
-    kinds = _OF_LIVE_ACTIVITIES if push_type == LIVE_ACTIVITY else _OWN
+    kinds = _OF_LIVE_ACTIVITIES if push_type == LIVE_ACTIVITY else OWN
     spelled = spellings(push_type)
     for name, key in () if spelled.keys().isdisjoint(data) else spelled.items():
         if (value := data.get(name)) is not None:
@@ -167,7 +169,7 @@ def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
     yield from _flaws_within("/data/aps", own, kinds)
     for place, alert in [("/data/aps/alert", own.get("alert")), *_alerts(data)]:
         if isinstance(alert, dict):
-            yield from _flaws_within(place, alert, _ALERT)
+            yield from _flaws_within(place, alert, ALERT)
 
 
 def _flaws_within(
