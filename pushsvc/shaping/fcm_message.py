@@ -75,7 +75,19 @@ def _headers(rules: _Headers) -> Strings:
         )
         return None if is_right(text) else f"must be {said}"
 
-    return Strings(wrong)
+    return Strings(wrong, _clashes)
+
+
+def _clashes(fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield header fields that do not go together; their names have no case."""
+    names: dict[str, str] = {}
+    for name in fields:
+        if (first := names.setdefault(name.lower(), name)) != name:
+            yield name, f"and {first} are the same header field"
+    told = {name: fields[given] for name, given in names.items()}
+    if told.get("apns-push-type") == "background" and told.get("apns-priority") == "10":
+        # Apple answers BadPriority.
+        yield names["apns-priority"], 'must be "5" or "1" for the push type background'
 
 
 def _is_whole(most: int) -> Callable[[str], bool]:

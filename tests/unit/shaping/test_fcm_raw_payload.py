@@ -114,6 +114,18 @@ def test_variables() -> None:
             id="collapse id",
         ),
         pytest.param(
+            {"apns": {"headers": {"apns-push-type": "background", "Apns-Priority": "10"}}},
+            "/rawPayload/apns/headers/Apns-Priority",
+            "push type background",
+            id="background at once",
+        ),
+        pytest.param(
+            {"webpush": {"headers": {"TTL": "1", "ttl": "2"}}},
+            "/rawPayload/webpush/headers/ttl",
+            "and TTL are the same",
+            id="a header twice",
+        ),
+        pytest.param(
             {"apns": {"payload": {"aps": {"relevance-score": 75}}}},
             "/rawPayload/apns/payload/aps/relevance-score",
             "0 to 1",
