@@ -5,7 +5,7 @@ notification requests to APNs" (headers); the keys of `data` are those of Parse'
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ PUSH_TYPES: Final[Mapping[str, str]] = {
     "voip": ".voip",
     "widgets": ".push-type.widgets",
 }
+_SUFFIXES: Final = tuple(filter(None, PUSH_TYPES.values()))
 _PAYLOAD_BYTES: Final[Mapping[str, int]] = {"voip": limits.APNS_VOIP_PAYLOAD_BYTES}
 #: 10: at once; 5: as the device's power allows; 1: never wake it.
 PRIORITIES: Final = frozenset({"1", "5", "10"})
@@ -48,6 +49,17 @@ _TAKEN: Final = frozenset({"alert", "title", "badge", "aps"})
 
 MISSING_TOPIC: Final = Refused(reason="MissingTopic")
 BAD_TOPIC: Final = Refused(reason="BadTopic")
+
+
+#: What a collapse id is.
+COLLAPSE_ID: Final = "at most 64 bytes of UTF-8: no control characters, no outer spaces"
+
+
+def is_collapse_id(value: Any) -> bool:
+    """Tell whether it can be an `apns-collapse-id`: a header's value, in 64 bytes."""
+    if not isinstance(value, str) or len(value.encode()) > limits.COLLAPSE_ID_BYTES:
+        return False
+    return value.strip() == value and value.isprintable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +104,24 @@ class Draft:
             topic = app_identifier + self.suffix
         headers = (*self.headers, (b"apns-topic", topic.encode()))
         return ApnsHead(push_id=self.push_id, topic=topic, headers=headers)
+
+
+def flaws(content: Content, data: Json) -> Iterator[tuple[str, str]]:
+    """Yield what Apple would refuse or read over of `data` as it was written.
+
+    The place, and a sentence.
+    """
+    push_type = str(content.option("push_type") or "alert")
+    yield from keys.flaws(data, push_type)
+    topic, suffix = _own_topic(content), PUSH_TYPES[push_type]
+    if topic is not None and not _is_topic_of(topic, suffix):
+        wanted = f"end with {suffix}" if suffix else "be a bundle id alone"
+        yield "/data/topic", f"topic must {wanted}, as the push type {push_type} has it."
+
+
+def _is_topic_of(topic: str, suffix: str) -> bool:
+    """Tell whether Apple takes a topic for the push type of a suffix; else it is BadTopic."""
+    return topic.endswith(suffix) if suffix else not topic.endswith(_SUFFIXES)
 
 
 def draft(content: Content, envelope: Envelope) -> Draft | Refused:

@@ -66,7 +66,9 @@ def test_whom_a_push_is_for_is_read_over(audience: dict[str, Any]) -> None:
             {"data": HI, "template": "welcome"}, 115, "/template", "write out", id="a template"
         ),
         pytest.param({"data": HI, "priority": 7}, 115, "/priority", "1, 5 or 10", id="priority"),
-        pytest.param({"data": {"alert": "\0"}}, 115, "/data", "U+0000", id="what none can store"),
+        pytest.param(
+            {"data": {"alert": "\0"}}, 115, "/data/alert", "U+0000", id="what none can store"
+        ),
     ],
 )
 def test_a_push_that_the_api_refuses_is_refused(
