@@ -53,6 +53,11 @@ def mark(index: int) -> str:
     return f"{_OPEN}{index}{_CLOSE}"
 
 
+def number_of(text: str) -> int | None:
+    """Return the number of the text with variables that a mark stands for; None of any other."""
+    return int(text[1:-1]) if text.startswith(_OPEN) else None
+
+
 def numbers_in(value: Any) -> set[int]:
     """Return the numbers of the texts with variables that JSON holds."""
     text = orjson.dumps(value)
@@ -66,7 +71,8 @@ def plain_marks(body: bytes) -> int:
 
 def unmarked(text: str, texts: Texts) -> str:
     """Return what stands for a mark, without what would be taken for another; or else the text."""
-    return RESERVED.sub("", texts[int(text[1:-1])]) if text.startswith(_OPEN) else text
+    number = number_of(text)
+    return text if number is None else RESERVED.sub("", texts[number])
 
 
 def nested(text: str) -> str:
