@@ -171,6 +171,27 @@ async def test_whom_a_push_in_local_time_leaves_out_is_told(
     assert named["audience"]["excluded"] == {"no_time_zone": 1}
 
 
+async def test_a_wave_that_has_expired_is_told_and_who_is_of_no_plan_is_of_no_wave(
+    api: Api, resources: Resources, database: AsyncEngine
+) -> None:
+    """What is left of a push in local time when its first zones are past, as its plan has it."""
+    await add_credentials(resources, api)
+    for number, zone in enumerate(("Pacific/Auckland", "Africa/Lagos")):
+        token = f"{number:064x}"
+        await install(database, api, token, time_zone=zone)
+        await install(database, api, None, time_zone=zone)
+        await install(
+            database, api, f"9{token[1:]}", time_zone=zone, token_retired_at=datetime.now(UTC)
+        )
+    local = (datetime.now(UTC) + timedelta(hours=2)).replace(tzinfo=None).isoformat()
+    body = {**EVERYBODY, "push_time": local, "expiration_interval": 3600}
+
+    for late, reason in (("send", "expired"), ("skip", "late")):
+        audience = (await preview(api, {**body, "late": late}))["audience"]
+        assert audience["devices"] == 1
+        assert audience["excluded"] == {reason: 1, "no_token": 2, "token_retired": 2}
+
+
 async def test_every_device_of_the_audience_is_counted_once(
     api: Api, mixed: dict[str, str]
 ) -> None:
