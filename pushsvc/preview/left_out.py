@@ -32,7 +32,7 @@ class LeftOut:
 
     def column(self, table: FromClause) -> ColumnElement[Any]:
         """Return the reason of a row of installations, null where it gets the push."""
-        reasons = dict.fromkeys(localtime.known_zones(), None) | self.zones
+        reasons = {**dict.fromkeys(localtime.known_zones()), **self.zones}
         return kinds.by_zone(table, reasons, other=self.zoneless)
 
     def serves(self, table: FromClause) -> ColumnElement[bool]:

@@ -140,7 +140,8 @@ def _check_json(field: str, value: Any) -> None:
     while stack:
         value, depth = stack.pop()
         if depth > limits.CONTENT_DEPTH:
-            raise ContentError(field=field, message="It is nested too deeply.")
+            message = f"It is nested too deeply: {limits.CONTENT_DEPTH} levels are the most."
+            raise ContentError(field=field, message=message)
         if isinstance(value, dict):
             stack += [(part, depth + 1) for pair in value.items() for part in pair]
         elif isinstance(value, list):
