@@ -372,18 +372,28 @@ async def test_variables_are_filled_with_the_fields_of_the_example(
 
 
 @pytest.mark.usefixtures("mixed")
-async def test_a_variant_that_is_too_large_is_told_with_its_devices(api: Api) -> None:
+async def test_a_variant_that_is_too_large_is_told_with_its_size_and_devices(api: Api) -> None:
     """And only that one: others get theirs."""
-    large = {"data": {"alert": "Hello", "alert-de": "x" * 4500}}
+    large = {"data": {"alert": "Hello", "alert-de": "x" * 5200}}
 
     found = await preview(api, {"where": {"deviceType": "ios"}, **large})
 
     large_one = variant(found, "apns", "de")
     assert (large_one["refused"], large_one["fits"]) == ("PayloadTooLarge", False)
-    assert (large_one["size_bytes"], large_one["limit_bytes"]) == (None, 4096)
+    assert (large_one["request"], large_one["limit_bytes"]) == (None, 4096)
     assert variant(found, "apns", "de")["devices"] == 0
     assert variant(found, "apns")["fits"]
     assert found["audience"]["excluded"]["too_large"] == 2
+    # By how much it is too large; browsers get a text twice.
+    for form, times in {
+        "apns": 1,
+        "fcm_android": 1,
+        "fcm_apple": 1,
+        "fcm_web": 2,
+        "wns": 1,
+    }.items():
+        small = variant(found, form)["size_bytes"]
+        assert variant(found, form, "de")["size_bytes"] == small + times * (5200 - len("Hello"))
 
 
 async def test_a_call_that_is_too_large_is_told_with_the_limit_of_calls(api: Api) -> None:
