@@ -107,8 +107,9 @@ class Reach:
         self.devices += cohort.n
         self.by_type[device.device_type] += cohort.n
         self.by_gateway[GATEWAYS[form]] += cohort.n
-        if device.locale in self.locales or len(self.locales) < LOCALES_MOST:
-            by_type = self.locales.setdefault(device.locale, Counter())
+        locale = device.locale or None
+        if locale in self.locales or len(self.locales) < LOCALES_MOST:
+            by_type = self.locales.setdefault(locale, Counter())
             by_type[device.device_type] += cohort.n
         else:
             self.of_other_locales += cohort.n

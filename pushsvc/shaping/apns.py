@@ -127,7 +127,7 @@ def draft(content: Content, envelope: Envelope) -> Draft | Refused:
         if given is not None:
             del custom[name]
     payload_bytes = _PAYLOAD_BYTES.get(push_type, limits.APNS_PAYLOAD_BYTES)
-    body = cut(orjson.dumps({"aps": aps, **custom}), limit=payload_bytes)
+    body = cut(orjson.dumps({"aps": aps, **custom}), limit=envelope.most_bytes(payload_bytes))
     if isinstance(body, Refused):
         return body
     return Draft(

@@ -152,7 +152,7 @@ def _flaw_within(value: Any, *, depth: int = 1) -> str | None:
     while stack:
         value, depth = stack.pop()
         if depth > limits.CONTENT_DEPTH:
-            return "is nested too deeply"
+            return f"is nested too deeply: {limits.CONTENT_DEPTH} levels are the most"
         if isinstance(value, dict):
             stack += [(part, depth + 1) for pair in value.items() for part in pair]
         elif isinstance(value, list):

@@ -62,6 +62,12 @@ class Envelope:
     now: datetime
     #: for the gateways to look at and not to deliver
     validate_only: bool = False
+    #: a message may be larger than its gateway takes: it is made to be weighed
+    is_weighed: bool = False
+
+    def most_bytes(self, limit: int) -> int:
+        """Return how large a message may be whose gateway takes so much."""
+        return limits.WEIGHED_BYTES if self.is_weighed else limit
 
     @property
     def ttl_seconds(self) -> int | None:

@@ -108,7 +108,8 @@ def draft(content: Content, envelope: Envelope) -> Draft | Refused:
     body = None
     if written is not None:
         text, escape = written
-        found = cut(text, limit=limits.WNS_PAYLOAD_BYTES, escape=escape)
+        most = envelope.most_bytes(limits.WNS_PAYLOAD_BYTES)
+        found = cut(text, limit=most, escape=escape)
         if isinstance(found, Refused):
             return found
         body = found

@@ -103,6 +103,13 @@ def test_texts_with_variables_count_as_empty() -> None:
     assert dict(reached(cohort(kinds.HEX), data=large).excluded) == {"too_large": 1}
 
 
+def test_an_empty_locale_is_none() -> None:
+    """An SDK may send either."""
+    reach = reached(cohort(kinds.HEX), cohort(kinds.HEX, locale=""))
+
+    assert reach.locales == {None: {"ios": 2}}
+
+
 def test_locales_are_counted_one_by_one_up_to_a_bound() -> None:
     """All that a client may write there is counted, but not kept."""
     many = (cohort(kinds.HEX, locale=f"x{n}") for n in range(LOCALES_MOST + 5))
