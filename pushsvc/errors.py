@@ -66,7 +66,8 @@ class InvalidRequestError(CallerError):
     parse_code = 107
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(" ".join(fault.detail for fault in faults))
+        # Of keys that exclude each other each has the same.
+        super().__init__(" ".join(dict.fromkeys(fault.detail for fault in faults)))
         self.faults = tuple(faults)
 
 

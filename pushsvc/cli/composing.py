@@ -1,18 +1,19 @@
 """A push as options and a file say it: the body that the API would be sent, built in one place."""
 
 import inspect
-import json
+import os
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
+import orjson
 import typer
 
 from pushsvc.api.v1.bodies import AUDIENCES, parse_new_push
 from pushsvc.api.v1.submissions import submission_of
 from pushsvc.cli.failures import MISTAKE, CommandError
-from pushsvc.cli.files import object_in
+from pushsvc.cli.files import object_in, object_of
 from pushsvc.errors import CallerError, InvalidRequestError
 from pushsvc.model import Submission
 
@@ -102,7 +103,6 @@ def body(
 
     Raises:
         CommandError: an option, or the file, is not to be understood.
-        CallerError: the file is no JSON object.
     """
     found = {} if file is None else object_in(file, field="--file", most_megabytes=FILE_MEGABYTES)
     to_whom = _audience(channel, where, device, is_said=not found.keys().isdisjoint(AUDIENCES))
@@ -215,20 +215,8 @@ def _audience(
 
 
 def _object(option: str, text: str | None) -> dict[str, Any]:
-    """Read an option's JSON object; an empty one where it is not given.
-
-    Raises:
-        CommandError: it is not JSON, or not an object.
-    """
-    try:
-        value = json.loads(text or "{}")
-    except ValueError as error:
-        message = f"{option}: not JSON: {error}."
-        raise CommandError(message, code="usage", status=MISTAKE, field=option) from error
-    if not isinstance(value, dict):
-        message = f'{option}: must be a JSON object, such as {{"key": "value"}}.'
-        raise CommandError(message, code="usage", status=MISTAKE, field=option)
-    return value
+    """Read an option's JSON object; an empty one where it is not given."""
+    return object_of(os.fsencode(text or "{}"), place=option, field=option)
 
 
 def _variables(given: list[str] | None) -> dict[str, Any]:
@@ -244,15 +232,10 @@ def _variables(given: list[str] | None) -> dict[str, Any]:
             message = f"--var: {one!r} is not NAME=VALUE."
             raise CommandError(message, code="usage", status=MISTAKE, field="--var")
         try:
-            read[name] = json.loads(value, parse_constant=_no_json)
-        except (ValueError, RecursionError):
+            read[name] = orjson.loads(os.fsencode(value))
+        except orjson.JSONDecodeError:
             read[name] = value
     return read
-
-
-def _no_json(constant: str) -> NoReturn:
-    """Refuse what Python takes for a number: NaN, Infinity."""
-    raise ValueError(constant)
 
 
 def _badge(text: str | None) -> int | str | None:

@@ -15,6 +15,7 @@ from pushsvc.delivery.gateway import Gateway, Message, Settle
 from pushsvc.delivery.paced import Consignment, Paces, Watch
 from pushsvc.delivery.pacing import Asking
 from pushsvc.delivery.validation import unasked, validating
+from pushsvc.delivery.wns import channel
 from pushsvc.model import (
     ACCEPTED,
     VALIDATED,
@@ -28,6 +29,7 @@ from pushsvc.model import (
     Push,
     Refused,
     Shape,
+    WnsShape,
 )
 
 log = structlog.get_logger(__name__)
@@ -272,7 +274,11 @@ def _route(device: Device, shape_of: ShapeOf, route_of: RouteOf) -> tuple[Shape,
     if isinstance(shape, Refused):
         return Answer(OutcomeClass.REQUEST_BAD, shape.reason)
     route = route_of(shape)
-    return NO_CREDENTIAL if route is None else (shape, route)
+    if route is not None:
+        return shape, route
+    # A channel that is not served any more would be none with a credential, either.
+    unserved = channel.refusal(device.token) if isinstance(shape, WnsShape) else None
+    return unserved or NO_CREDENTIAL
 
 
 async def _send(

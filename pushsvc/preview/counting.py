@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import Select
+from sqlalchemy import Select, and_, case
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.finding import finding
@@ -20,6 +20,7 @@ from pushsvc.storage.devices import address_of
 from pushsvc.storage.engine import too_slow
 from pushsvc.storage.tables import installations as i
 from pushsvc.targeting import audience
+from pushsvc.targeting.criterion import has_token
 from pushsvc.targeting.rows import Reader
 
 #: Groups in memory at once.
@@ -39,20 +40,24 @@ async def count(
     reach = Reach()
     # Not as remembered, as in the plan: an unknown relation is everybody.
     schema = await resources.schemas.now(app.id)
-    found = (*kinds.columns(judge.apps), left_out.column(i).label("left_out"))
+    found = kinds.columns(judge.apps)
     async with _counting(resources) as connection:
         if "devices" in wanted:
             named = await audience.named(connection, wanted["devices"], app_id=app.id)
             cohorts = _explicit(named, left_out=left_out.zoneless)
             await judged(cohorts, judge=judge, reach=reach)
-            statement = kinds.of_ids(named.ids, sorted(named.duplicates), *found)
+            why = left_out.column(i).label("left_out")
+            statement = kinds.of_ids(named.ids, sorted(named.duplicates), *found, why)
         else:
             limits = resources.limits.of_stored()
             members = audience.criterion(
                 wanted, Reader(app_id=app.id, schema=schema), limits=limits
             )
             is_double = members.has_earlier(left_out.serves if left_out else None)
-            statement = members.whatever_token().select(*found, is_double.label("is_double"))
+            # Who has no live token is of no plan that could leave him out for his zone.
+            planned = and_(has_token(i), i.c.token_retired_at.is_(None))
+            why = case((planned, left_out.column(i))).label("left_out")
+            statement = members.whatever_token().select(*found, why, is_double.label("is_double"))
         await _add_all(connection, statement, judge=judge, reach=reach)
     return reach
 

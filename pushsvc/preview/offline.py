@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from pushsvc.delivery.apns.client import BAD_DEVICE_TOKEN, is_device_token
-from pushsvc.delivery.dispatch import NO_TOKEN
+from pushsvc.delivery.dispatch import EXPIRED, NO_TOKEN
 from pushsvc.delivery.wns import channel
 from pushsvc.errors import InvalidInstallationError, InvalidPushError
 from pushsvc.model import BadgeChange, Device, GatewayName, Json, Refused, Source, Submission
@@ -48,6 +48,7 @@ OBJECT_ID_OF_PUSH: Final = "pushsvc000"
 
 _BAD_TOKEN: Final = Refused(reason=BAD_DEVICE_TOKEN.reason)
 _NO_TOKEN: Final = Refused(reason=NO_TOKEN.reason)
+_EXPIRED: Final = Refused(reason=EXPIRED.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +89,8 @@ class OfflinePush:
             expires_at=None,
             now=now,
         )
-        #: by the moment at which the push is due: in local time there are some forty
-        self._shapers: dict[datetime, Shaper] = {}
+        #: by when the push is sent, and until when it may be: in local time there are some forty
+        self._shapers: dict[tuple[datetime, datetime | None], Shaper] = {}
         self._badge = badge_change(content)
 
     def request(self, installation: Json, *, number: int = 1) -> GatewayRequest | Unsent:
@@ -106,7 +107,13 @@ class OfflinePush:
         gateway = gateway_of(device)
         if not device.token:
             return _unsent(gateway, _NO_TOKEN)
-        shape = self._shaper_at(self._due_at(installation)).shape(device)
+        due_at = self._due_at(installation)
+        # A wave that is past goes out at once.
+        sent_at = max(due_at, self._envelope.now)
+        expires_at = schedule.of_wave(self._times, due_at)
+        if expires_at is not None and expires_at <= sent_at:
+            return _unsent(gateway, _EXPIRED)
+        shape = self._shaper_at(sent_at, expires_at).shape(device)
         refused = shape if isinstance(shape, Refused) else _unreachable(device, gateway)
         if refused is not None:
             return _unsent(gateway, refused)
@@ -120,12 +127,12 @@ class OfflinePush:
             return self._times.due_at
         return moment_of(self._times.local_time, zone)
 
-    def _shaper_at(self, moment: datetime) -> Shaper:
-        if moment not in self._shapers:
-            expires_at = schedule.of_wave(self._times, moment)
-            envelope = replace(self._envelope, expires_at=expires_at, now=moment)
-            self._shapers[moment] = Shaper(self._content, envelope)
-        return self._shapers[moment]
+    def _shaper_at(self, sent_at: datetime, expires_at: datetime | None) -> Shaper:
+        times = sent_at, expires_at
+        if times not in self._shapers:
+            envelope = replace(self._envelope, expires_at=expires_at, now=sent_at)
+            self._shapers[times] = Shaper(self._content, envelope)
+        return self._shapers[times]
 
 
 def _unsent(gateway: GatewayName | None, refused: Refused) -> Unsent:

@@ -11,6 +11,7 @@ from typing import Final
 
 from pushsvc.delivery.credentials import bundle_ids_named, choose
 from pushsvc.delivery.validation import refused_unasked
+from pushsvc.delivery.wns import channel
 from pushsvc.model import Credential, Device, GatewayName, Recipient, Refused, Shape
 from pushsvc.shaping.body import Shaper
 from pushsvc.shaping.content import Choice
@@ -106,8 +107,9 @@ class Reach:
         self.devices += cohort.n
         self.by_type[device.device_type] += cohort.n
         self.by_gateway[GATEWAYS[form]] += cohort.n
-        if device.locale in self.locales or len(self.locales) < LOCALES_MOST:
-            by_type = self.locales.setdefault(device.locale, Counter())
+        locale = device.locale or None
+        if locale in self.locales or len(self.locales) < LOCALES_MOST:
+            by_type = self.locales.setdefault(locale, Counter())
             by_type[device.device_type] += cohort.n
         else:
             self.of_other_locales += cohort.n
@@ -138,10 +140,13 @@ class Judge:
         form = form_of(cohort.device)
         if isinstance(form, Refused):
             return None, worded(form.reason)
-        shape = self._outlined(cohort.device, form, choice)
-        if isinstance(shape, str):
+        token, shape = cohort.device.token, self._outlined(cohort.device, form, choice)
+        if not isinstance(shape, str):
+            refusal = refused_unasked(token, shape)
+        elif shape != NO_CREDENTIAL or form is not Form.WNS:
             return form, shape
-        refusal = refused_unasked(cohort.device.token, shape)
+        elif (refusal := channel.refusal(token)) is None:
+            return form, NO_CREDENTIAL
         return form, None if refusal is None else worded(refusal.reason)
 
     def _outlined(self, device: Device, form: Form, choice: Choice) -> Shape | str:

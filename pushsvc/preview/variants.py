@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -76,6 +77,8 @@ class Variant:
     request: GatewayRequest | None
     #: why there is no request
     refused: str | None
+    #: as its gateway counts it, of one that is too large, too; None where there is nothing to count
+    size_bytes: int | None
     #: of its gateway, for such messages
     limit_bytes: int
 
@@ -146,6 +149,9 @@ class Showroom:
         request = None
         if refused is None and not isinstance(shape, Refused):
             request = self._addressed(request_of(example.device, shape, key=example.key), shape)
+        size_bytes = request.size_bytes if request else None
+        if shape is limits.TOO_LARGE:
+            size_bytes = self._weighed(example)
         return Variant(
             form=place.form,
             platform=PLATFORMS[place.form],
@@ -155,8 +161,18 @@ class Showroom:
             made_up=example.made_up,
             request=request,
             refused=refused,
+            size_bytes=size_bytes,
             limit_bytes=request.limit_bytes if request else self._limit_of(place.form),
         )
+
+    def _weighed(self, example: _Example) -> int | None:
+        """Return the size of a message that is too large, none of it shortened."""
+        shape = self._weigher.shape_one(example.device)
+        return None if isinstance(shape, Refused) else request_of(example.device, shape).size_bytes
+
+    @cached_property
+    def _weigher(self) -> Shaper:
+        return self._shaper.weighing()
 
     def _limit_of(self, form: Form) -> int:
         if form is Form.APNS and self._shaper.content.option("push_type") == "voip":

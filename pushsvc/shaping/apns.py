@@ -5,7 +5,7 @@ notification requests to APNs" (headers); the keys of `data` are those of Parse'
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,6 +48,17 @@ _TAKEN: Final = frozenset({"alert", "title", "badge", "aps"})
 
 MISSING_TOPIC: Final = Refused(reason="MissingTopic")
 BAD_TOPIC: Final = Refused(reason="BadTopic")
+
+
+#: What a collapse id is.
+COLLAPSE_ID: Final = "at most 64 bytes of UTF-8: no control characters, no outer spaces"
+
+
+def is_collapse_id(value: Any) -> bool:
+    """Tell whether it can be an `apns-collapse-id`: a header's value, in 64 bytes."""
+    if not isinstance(value, str) or len(value.encode()) > limits.COLLAPSE_ID_BYTES:
+        return False
+    return value.strip() == value and value.isprintable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +105,19 @@ class Draft:
         return ApnsHead(push_id=self.push_id, topic=topic, headers=headers)
 
 
+def flaws(content: Content, data: Json) -> Iterator[tuple[str, str]]:
+    """Yield what Apple would refuse or read over of `data` as it was written.
+
+    The place, and a sentence.
+    """
+    push_type = str(content.option("push_type") or "alert")
+    yield from keys.flaws(data, push_type)
+    topic, suffix = _own_topic(content), PUSH_TYPES[push_type]
+    if topic is not None and not topic.endswith(suffix):
+        # Apple answers BadTopic. Nothing else is sure: an app may be called `com.acme.voip`.
+        yield "/data/topic", f"topic must end with {suffix}, as the push type {push_type} has it."
+
+
 def draft(content: Content, envelope: Envelope) -> Draft | Refused:
     """Return the notification in the texts of this content; refused when it is too large."""
     push_type, aps = aps_of(content, envelope)
@@ -103,7 +127,7 @@ def draft(content: Content, envelope: Envelope) -> Draft | Refused:
         if given is not None:
             del custom[name]
     payload_bytes = _PAYLOAD_BYTES.get(push_type, limits.APNS_PAYLOAD_BYTES)
-    body = cut(orjson.dumps({"aps": aps, **custom}), limit=payload_bytes)
+    body = cut(orjson.dumps({"aps": aps, **custom}), limit=envelope.most_bytes(payload_bytes))
     if isinstance(body, Refused):
         return body
     return Draft(

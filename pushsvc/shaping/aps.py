@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from pushsvc.model import Json
-from pushsvc.shaping.values import is_number, is_share, is_text
+from pushsvc.shaping import limits
+from pushsvc.shaping.values import as_integer, is_integer, is_number, is_share, is_text
 
 #: what a value must be, and how that is said
 _Kind = tuple[Callable[[Any], bool], str]
@@ -20,6 +21,11 @@ def _is_texts(value: Any) -> bool:
 
 def _is_flag(value: Any) -> bool:
     return value in (0, 1)
+
+
+def _is_moment(value: Any) -> bool:
+    """Milliseconds are thousands of years ahead: Apple drops such an update without a word."""
+    return is_number(value) and 0 <= value < limits.LATEST_EXPIRY
 
 
 def _is_sound(value: Any) -> bool:
@@ -34,7 +40,9 @@ def _is_sound(value: Any) -> bool:
 
 _TEXT: Final[_Kind] = (is_text, "a string")
 _FLAG: Final[_Kind] = (_is_flag, "1 or 0")
-_MOMENT: Final[_Kind] = (is_number, "a number: seconds since 1970")
+_MOMENT: Final[_Kind] = (_is_moment, "a number: seconds since 1970, not milliseconds")
+#: What JSON's encoders have in common.
+_INT64: Final = range(-(2**63), 2**63)
 _OBJECT: Final[_Kind] = (lambda value: isinstance(value, dict), "an object")
 _INTERRUPTIONS: Final = ("passive", "active", "time-sensitive", "critical")
 _EVENTS: Final = ("start", "update", "end")
@@ -66,24 +74,29 @@ _LIVE_ACTIVITY: Final[Mapping[str, _Kind]] = {
     "dismissal-date": _MOMENT,
     "attributes-type": _TEXT,
     "attributes": _OBJECT,
+    # Where a started activity is updated from: a token of its own, or a channel of broadcasts.
+    "input-push-token": _FLAG,
+    "input-push-channel": _TEXT,
 }
 #: Of widgets and controls, whose extension is told by it to fetch what has changed; custom else.
 _WIDGET: Final[Mapping[str, _Kind]] = {
     "content-changed": (lambda value: isinstance(value, bool), "true or false"),
 }
-_OWN: Final[Mapping[str, _Kind]] = {
+#: The keys of `aps`.
+OWN: Final[Mapping[str, _Kind]] = {
     "alert": (lambda value: isinstance(value, str | dict), "a string or an object"),
-    "badge": (lambda value: isinstance(value, int) and not isinstance(value, bool), "an integer"),
+    "badge": (lambda value: is_integer(as_integer(value), _INT64), "an integer"),
     **_NOTIFICATION,
     **_LIVE_ACTIVITY,
     **_WIDGET,
 }
 #: Live activities are put in order by any numbers.
 _OF_LIVE_ACTIVITIES: Final[Mapping[str, _Kind]] = {
-    **_OWN,
+    **OWN,
     "relevance-score": (is_number, "a number"),
 }
-_ALERT: Final[Mapping[str, _Kind]] = {
+#: The keys of an alert in its long form.
+ALERT: Final[Mapping[str, _Kind]] = {
     **dict.fromkeys(("title", "subtitle", "body", "launch-image"), _TEXT),
     **dict.fromkeys(("title-loc-key", "subtitle-loc-key", "loc-key"), _TEXT),
     **dict.fromkeys(
@@ -93,7 +106,7 @@ _ALERT: Final[Mapping[str, _Kind]] = {
 #: Where the adapter's spelling is not the key in camel case.
 _SPELLED: Final[Mapping[str, str]] = {"target-content-id": "targetContentIdentifier"}
 #: Written as 1, and left out where they are 0: Apple knows only the 1.
-_FLAGS: Final = frozenset({"content-available", "mutable-content"})
+_FLAGS: Final = frozenset({"content-available", "mutable-content", "input-push-token"})
 
 LIVE_ACTIVITY: Final = "liveactivity"
 #: Push types whose payload Apple's samples have as `{"aps": {"content-changed": true}}`.
@@ -134,18 +147,20 @@ def read(data: Json, push_type: str) -> dict[str, Any]:
 
 
 def with_numbers(aps: Json) -> dict[str, Any]:
-    """Return `aps` with Apple's 1 where callers write true, and without flags that say no."""
+    """Return `aps` with Apple's integers where callers write others, and without flags of no."""
     written = {key: value for key, value in aps.items() if value or key not in _FLAGS}
     written |= dict.fromkeys(_FLAGS & written.keys(), 1)
     sound = aps.get("sound")
-    if isinstance(sound, dict) and isinstance(sound.get("critical"), bool):
+    if isinstance(sound, dict) and isinstance(sound.get("critical"), bool | float):
         written["sound"] = {**sound, "critical": int(sound["critical"])}
+    if "badge" in aps:
+        written["badge"] = as_integer(aps["badge"])
     return written
 
 
 def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
     """Yield what Apple would refuse or read over: the place in `data`, and a sentence."""
-    kinds = _OF_LIVE_ACTIVITIES if push_type == LIVE_ACTIVITY else _OWN
+    kinds = _OF_LIVE_ACTIVITIES if push_type == LIVE_ACTIVITY else OWN
     spelled = spellings(push_type)
     for name, key in () if spelled.keys().isdisjoint(data) else spelled.items():
         if (value := data.get(name)) is not None:
@@ -154,7 +169,7 @@ def flaws(data: Json, push_type: str) -> Iterator[tuple[str, str]]:
     yield from _flaws_within("/data/aps", own, kinds)
     for place, alert in [("/data/aps/alert", own.get("alert")), *_alerts(data)]:
         if isinstance(alert, dict):
-            yield from _flaws_within(place, alert, _ALERT)
+            yield from _flaws_within(place, alert, ALERT)
 
 
 def _flaws_within(

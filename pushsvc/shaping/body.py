@@ -90,6 +90,7 @@ class Shaper:
         except ContentError:
             # Let in before there were variables: what it says is what it was to say.
             self.content = Content.of(content, is_literal=True)
+        self._given = content
         looks_only = bool(content.get("validate_only"))
         self._envelope = replace(envelope, validate_only=True) if looks_only else envelope
         self._truncates = bool(content.get("truncate"))
@@ -114,6 +115,10 @@ class Shaper:
             now=now,
         )
         return cls(push.content, envelope)
+
+    def weighing(self) -> "Shaper":
+        """Return a shaper of the same push whose messages may be too large: to tell their size."""
+        return Shaper(self._given, replace(self._envelope, is_weighed=True))
 
     @property
     def fields(self) -> frozenset[str]:

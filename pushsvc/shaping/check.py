@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from pushsvc.model import Json, Refused
-from pushsvc.shaping import apns, aps, fcm_message, limits, wns_block
+from pushsvc.shaping import apns, fcm_message, limits, wns_block
 from pushsvc.shaping.content import (
     FILLED_IN,
     LOCALISED,
@@ -21,9 +21,11 @@ from pushsvc.shaping.content import (
 )
 from pushsvc.shaping.drafts import BLOCKS, DRAFTERS
 from pushsvc.shaping.fault import ContentError
+from pushsvc.shaping.fcm_kinds import dotted, within
 from pushsvc.shaping.forms import Form
 from pushsvc.shaping.splice import RESERVED
 from pushsvc.shaping.truncate import without_text
+from pushsvc.shaping.values import as_integer
 from pushsvc.storage.fields import VALUE_CHARACTERS
 
 #: Name of a key -> what its value must be, null apart, and the sentence that says so.
@@ -52,15 +54,8 @@ _MISSING: Final = 'A push needs "data", an object with at least one key.'
 _NO_OBJECT: Final = '"data" must be an object.'
 
 
-def _is_collapse_id(value: Any) -> bool:
-    """Tell whether it can be an `apns-collapse-id`: a header's value, in 64 bytes."""
-    if not isinstance(value, str) or len(value.encode()) > limits.COLLAPSE_ID_BYTES:
-        return False
-    return value.strip() == value and value.isprintable()
-
-
 def _is_priority(value: Any) -> bool:
-    return str(value) in apns.PRIORITIES
+    return str(as_integer(value)) in apns.PRIORITIES
 
 
 _DATA_RULES: Final[_Rules] = {
@@ -76,8 +71,8 @@ _STEERING_RULES: Final[_Rules] = {
         f"The push type is one of {', '.join(apns.PUSH_TYPES)}.",
     ),
     "collapse_id": (
-        _is_collapse_id,
-        "The collapse id is at most 64 bytes of UTF-8: no control characters, no outer spaces.",
+        apns.is_collapse_id,
+        f"The collapse id is {apns.COLLAPSE_ID}.",
     ),
 }
 _ALIAS_RULES: Final[_Rules] = {
@@ -108,15 +103,13 @@ def check_content(content: Json, *, data_required: bool = True) -> None:
     size = _size(content)
     if size > limits.CONTENT_BYTES:
         raise ContentError(field="/data", message="The push is larger than 128 KB.")
-    for key, value in content.items():
-        _check_json("", key)
-        _check_json(f"/{key}", value)
+    _check_json(content)
     _check_rules("/", content, _RULES_BESIDE)
     _check_rules("/data/", data, _RULES_WITHIN)
     _check_variables(content.get("variables") or {})
     whole = Content.of(content)
     flaws = chain(
-        aps.flaws(data, str(whole.option("push_type"))),
+        apns.flaws(whole, data),
         fcm_message.flaws(content),
         wns_block.flaws(whole),
     )
@@ -134,19 +127,39 @@ def _size(content: Json) -> int:
         return 0
 
 
-def _check_json(field: str, value: Any) -> None:
-    """Raise ContentError for what JSON, UTF-8 or Postgres cannot hold. A stack, not recursion."""
-    stack = [(value, 1)]
+def _check_json(content: Json) -> None:
+    """Raise ContentError for what JSON, UTF-8 or Postgres cannot hold, with the key that has it."""
+    for key, value in content.items():
+        if flaw := _flaw_within(key):
+            raise _held("", flaw)
+        parts = value.items() if isinstance(value, dict) else ()
+        for name, part in parts:
+            if flaw := _flaw_within(name):
+                raise _held(f"/{key}", flaw)
+            if flaw := _flaw_within(part, depth=2):
+                raise _held(within(f"/{key}", name), flaw)
+        if not parts and (flaw := _flaw_within(value)):
+            raise _held(f"/{key}", flaw)
+
+
+def _held(field: str, flaw: str) -> ContentError:
+    return ContentError(field=field, message=f"{dotted(field) or 'A key'} {flaw}.")
+
+
+def _flaw_within(value: Any, *, depth: int = 1) -> str | None:
+    """Return what is wrong anywhere in a value of this depth. A stack, not recursion."""
+    stack = [(value, depth)]
     while stack:
         value, depth = stack.pop()
         if depth > limits.CONTENT_DEPTH:
-            raise ContentError(field=field, message="It is nested too deeply.")
+            return f"is nested too deeply: {limits.CONTENT_DEPTH} levels are the most"
         if isinstance(value, dict):
             stack += [(part, depth + 1) for pair in value.items() for part in pair]
         elif isinstance(value, list):
             stack += [(part, depth + 1) for part in value]
         elif flaw := _flaw(value):
-            raise ContentError(field=field, message=flaw)
+            return flaw
+    return None
 
 
 def _flaw(value: Any) -> str | None:
@@ -155,21 +168,21 @@ def _flaw(value: Any) -> str | None:
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return None if _INT64 <= value <= _UINT64 else "It holds an integer of more than 64 bits."
+        return None if _INT64 <= value <= _UINT64 else "holds an integer of more than 64 bits"
     if isinstance(value, float):
-        return None if math.isfinite(value) else "It holds a number that is none, or infinite."
-    return f"It holds a {type(value).__name__}, which JSON has not."
+        return None if math.isfinite(value) else "holds a number that is none, or infinite"
+    return f"holds a {type(value).__name__}, which JSON has not"
 
 
 def _flaw_of_text(text: str) -> str | None:
     if "\0" in text:
-        return "It holds the character U+0000, which cannot be stored."
+        return "holds the character U+0000, which cannot be stored"
     if text.isascii():
         return None
     if RESERVED.search(text):
-        return "It holds U+FDD0 or U+FDD1, which Unicode has for no character."
+        return "holds U+FDD0 or U+FDD1, which Unicode has for no character"
     # Half of a surrogate pair: valid in JSON's \u form, impossible in UTF-8.
-    return None if _is_utf8(text) else "It holds half a character."
+    return None if _is_utf8(text) else "holds half a character"
 
 
 def _is_utf8(text: str) -> bool:

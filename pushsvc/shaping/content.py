@@ -12,6 +12,7 @@ from pushsvc.shaping.badge import badge_change
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.language import VariableError
 from pushsvc.shaping.locale import fallbacks, locales_of, tag_of
+from pushsvc.shaping.values import as_integer
 from pushsvc.shaping.variables import Variables
 
 #: Keys of `data` that may come once for each locale: `alert`, `alert-fr`, `alert-fr-CA`.
@@ -61,6 +62,12 @@ class Envelope:
     now: datetime
     #: for the gateways to look at and not to deliver
     validate_only: bool = False
+    #: a message may be larger than its gateway takes: it is made to be weighed
+    is_weighed: bool = False
+
+    def most_bytes(self, limit: int) -> int:
+        """Return how large a message may be whose gateway takes so much."""
+        return limits.WEIGHED_BYTES if self.is_weighed else limit
 
     @property
     def ttl_seconds(self) -> int | None:
@@ -142,7 +149,7 @@ class Content:
         """
         alias = STEERING_ALIASES.get(name)
         aliased = self.data.get(alias) if alias else None
-        return aliased or self.beside.get(name) or self.data.get(name)
+        return as_integer(aliased or self.beside.get(name) or self.data.get(name) or None)
 
     def custom(self, taken: Collection[str]) -> dict[str, Any]:
         """Return the keys of `data` that neither steer nor are among those taken."""

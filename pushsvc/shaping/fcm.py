@@ -30,6 +30,8 @@ class Draft:
     body: Body
     #: counted again with its texts: they do not count as they stand there
     is_counted_late: bool
+    #: how much of it may count
+    most_bytes: int
 
     @property
     def needs(self) -> tuple[int, ...]:
@@ -43,7 +45,7 @@ class Draft:
             return tail
         if self.is_counted_late:
             message = orjson.loads(b"{" + tail[1:-1])
-            if counted_bytes(message) > limits.FCM_PAYLOAD_BYTES:
+            if counted_bytes(message) > self.most_bytes:
                 return limits.TOO_LARGE
         return FcmShape(self.head, tail)
 
@@ -62,14 +64,14 @@ def drafter(
 
 def draft_of(message: Json, envelope: Envelope) -> Draft | Refused:
     """Return the draft of a message without its token; refused when it is too large."""
-    counted = counted_bytes(message)
-    if counted > limits.FCM_PAYLOAD_BYTES:
+    counted, most = counted_bytes(message), envelope.most_bytes(limits.FCM_PAYLOAD_BYTES)
+    if counted > most:
         return limits.TOO_LARGE
     tail = b",%b}" % orjson.dumps(message)[1:]
     is_counted_late = _is_counted_late(message, tail)
     body = cut(
         tail,
-        limit=_UNCOUNTED if is_counted_late else limits.FCM_PAYLOAD_BYTES,
+        limit=_UNCOUNTED if is_counted_late else most,
         counted=counted,
     )
     if isinstance(body, Refused):
@@ -79,6 +81,7 @@ def draft_of(message: Json, envelope: Envelope) -> Draft | Refused:
         head=start + b':{"token":',
         body=body,
         is_counted_late=is_counted_late and bool(body.holes),
+        most_bytes=most,
     )
 
 

@@ -22,7 +22,7 @@ def message(content: Content, envelope: Envelope) -> Json:
     android: dict[str, Any] = {
         # A data message of normal priority waits until the device wakes by itself.
         "priority": "HIGH",
-        "collapse_key": content.option("collapse_id") or None,
+        "collapse_key": content.option("collapse_id"),
         **own,
         "ttl": _ttl(own.get("ttl"), envelope.ttl_seconds),
         "notification": shown or None,

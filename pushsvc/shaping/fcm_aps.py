@@ -26,6 +26,8 @@ _ALERT: Final[Mapping[str, str]] = {
     "launchImage": "launch-image",
     "actionLocKey": "action-loc-key",
 }
+#: With one of these it is a live activity's.
+_LIVE: Final = frozenset({"event", "content-state"})
 #: Written as 1, or left out: Apple knows only the 1.
 _FLAGS: Final = frozenset({"content-available", "mutable-content", "critical"})
 
@@ -40,7 +42,9 @@ class ApplePayload:
             return
         own, where = value.get("aps"), within(place, "aps")
         if isinstance(own, dict):
-            for found, said in keys.flaws({"aps": _written(own)}, ""):
+            # Of a live activity more is right, and nothing else of it says what it is.
+            push_type = keys.LIVE_ACTIVITY if _LIVE & own.keys() else ""
+            for found, said in keys.flaws({"aps": _written(own)}, push_type):
                 yield place + found.removeprefix("/data"), said
         elif own is not None:
             yield where, f"{dotted(where)} must be an object."

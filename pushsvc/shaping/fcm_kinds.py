@@ -65,12 +65,18 @@ class Value:
         return self.write(value)
 
 
+def _no_clashes(_given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    yield from ()
+
+
 @dataclass(frozen=True, slots=True)
 class Strings:
     """An object with a string under each key: FCM takes nothing else there."""
 
     #: what is wrong with a key and its value, to follow its name; None if nothing is
     wrong: Callable[[str, str], str | None]
+    #: what is wrong with keys that are right alone: each with the same
+    clashes: Callable[[Mapping[str, str]], Iterator[tuple[str, str]]] = _no_clashes
 
     def flaws(self, place: str, value: Any) -> Iterator[Flaw]:
         """Yield what is no string, and what else is wrong."""
@@ -82,6 +88,8 @@ class Strings:
             told = self.wrong(key, text) if isinstance(text, str) else said
             if told:
                 yield (where := within(place, key)), f"{dotted(where)} {told}."
+        for key, told in self.clashes(value):
+            yield (where := within(place, key)), f"{dotted(where)} {told}."
 
     def written(self, value: Any) -> Any:
         """Return it as it is."""

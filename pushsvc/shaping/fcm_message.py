@@ -43,6 +43,10 @@ _Headers = Mapping[str, tuple[Callable[[str], bool], str]]
 _RESERVED_KEYS: Final = frozenset({"from", "message_type"})
 _RESERVED_PREFIXES: Final = ("google", "gcm")
 _WHOLE: Final = re.compile(r"\d{1,12}", re.ASCII)
+#: RFC 9110, section 5.1.
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: Apple's form: small letters, 8-4-4-4-12.
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: RFC 8030, section 5.4.
 TOPIC: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 #: An address whose host is no variable: where a click leads is not for a device's fields to say.
@@ -64,12 +68,26 @@ def _wrong_in_data(key: str, _text: str) -> str | None:
 
 def _headers(rules: _Headers) -> Strings:
     def wrong(name: str, text: str) -> str | None:
+        if not _FIELD_NAME.fullmatch(name):
+            return "has a name that no header field can have"
         is_right, said = rules.get(
             name.lower(), (str.isprintable, "text without control characters")
         )
         return None if is_right(text) else f"must be {said}"
 
-    return Strings(wrong)
+    return Strings(wrong, _clashes)
+
+
+def _clashes(fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield header fields that do not go together; their names have no case."""
+    names: dict[str, str] = {}
+    for name in fields:
+        if (first := names.setdefault(name.lower(), name)) != name:
+            yield name, f"and {first} are the same header field"
+    told = {name: fields[given] for name, given in names.items()}
+    if told.get("apns-push-type") == "background" and told.get("apns-priority") == "10":
+        # Apple answers BadPriority.
+        yield names["apns-priority"], 'must be "5" or "1" for the push type background'
 
 
 def _is_whole(most: int) -> Callable[[str], bool]:
@@ -165,6 +183,8 @@ _APNS: Final = Record(
                     apns.PUSH_TYPES.__contains__,
                     f"one of {', '.join(apns.PUSH_TYPES)}",
                 ),
+                "apns-collapse-id": (apns.is_collapse_id, apns.COLLAPSE_ID),
+                "apns-id": (matches(_UUID), "a UUID in small letters"),
             }
         ),
         "payload": fcm_aps.PAYLOAD,

@@ -13,6 +13,8 @@ from jinja2.filters import do_default, do_float, do_int, do_round, do_title, do_
 
 #: Digits behind the point, or before it: 10 to the power of a caller's number has no bound.
 _DIGITS: Final = range(-15, 16)
+#: Each character of a value may be looked for among all of them.
+_TRIMMED_CHARACTERS: Final = 64
 
 
 class Missing(StrictUndefined):
@@ -56,6 +58,13 @@ def _round(value: float, precision: int = 0, method: str = "common") -> float:
     return round(value, precision) if method == "common" else do_round(value, precision, method)  # type: ignore[arg-type]  # refused by it
 
 
+def _trim(value: Any, chars: str | None = None) -> str:
+    if chars is not None and len(chars) > _TRIMMED_CHARACTERS:
+        message = "too many characters"
+        raise ValueError(message)
+    return str(shown(value)).strip(chars)
+
+
 def _at(place: int, name: str) -> Callable[[Any], Any]:
     def find(value: Any) -> Any:
         members = list(value) if isinstance(value, Mapping) else value
@@ -85,7 +94,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "string": _on_text(str),
     "title": _on_text(do_title),
     "tojson": as_json,
-    "trim": lambda value, chars=None: str(shown(value)).strip(chars),
+    "trim": _trim,
     "truncate": _truncate,
     "upper": _on_text(str.upper),
     "urlencode": _on_text(lambda text: quote(text, safe="")),
@@ -99,5 +108,5 @@ ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "trim": ("chars",),
     "truncate": ("length", "killwords", "end", "leeway"),
 }
-#: They make more of a text than it is.
-ESCAPING: Final = frozenset({"tojson", "urlencode"})
+#: They make more of a text than it is: of a character up to so many.
+ESCAPING: Final[Mapping[str, int]] = {"tojson": 6, "urlencode": 12}

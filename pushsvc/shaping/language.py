@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import Template, TemplateSyntaxError, meta, nodes
+from jinja2 import Template, TemplateSyntaxError, nodes, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
@@ -69,10 +69,16 @@ class _Environment(SandboxedEnvironment):
         return self.undefined(obj=obj, name=argument) if found is None else found
 
 
-# Not optimised: Jinja would work out what constants come to while it compiles.
+@pass_context
+def _finalize(_context: Context, value: Any) -> Any:
+    return shown(value)
+
+
+# Not optimised, and what finishes a value asks for a context: Jinja would work out what constants
+# come to while it compiles. (So does its `meta.find_undeclared_variables`.)
 ENVIRONMENT: Final = _Environment(
     undefined=Missing,
-    finalize=shown,
+    finalize=_finalize,
     keep_trailing_newline=True,
     cache_size=0,
     optimized=False,
@@ -89,8 +95,12 @@ class Text:
     render: Render
     #: the variables that it looks at
     names: frozenset[str]
-    #: how often it goes over a value at the most
+    #: names, constants, filters and tests
+    parts: int
+    #: how often it goes over the longest of its values and constants, at the most
     weight: int
+    #: characters of its longest constant
+    longest_constant: int
 
 
 def has_variables(text: str) -> bool:
@@ -107,8 +117,7 @@ def compiled(source: str) -> Text:
     """
     try:
         tree = ENVIRONMENT.parse(source)
-        weight = _checked(tree)
-        names = frozenset(meta.find_undeclared_variables(tree))
+        parts = _checked(tree)
         template = Template.from_code(ENVIRONMENT, ENVIRONMENT.compile(tree), {})
     except TemplateSyntaxError as error:
         raise _unreadable((error.message or "it cannot be read").rstrip(".")) from error
@@ -117,7 +126,15 @@ def compiled(source: str) -> Text:
         raise _unreadable("nested too deeply") from error
     except ValueError as error:
         raise _unreadable("a number in it is too long") from error
-    return Text(render=template.root_render_func, names=names, weight=weight)
+    constants = (node.value for node in tree.find_all(nodes.Const))
+    return Text(
+        render=template.root_render_func,
+        # Nothing of the language gives a name a value.
+        names=frozenset(node.name for node in tree.find_all(nodes.Name)),
+        parts=parts,
+        weight=_weighed(tree)[1],
+        longest_constant=max((len(one) for one in constants if isinstance(one, str)), default=0),
+    )
 
 
 def _unreadable(why: str) -> VariableError:
@@ -152,6 +169,21 @@ def _checked(tree: nodes.Template) -> int:
         message = f"A text has {parts} variables, values and filters; {PARTS_LIMIT} are allowed."
         raise VariableError(message)
     return parts
+
+
+def _weighed(node: nodes.Node) -> tuple[int, int]:
+    """Return how long what comes of a part is, and how often values are gone over in it.
+
+    Both as if all values were as long as the longest of them.
+    """
+    within = [_weighed(child) for child in node.iter_child_nodes()]
+    sizes = [size for size, _ in within]
+    longest = max(sizes, default=1)
+    weight = sum(weight for _, weight in within) + longest * isinstance(node, _COUNTED)
+    if isinstance(node, nodes.Concat):
+        return sum(sizes), weight
+    grows = ESCAPING.get(node.name, 1) if isinstance(node, nodes.Filter) else 1
+    return longest * grows, weight
 
 
 def _check_filter(node: nodes.Filter) -> None:

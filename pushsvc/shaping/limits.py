@@ -39,6 +39,9 @@ KEPT_LOCALES: Final = 4096
 
 #: No gateway takes a larger payload.
 MOST_PAYLOAD_BYTES: Final = max(APNS_VOIP_PAYLOAD_BYTES, FCM_PAYLOAD_BYTES, WNS_PAYLOAD_BYTES)
+#: No message that is too large is made beyond this, to tell its size: a text may stand in many
+#: places.
+WEIGHED_BYTES: Final = 1_048_576
 TOO_LARGE: Final = Refused(reason="PayloadTooLarge")
 #: The push has something to say, but to other devices than this one; Apple's word.
 PAYLOAD_EMPTY: Final = Refused(reason="PayloadEmpty")

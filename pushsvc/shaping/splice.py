@@ -53,6 +53,11 @@ def mark(index: int) -> str:
     return f"{_OPEN}{index}{_CLOSE}"
 
 
+def number_of(text: str) -> int | None:
+    """Return the number of the text with variables that a mark stands for; None of any other."""
+    return int(text[1:-1]) if text.startswith(_OPEN) else None
+
+
 def plain_marks(body: bytes) -> int:
     """Return how many texts stand in a body that are not within JSON of their own."""
     return sum(bool(hole["text"]) and not hole["nested"] for hole in _HOLE.finditer(body))
@@ -60,7 +65,8 @@ def plain_marks(body: bytes) -> int:
 
 def unmarked(text: str, texts: Texts) -> str:
     """Return what stands for a mark, without what would be taken for another; or else the text."""
-    return RESERVED.sub("", texts[int(text[1:-1])]) if text.startswith(_OPEN) else text
+    number = number_of(text)
+    return text if number is None else RESERVED.sub("", texts[number])
 
 
 def nested(text: str) -> str:

@@ -12,9 +12,21 @@ from pushsvc.shaping.splice import Texts, unmarked
 
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 _JOINER: Final = "\N{ZERO WIDTH JOINER}"
-#: Belong to what stands before them: skin tones, tags, and the later letters of a Hangul syllable.
-#: Accents, variation selectors and the like are marks to Unicode (categories M).
-_FOLLOWING: Final = (range(0x1F3FB, 0x1F400), range(0xE0020, 0xE0080), range(0x1160, 0x1200))
+#: Belong to what stands before them: skin tones, tags, the later letters of a Hangul syllable, the
+#: Thai and Lao vowel AM, the marks of halfwidth katakana, the non-joiner. Accents, variation
+#: selectors and the like are marks to Unicode (categories M).
+_FOLLOWING: Final = (
+    range(0x1F3FB, 0x1F400),
+    range(0xE0020, 0xE0080),
+    range(0x1160, 0x1200),
+    range(0x0E33, 0x0E34),
+    range(0x0EB3, 0x0EB4),
+    range(0xFF9E, 0xFFA0),
+    range(0x200C, 0x200D),
+)
+#: The viramas by which a consonant is one letter with the next (Unicode, Indic_Conjunct_Break):
+#: of Devanagari, Bengali, Gujarati, Oriya, Telugu and Malayalam.
+_LINKERS: Final = frozenset("\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d")
 #: Two of them are a flag.
 _REGIONAL: Final = range(0x1F1E6, 0x1F200)
 
@@ -84,5 +96,7 @@ def _belongs_together(before: str, after: str) -> bool:
         return True
     if after.isascii():
         return False
-    number = ord(after)
-    return unicodedata.category(after)[0] == "M" or any(number in one for one in _FOLLOWING)
+    number, category = ord(after), unicodedata.category(after)
+    if category == "Lo" and before in _LINKERS:
+        return True
+    return category[0] == "M" or any(number in one for one in _FOLLOWING)

@@ -22,6 +22,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def as_integer(value: Any) -> Any:
+    """Return a number without a fraction as an integer, others as they are: 10.0 in JSON is 10."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def is_integer(value: Any, numbers: range) -> bool:
     """Tell whether this is an integer among these numbers."""
     return isinstance(value, int) and not isinstance(value, bool) and value in numbers

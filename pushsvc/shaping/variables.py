@@ -21,7 +21,8 @@ TEXTS_PARTS: Final = 1_000
 TEXTS_CHARACTERS: Final = 32_768
 #: All texts of one device together, filled; no gateway takes as much.
 FILLED_CHARACTERS: Final = 131_072
-#: Characters of values that the texts of one device may go over, as often as they do: milliseconds.
+#: Characters of values and constants that the texts of one device may go over, as often as they
+#: do: some tens of milliseconds.
 WORK_CHARACTERS: Final = 250_000
 
 #: Of a variable that a device lacks, so many characters are kept in the ledger.
@@ -80,7 +81,7 @@ class Variables:
         number = self._numbers.get(source)
         if number is None:
             self._check_room(source)
-            self._texts.append(compiled(source))
+            self._texts.append(_bounded(compiled(source)))
             self._check_parts()
             number = self._numbers[source] = len(self._texts) - 1
         return mark(number)
@@ -95,7 +96,7 @@ class Variables:
             raise VariableError(message)
 
     def _check_parts(self) -> None:
-        if sum(text.weight for text in self._texts) > TEXTS_PARTS:
+        if sum(text.parts for text in self._texts) > TEXTS_PARTS:
             message = (
                 f"A push has at most {TEXTS_PARTS} variables, values and filters in its texts."
             )
@@ -111,7 +112,8 @@ class Variables:
         texts, room, work = self.of_one(""), FILLED_CHARACTERS, WORK_CHARACTERS
         for number in needs:
             text = self._texts[number]
-            work -= text.weight * _longest(values.get(name) for name in text.names)
+            longest = _longest(values.get(name) for name in text.names)
+            work -= text.weight * max(longest, text.longest_constant)
             if work < 0:
                 return VARIABLE_TOO_LONG
             filled = _filled(text, context)
@@ -122,6 +124,17 @@ class Variables:
                 return TOO_LARGE
             texts[number] = filled
         return texts
+
+
+def _bounded(text: Text) -> Text:
+    """Return a text; raises VariableError where what it says itself is too much for any device."""
+    if text.weight * text.longest_constant > WORK_CHARACTERS:
+        message = (
+            f"A text goes over a constant of {text.longest_constant} characters "
+            f"{text.weight} times; {WORK_CHARACTERS} characters in all are allowed."
+        )
+        raise VariableError(message)
+    return text
 
 
 def _longest(values: Iterable[Any]) -> int:

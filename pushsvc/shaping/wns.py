@@ -12,7 +12,7 @@ import orjson
 from pushsvc.model import Json, Refused, WnsShape
 from pushsvc.shaping import limits, wns_xml
 from pushsvc.shaping.content import APPLE_ONLY, STEERING, Content, Envelope
-from pushsvc.shaping.splice import Body, Escape, Texts, cut, in_json, in_xml, nested
+from pushsvc.shaping.splice import Body, Escape, Texts, cut, in_json, in_xml, nested, number_of
 from pushsvc.shaping.wns_block import (
     BADGE,
     RAW,
@@ -76,6 +76,8 @@ class Draft:
     body: Body | None
     #: for a device whose own badge is known, in place of the others
     badge_fields: _Fields | None
+    #: the numbers of the texts to be filled in that are all there is to see, if they are
+    seen: tuple[int, ...]
 
     @property
     def needs(self) -> tuple[int, ...]:
@@ -90,6 +92,8 @@ class Draft:
             return WnsShape(self.badge_fields.of(device_type), wns_xml.badge(badge))
         if self.body is None:
             return MISSING_BADGE
+        if self.seen and not any(wns_xml.legal(texts[number]) for number in self.seen):
+            return limits.PAYLOAD_EMPTY
         body = self.body.fill(badge, texts)
         if isinstance(body, Refused):
             return body
@@ -104,7 +108,8 @@ def draft(content: Content, envelope: Envelope) -> Draft | Refused:
     body = None
     if written is not None:
         text, escape = written
-        found = cut(text, limit=limits.WNS_PAYLOAD_BYTES, escape=escape)
+        most = envelope.most_bytes(limits.WNS_PAYLOAD_BYTES)
+        found = cut(text, limit=most, escape=escape)
         if isinstance(found, Refused):
             return found
         body = found
@@ -114,7 +119,15 @@ def draft(content: Content, envelope: Envelope) -> Draft | Refused:
         fields=_fields(kind, content, envelope),
         body=body,
         badge_fields=_fields(BADGE, content, envelope) if counts and "badge" not in block else None,
+        seen=_seen(_visible(content, block)) if kind in {TOAST, TILE} else (),
     )
+
+
+def _seen(visible: wns_xml.Visible) -> tuple[int, ...]:
+    """Return the numbers of the texts to be filled in, where there is nothing else to see."""
+    numbers = [number_of(text) for text in visible.texts]
+    filled = tuple(number for number in numbers if number is not None)
+    return () if visible.image or len(filled) < len(numbers) else filled
 
 
 def _usual_type(content: Content) -> str:

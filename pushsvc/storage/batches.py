@@ -25,6 +25,7 @@ from pushsvc.model import (
     Recipient,
 )
 from pushsvc.storage import caps, stepwise_lease, token_events, usual_lease
+from pushsvc.storage.by_key import BATCH_STATE
 from pushsvc.storage.claim import Terms
 from pushsvc.storage.due import DELIVERED_IN_VOLLEYS
 from pushsvc.storage.engine import driver, encode_json
@@ -121,10 +122,10 @@ async def _insert(
 
 # Leasing: the batch and its badges in one transaction, so that a badge moves once per device.
 
-_UNLEASE: Final = """
+_UNLEASE: Final = f"""
     UPDATE batches SET state = 0, leases = leases - 1, lease_until = NULL
-    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state = 1
-"""
+    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND {BATCH_STATE} = 1
+"""  # noqa: S608 - of constants
 
 
 async def lease_batch(
@@ -216,10 +217,10 @@ def _size(row: "asyncpg.Record") -> int:
 
 
 # Fenced by the number of the lease alone: a batch whose lease ran out is ours until it is claimed.
-_RENEW: Final = """
+_RENEW: Final = f"""
     UPDATE batches SET state = 1, lease_until = now() + make_interval(secs => $4)
-    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state <> 2
-"""
+    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND {BATCH_STATE} <> 2
+"""  # noqa: S608 - of constants
 
 
 async def renew_lease(engine: AsyncEngine, batch: Batch, *, lease_seconds: float) -> bool:
@@ -233,12 +234,12 @@ async def renew_lease(engine: AsyncEngine, batch: Batch, *, lease_seconds: float
 
 # Closing: ledger, counts, follow-ups and evidence in one transaction, which happens once.
 
-_FINISH: Final = """
+_FINISH: Final = f"""
     UPDATE batches SET state = 2, lease_until = NULL, finished_at = now(),
         outcomes = $4, counts = $5, exceptions = $6, answered = $7
-    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND state <> 2
+    WHERE push_id = $1 AND seq = $2 AND leases = $3 AND {BATCH_STATE} <> 2
     RETURNING lane
-"""
+"""  # noqa: S608 - of constants
 
 _RESERVE: Final = """
     UPDATE pushes SET batches_planned = batches_planned + $2 WHERE id = $1

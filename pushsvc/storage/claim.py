@@ -6,6 +6,7 @@ from typing import Final
 
 from pushsvc.model import BadgeChange, Halt, OutcomeClass
 from pushsvc.storage import caps
+from pushsvc.storage.by_key import BATCH_STATE
 from pushsvc.storage.halted import may_lease
 
 #: A time that was granted holds for so long: what comes later must ask again.
@@ -19,7 +20,7 @@ CLAIM: Final = f"""
         badges_applied, zone, variant, expires_at, now() AS now,
         extract(epoch FROM coalesce(expires_at, $3::timestamptz) - now())::float8 AS seconds_left
     FROM batches
-    WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
+    WHERE push_id = $1 AND seq = $2 AND {BATCH_STATE} = 0 AND not_before <= now()
         AND {may_lease(halt="$4::text", expires_at="$3::timestamptz")}
 """  # noqa: S608 - no value of a caller's
 

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import Push
+from pushsvc.storage.by_key import PUSH_STATE
 from pushsvc.storage.due import IN_VOLLEYS
 from pushsvc.storage.engine import driver
 from pushsvc.storage.pushes import SELECTED, as_push
@@ -30,6 +31,7 @@ PUT_BACK_LIMIT: Final = 1_000
 # ---------------------------------------------------------------- what is due
 
 _FIRED: Final = f"state = 'waiting' AND due_at <= now() AND {IN_VOLLEYS}"
+_FIRED_BY_KEY: Final = f"{PUSH_STATE} = 'waiting' AND due_at <= now() AND {IN_VOLLEYS}"
 _DUE: Final = f"SELECT id, app_id FROM pushes WHERE {_FIRED} ORDER BY due_at LIMIT $1"  # noqa: S608 - of constants
 # Nobody's thousands hide another's.
 _DUE_OF_EACH: Final = f"""
@@ -85,15 +87,15 @@ _CLAIM_ASKED: Final = _CLAIM.format(
     pushes="""unnest($3::bigint[]) WITH ORDINALITY AS asked(id, turn)
         JOIN pushes ON pushes.id = asked.id""",
     order="turn",
-    fired=_FIRED,
+    fired=_FIRED_BY_KEY,
     selected=SELECTED,
 )
 # By the lease that comes next, a plan is no volley's.
-_GIVE_BACK: Final = """
+_GIVE_BACK: Final = f"""
     UPDATE pushes SET lease_until = NULL, leases = pushes.leases + 1
     FROM unnest($1::bigint[], $2::integer[]) AS ours(id, leases)
-    WHERE pushes.id = ours.id AND state = 'planning' AND pushes.leases = ours.leases
-"""
+    WHERE pushes.id = ours.id AND {PUSH_STATE} = 'planning' AND pushes.leases = ours.leases
+"""  # noqa: S608 - of constants
 _PUT_BACK: Final = f"""
     UPDATE pushes SET state = 'waiting', lease_until = NULL WHERE id IN (
         SELECT id FROM pushes

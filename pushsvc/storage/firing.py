@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import BadgeChange, Batch, Counts, Lane, Ledger, NewBatch, OutcomeClass, Push
 from pushsvc.storage import batches
+from pushsvc.storage.by_key import BATCH_STATE, PUSH_STATE
 from pushsvc.storage.claims import Claimed
 from pushsvc.storage.engine import driver, encode_json
 from pushsvc.storage.partitions import MissingError
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 FIRST_LEASE: Final = 1
 # ---------------------------------------------------------------- begun
 
-_BEGIN: Final = """
+_BEGIN: Final = f"""
     UPDATE pushes SET state = 'sending', lease_until = NULL,
         batches_planned = new.batches, devices_planned = new.devices
     FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::bigint[])
         AS new(id, lease, batches, devices)
-    WHERE pushes.id = new.id AND state = 'planning' AND leases = new.lease AND halt IS NULL
+    WHERE pushes.id = new.id AND {PUSH_STATE} = 'planning' AND leases = new.lease AND halt IS NULL
     RETURNING pushes.id, now() AS now,
         extract(epoch FROM expires_at - now())::float8 AS seconds_left
-"""
+"""  # noqa: S608 - of constants
 _INSERT: Final = f"""
     INSERT INTO batches (push_id, seq, lane, installation_ids, first_id, last_id, recipients,
         outcomes, badges_applied, state, leases, lease_until)
@@ -196,7 +197,7 @@ _RENEW: Final = f"""
     UPDATE batches SET state = 1, lease_until = now() + make_interval(secs => $3)
     FROM unnest($1::bigint[], $2::integer[]) AS ours(push_id, seq)
     WHERE batches.push_id = ours.push_id AND batches.seq = ours.seq
-        AND leases = {FIRST_LEASE} AND state <> 2
+        AND batches.push_id = ANY($1) AND leases = {FIRST_LEASE} AND {BATCH_STATE} <> 2
 """  # noqa: S608 - of constants
 
 
@@ -213,8 +214,6 @@ async def renew(engine: AsyncEngine, some: Sequence[Batch], *, lease_seconds: fl
 
 # A push is done with it if its batches are those that are counted, and there are no others. One
 # that was halted is closed by itself. Batches lie by day: those of other days are not opened.
-# The state of a push is asked for so that no index of open ones fits: where all were done when
-# Postgres last looked, it takes such an index for next to empty, and reads a backlog each time.
 FINISH: Final = f"""
     WITH ended AS (
         UPDATE batches SET state = 2, lease_until = NULL, finished_at = now(),
@@ -224,7 +223,7 @@ FINISH: Final = f"""
             $7::integer[], $8::text[])
             AS new(push_id, seq, outcomes, counts, exceptions, answered, of_push, push_counts)
         WHERE batches.push_id = new.push_id AND batches.seq = new.seq
-            AND batches.push_id BETWEEN $9 AND $10 AND leases = {FIRST_LEASE} AND state <> 2
+            AND batches.push_id = ANY($1) AND leases = {FIRST_LEASE} AND {BATCH_STATE} <> 2
         RETURNING batches.push_id, batches.seq, of_push, push_counts
     ), closed AS (
         UPDATE pushes SET state = 'done', counts = push_counts::jsonb, finished_at = now()
@@ -232,7 +231,7 @@ FINISH: Final = f"""
             SELECT push_id, of_push, push_counts FROM ended
             GROUP BY push_id, of_push, push_counts HAVING count(*) = of_push
         ) AS ours
-        WHERE pushes.id = push_id AND state || '' = 'sending' AND halt IS NULL
+        WHERE pushes.id = push_id AND {PUSH_STATE} = 'sending' AND halt IS NULL
             AND batches_planned = of_push
         RETURNING pushes.id
     )
@@ -274,7 +273,7 @@ async def _finish(connection: "Driver", ends: Sequence[tuple[Batch, Ledger]]) ->
         for batch, ledger in ends
     ]
     columns = list(map(list, zip(*rows, strict=True)))
-    found = await connection.fetch(FINISH, *columns, min(columns[0]), max(columns[0]))
+    found = await connection.fetch(FINISH, *columns)
     return Written(
         batches=frozenset((row[0], row[1]) for row in found),
         pushes=frozenset(row[0] for row in found if row[2]),

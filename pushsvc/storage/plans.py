@@ -3,12 +3,23 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pushsvc.model import Halt, Push, PushState
 from pushsvc.storage import waves
+from pushsvc.storage.by_key import PUSH_STATE
 from pushsvc.storage.halted import MAY_PLAN
 from pushsvc.storage.pushes import SELECTED, as_push
 from pushsvc.storage.tables import campaigns, pushes
@@ -28,7 +39,7 @@ _LEASE_PLAN: Final = f"""
         lease_until = now() + make_interval(secs => $2)
     WHERE id = (
         SELECT id FROM pushes
-        WHERE id = $1 AND state IN ('waiting', 'planning') AND due_at <= now()
+        WHERE id = $1 AND {PUSH_STATE} IN ('waiting', 'planning') AND due_at <= now()
             AND (lease_until IS NULL OR lease_until < now()) AND {MAY_PLAN}
         FOR UPDATE SKIP LOCKED
     )
@@ -73,18 +84,22 @@ def _planned_by(push_id: int, lease: int) -> ColumnElement[bool]:
     return and_(
         pushes.c.id == push_id,
         pushes.c.leases == lease,
-        pushes.c.state == PushState.PLANNING,
+        literal_column(PUSH_STATE) == PushState.PLANNING,
     )
 
 
 _PIECE: Final = """
     UPDATE pushes SET planned_through = :through, batches_planned = batches_planned + :batches,
         devices_planned = devices_planned + :devices, {rest}
-    WHERE id = :push_id AND leases = :lease AND state = 'planning'
+    WHERE id = :push_id AND leases = :lease AND {state} = 'planning'
     RETURNING batches_planned
 """
-_RECORD: Final = text(_PIECE.format(rest="lease_until = now() + make_interval(secs => :seconds)"))
-_RECORD_LAST: Final = text(_PIECE.format(rest="lease_until = NULL, state = 'sending'"))
+_RECORD: Final = text(
+    _PIECE.format(state=PUSH_STATE, rest="lease_until = now() + make_interval(secs => :seconds)")
+)
+_RECORD_LAST: Final = text(
+    _PIECE.format(state=PUSH_STATE, rest="lease_until = NULL, state = 'sending'")
+)
 
 
 async def record_piece(

@@ -32,6 +32,7 @@ from pushsvc.model import (
     rules_json,
     rules_of,
 )
+from pushsvc.storage.by_key import PUSH_STATE
 from pushsvc.storage.engine import driver, encode_json
 from pushsvc.storage.ids import new_object_id
 from pushsvc.storage.tables import pushes
@@ -319,13 +320,13 @@ async def complete(engine: AsyncEngine, push_id: int) -> Complete | None:
     return Complete(row["has_evidence"]) if row else None
 
 
-_IS_COMPLETE: Final = """
+_IS_COMPLETE: Final = f"""
     SELECT EXISTS (SELECT 1 FROM token_events WHERE push_id = pushes.id) AS has_evidence
     FROM pushes
-    WHERE id = $1 AND state = 'sending' AND NOT EXISTS (
+    WHERE id = $1 AND {PUSH_STATE} = 'sending' AND NOT EXISTS (
         SELECT 1 FROM batches WHERE batches.push_id = pushes.id AND batches.state <> 2
     )
-"""
+"""  # noqa: S608 - of constants
 
 
 _LOCK: Final = "SELECT FROM pushes WHERE id = $1 FOR UPDATE"
@@ -338,7 +339,7 @@ _CLOSE: Final = f"""
                 FROM ({_ADDED_UP.format(push_ids="ARRAY[$1::bigint]")}) AS counted GROUP BY 1
             ) AS of_type
         )
-    WHERE id = $1 AND state = 'sending'
+    WHERE id = $1 AND {PUSH_STATE} = 'sending'
         AND NOT EXISTS (SELECT FROM batches WHERE push_id = $1 AND state <> 2)
     RETURNING {SELECTED}, counts
 """  # noqa: S608 - of constants

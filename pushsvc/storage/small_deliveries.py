@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pushsvc.model import Batch, Lane, Push
 from pushsvc.storage.batches import as_recipients
+from pushsvc.storage.by_key import BATCH_STATE
 from pushsvc.storage.due import DELIVERED_IN_VOLLEYS
 from pushsvc.storage.engine import driver
 from pushsvc.storage.firing import FIRST_LEASE
@@ -77,7 +78,7 @@ _LEASE: Final = """
                 SELECT {selected} FROM pushes
                 WHERE pushes.id = batches.push_id AND {in_volleys} OFFSET 0
             ) AS pushes
-            WHERE batches.state = 0 AND batches.lane = '{lane}' AND not_before <= now()
+            WHERE {state} = 0 AND batches.lane = '{lane}' AND not_before <= now()
                 AND batches.leases = 0
             ORDER BY {order} LIMIT $1
             FOR UPDATE OF batches SKIP LOCKED
@@ -95,17 +96,20 @@ _WORDS: Final = {
     "in_volleys": DELIVERED_IN_VOLLEYS,
     "lane": Lane.URGENT,
 }
-_LEASE_NEXT: Final = _LEASE.format(batches="batches", order="not_before", **_WORDS)
+_LEASE_NEXT: Final = _LEASE.format(
+    batches="batches", state="batches.state", order="not_before", **_WORDS
+)
 _LEASE_ASKED: Final = _LEASE.format(
     batches="""unnest($4::bigint[]) WITH ORDINALITY AS asked(id, turn)
         JOIN batches ON batches.push_id = asked.id""",
+    state=BATCH_STATE,
     order="turn",
     **_WORDS,
 )
 _GIVE_BACK: Final = f"""
     WITH ours AS (
         UPDATE batches SET state = 0, leases = 0, lease_until = NULL
-        WHERE push_id = ANY($1) AND leases = {FIRST_LEASE} AND state = 1
+        WHERE push_id = ANY($1) AND leases = {FIRST_LEASE} AND {BATCH_STATE} = 1
         RETURNING push_id
     )
     UPDATE pushes SET leases = pushes.leases + 1 FROM ours WHERE pushes.id = ours.push_id

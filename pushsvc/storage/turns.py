@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pushsvc.storage.by_key import BATCH_STATE
 from pushsvc.storage.claim import IN_TURN
 from pushsvc.storage.engine import driver
 
@@ -34,7 +35,7 @@ _TAKE: Final = f"""
             OR coalesce(position('\\000'::bytea IN outcomes) = 0, false) AS in_turn,
             make_interval(secs => $3::float8 * greatest(cardinality(installation_ids),
                 coalesce(jsonb_array_length(recipients), 0))) AS length
-        FROM batches WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
+        FROM batches WHERE push_id = $1 AND seq = $2 AND {BATCH_STATE} = 0 AND not_before <= now()
         FOR UPDATE SKIP LOCKED
     ), turn AS (
         UPDATE pushes SET paced_until = greatest(paced_until, now()) + length

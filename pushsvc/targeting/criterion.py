@@ -111,8 +111,12 @@ class Criterion:
         asked = and_(live, rows.are(compile_condition(condition, rows)))
         if self.any_token:
             return asked
-        has_token = or_(columns.device_token.is_not(None), columns.channel_uris.is_not(None))
-        return and_(has_token, asked)
+        return and_(has_token(rows.table), asked)
+
+
+def has_token(table: FromClause) -> Clause:
+    """Return whether there is something to send to in a row of installations."""
+    return or_(table.c.device_token.is_not(None), table.c.channel_uris.is_not(None))
 
 
 def _columns(

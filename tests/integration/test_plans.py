@@ -1,7 +1,7 @@
 """Postgres's plans: audiences, and pushes that end, are found by indexes, whatever there is."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -9,8 +9,8 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import Json
+from pushsvc.storage import batches, claim, claims, firing, plans, pushes, small_deliveries, turns
 from pushsvc.storage.engine import BY_INDEX
-from pushsvc.storage.firing import FINISH
 from pushsvc.storage.tables import installations
 from pushsvc.targeting.audience import criterion
 from pushsvc.targeting.compile import compile_condition
@@ -39,10 +39,16 @@ _MANY = text("""
             '__type', 'Pointer', 'className', '_User', 'objectId', 'u' || n)), lat, lng FROM seeds
 """)
 _DONE = text("""
-    INSERT INTO pushes (object_id, app_id, source, audience, content, due_at, push_time, lane,
-        on_unknown, state, push_hash)
-    SELECT 'volley' || n, :app_id, 'v1', '{}', '{}', now(), '', 'urgent', 'resend', 'done', ''
-    FROM generate_series(1, 1000) AS n
+    WITH done AS (
+        INSERT INTO pushes (object_id, app_id, source, audience, content, due_at, push_time, lane,
+            on_unknown, state, push_hash)
+        SELECT 'volley' || n, :app_id, 'v1', '{}', '{}', now(), '', 'urgent', 'resend', 'done', ''
+        FROM generate_series(1, 1000) AS n
+        RETURNING id
+    )
+    INSERT INTO batches (push_id, seq, lane, state, leases, not_before)
+    SELECT id, seq, 'urgent', 2, 1, now() FROM done CROSS JOIN generate_series(0, 1) AS seq
+    RETURNING push_id
 """)
 _TABLES = ("installations", "installation_pointers", "objects", "relations")
 PLACE = {"__type": "GeoPoint", "latitude": 10.0, "longitude": 20.0}
@@ -182,15 +188,50 @@ async def test_values_are_found_in_a_hash_table(
     assert "hashed SubPlan" in await explained(connection, installations.select().where(condition))
 
 
-async def test_the_end_of_a_volley_reads_no_backlog(database: AsyncEngine) -> None:
-    """Its pushes are found by their ids, also where Postgres believes that none are open."""
+#: Takes the key of a push.
+Values = Callable[[int], Sequence[object]]
+BY_KEY: list[Any] = [
+    pytest.param(claim.CLAIM, lambda push: (push, 0, None, None), id="lease a batch"),
+    pytest.param(batches._RENEW, lambda push: (push, 0, 1, 60.0), id="renew its lease"),
+    pytest.param(batches._UNLEASE, lambda push: (push, 0, 1), id="give it back"),
+    pytest.param(
+        batches._FINISH, lambda push: (push, 0, 1, b"\1", "{}", "{}", None), id="close a batch"
+    ),
+    pytest.param(turns._TAKE, lambda push: (push, 0, 0.1), id="take a turn"),
+    pytest.param(pushes._IS_COMPLETE, lambda push: (push,), id="is a push complete"),
+    pytest.param(pushes._CLOSE, lambda push: (push, 0), id="close a push"),
+    pytest.param(plans._LEASE_PLAN, lambda push: (push, 60.0), id="lease a plan"),
+    pytest.param(claims._CLAIM_ASKED, lambda push: (40, 60.0, [push]), id="claim pushes"),
+    pytest.param(claims._GIVE_BACK, lambda push: ([push], [1]), id="give pushes back"),
+    pytest.param(firing._BEGIN, lambda push: ([push], [1], [1], [1]), id="begin a volley"),
+    pytest.param(firing._RENEW, lambda push: ([push], [0], 60.0), id="renew a volley"),
+    pytest.param(
+        firing.FINISH,
+        lambda push: ([push], [0], [b"\1"], ["{}"], ["{}"], ["{}"], [1], ["{}"]),
+        id="end a volley",
+    ),
+    pytest.param(
+        small_deliveries._LEASE_ASKED, lambda push: (40, 60.0, 100, [push]), id="lease deliveries"
+    ),
+]
+#: A row is read by an index of those that are open; whether there is one may be asked of it.
+BY_OPEN = re.compile(
+    r"Index Scan (using|on) (pushes_open|\S+_(lane_not_before|lease_until|push_id)_idx)"
+)
+
+
+@pytest.mark.parametrize(("statement", "values"), BY_KEY)
+async def test_what_is_known_by_its_key_is_found_by_it(
+    database: AsyncEngine, statement: str, values: Values
+) -> None:
+    """Also where Postgres believes that nothing is open, whatever is."""
     async with database.connect() as connection:
-        await connection.execute(_DONE, {"app_id": await new_app(connection)})
-        await connection.execute(text("ANALYZE pushes"))
+        done = await connection.execute(_DONE, {"app_id": await new_app(connection)})
+        push_id = done.scalars().all()[-1]
+        await connection.execute(text("ANALYZE pushes, batches"))
         await connection.execute(text(f"SELECT {BY_INDEX}"))
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
-        ended = [[1], [0], [b"\1"], ["{}"], ["{}"], ["{}"], [1], ["{}"], 1, 1]
-        plan = "\n".join(row[0] for row in await driver.fetch(f"EXPLAIN {FINISH}", *ended))
-    assert "pushes_pkey" in plan
-    assert "pushes_open" not in plan
+        rows = await driver.fetch(f"EXPLAIN {statement}", *values(push_id))
+    plan = "\n".join(row[0] for row in rows)
+    assert not BY_OPEN.search(plan), plan

@@ -46,7 +46,7 @@ class VariantView(Whole):
     made_up: bool = Field(description="It is shown for a device that is not there.")
     request: RequestView | None
     size_bytes: int | None = Field(
-        description="As the gateway counts it; null where there is no request."
+        description="As the gateway counts it; null where it is refused but for its size."
     )
     limit_bytes: int = Field(description="How much its gateway takes of such messages.")
     fits: bool | None = Field(
@@ -167,7 +167,7 @@ def _variant(variant: Variant) -> dict[str, Any]:
             "headers": request.headers,
             "body": request.body,
         },
-        "size_bytes": request and request.size_bytes,
+        "size_bytes": variant.size_bytes,
         "limit_bytes": variant.limit_bytes,
         "fits": variant.fits,
         "refused": variant.refused,

@@ -171,6 +171,27 @@ async def test_whom_a_push_in_local_time_leaves_out_is_told(
     assert named["audience"]["excluded"] == {"no_time_zone": 1}
 
 
+async def test_a_wave_that_has_expired_is_told_and_who_is_of_no_plan_is_of_no_wave(
+    api: Api, resources: Resources, database: AsyncEngine
+) -> None:
+    """What is left of a push in local time when its first zones are past, as its plan has it."""
+    await add_credentials(resources, api)
+    for number, zone in enumerate(("Pacific/Auckland", "Africa/Lagos")):
+        token = f"{number:064x}"
+        await install(database, api, token, time_zone=zone)
+        await install(database, api, None, time_zone=zone)
+        await install(
+            database, api, f"9{token[1:]}", time_zone=zone, token_retired_at=datetime.now(UTC)
+        )
+    local = (datetime.now(UTC) + timedelta(hours=2)).replace(tzinfo=None).isoformat()
+    body = {**EVERYBODY, "push_time": local, "expiration_interval": 3600}
+
+    for late, reason in (("send", "expired"), ("skip", "late")):
+        audience = (await preview(api, {**body, "late": late}))["audience"]
+        assert audience["devices"] == 1
+        assert audience["excluded"] == {reason: 1, "no_token": 2, "token_retired": 2}
+
+
 async def test_every_device_of_the_audience_is_counted_once(
     api: Api, mixed: dict[str, str]
 ) -> None:
@@ -351,18 +372,28 @@ async def test_variables_are_filled_with_the_fields_of_the_example(
 
 
 @pytest.mark.usefixtures("mixed")
-async def test_a_variant_that_is_too_large_is_told_with_its_devices(api: Api) -> None:
+async def test_a_variant_that_is_too_large_is_told_with_its_size_and_devices(api: Api) -> None:
     """And only that one: others get theirs."""
-    large = {"data": {"alert": "Hello", "alert-de": "x" * 4500}}
+    large = {"data": {"alert": "Hello", "alert-de": "x" * 5200}}
 
     found = await preview(api, {"where": {"deviceType": "ios"}, **large})
 
     large_one = variant(found, "apns", "de")
     assert (large_one["refused"], large_one["fits"]) == ("PayloadTooLarge", False)
-    assert (large_one["size_bytes"], large_one["limit_bytes"]) == (None, 4096)
+    assert (large_one["request"], large_one["limit_bytes"]) == (None, 4096)
     assert variant(found, "apns", "de")["devices"] == 0
     assert variant(found, "apns")["fits"]
     assert found["audience"]["excluded"]["too_large"] == 2
+    # By how much it is too large; browsers get a text twice.
+    for form, times in {
+        "apns": 1,
+        "fcm_android": 1,
+        "fcm_apple": 1,
+        "fcm_web": 2,
+        "wns": 1,
+    }.items():
+        small = variant(found, form)["size_bytes"]
+        assert variant(found, form, "de")["size_bytes"] == small + times * (5200 - len("Hello"))
 
 
 async def test_a_call_that_is_too_large_is_told_with_the_limit_of_calls(api: Api) -> None:

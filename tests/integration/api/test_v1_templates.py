@@ -142,7 +142,7 @@ async def test_names_differ_by_case(api: Api) -> None:
         ({"notification": {"title": "{{ 1 + }}"}, **DATA}, ["/notification"], "invalid_template"),
         ({"variables": {"x": "a" * 140_000}, **DATA}, ["/data"], "invalid_template"),
         ({"data": {"alert": "x", "own": "a" * 9_000}}, ["/data"], "invalid_template"),
-        ({"variables": {"x": "\ufdd0"}, **DATA}, ["/variables"], "invalid_template"),
+        ({"variables": {"x": "\ufdd0"}, **DATA}, ["/variables/x"], "invalid_template"),
     ],
 )
 async def test_a_bad_template_is_refused_with_the_field(

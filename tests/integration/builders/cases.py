@@ -181,8 +181,8 @@ _DATA: Final[dict[str, tuple[float, list[Any]]]] = {
     "alert-color": (0.1, ["red"]),
     "title-bar": (0.05, [{"hidden": True}]),
     # what steers
-    "priority": (0.15, [10, 5, 1, "5", None]),
-    "collapse_id": (0.12, ["within"]),
+    "priority": (0.15, [10, 5, 1, "5", 5.0, None]),
+    "collapse_id": (0.12, ["within", ""]),
     "collapseId": (0.1, ["camel"]),
     "push_type": (0.08, ["alert", "background", "widgets"]),
     "pushType": (0.12, ["alert", "voip", "liveactivity", "background", "controls"]),

@@ -279,8 +279,8 @@ def priority_as_number(_case: Case, _form: Form, body: Body) -> None:
 def headers_as_text(_case: Case, _form: Form, body: Body) -> None:
     body.pop("expiration_time", None)
     for place in (body, body["data"]):
-        if isinstance(place.get("priority"), int):
-            place["priority"] = str(place["priority"])
+        if isinstance(place.get("priority"), int | float):
+            place["priority"] = str(int(place["priority"]))
 
 
 def expiry_as_text(case: Case, form: Form, request: Request) -> None:
@@ -317,6 +317,12 @@ def steering_apart(_case: Case, form: Form, body: Body) -> None:
 
 def _is_bundle_id(topic: Any) -> bool:
     return isinstance(topic, str) and "." in topic
+
+
+def topic_lacks_its_suffix(case: Case) -> bool:
+    """Tell whether the topic is a bundle id alone, for a push type that wants more."""
+    is_alone = str(case.push_type) in {"", "alert", "background"}
+    return not is_alone and _is_bundle_id(case.data.get("topic"))
 
 
 def topic_of_words(_case: Case, _form: Form, body: Body) -> None:

@@ -456,6 +456,17 @@ REFUSED: Final = (
         when=_has("blob"),
         refused="PayloadTooLarge",
     ),
+    Difference(
+        name="topic of the push type",
+        forms=_ALL,
+        why=(
+            "A `topic` within `data` is sent as it is, also without what its push type ends with; "
+            "Apple answers BadTopic to every device. Here the push is refused with 115."
+        ),
+        when=do.topic_lacks_its_suffix,
+        refused="/data/topic",
+        raw=True,
+    ),
     *(
         Difference(
             name=f"wrong {place}",

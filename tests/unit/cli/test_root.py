@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,9 @@ def test_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("pushsvc ")
 
 
+SEND = ["send", "--app", "a", "--alert", "x"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -60,6 +64,16 @@ def test_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         pytest.param(
             ["send", "--app", "a", "--channel", "c", "--data", "[1]"], "--data: must", id="object"
+        ),
+        *(
+            pytest.param([*SEND, "--where", text], f"--where: {told}", id=f"--where, {told}")
+            for text, told in (
+                ('{"a":' * 5_000, "not JSON"),
+                ('{"a":' * 500 + "1" + "}" * 500, "nested too deeply"),
+                ('{"a": NaN}', "not JSON"),
+                (r'{"a": "\ud800"}', "not JSON"),
+                ('{"a": "\udcff"}', "not JSON: str is not valid UTF-8"),
+            )
         ),
         pytest.param(
             ["app", "create", "x", "--master-key", "two words"], "--master-key", id="key with space"
@@ -85,6 +99,26 @@ def test_a_mistake_is_one_line_with_status_2(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert told in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\n", "empty; it must hold a JSON object"),
+        (b"[]", "must be a JSON object"),
+        (b'{"where": {}}\n{"where": {}}', "not JSON: unexpected content after document: line 2"),
+        (b'{"data": "\xff"}', "not JSON: str is not valid UTF-8"),
+    ],
+)
+def test_a_file_that_holds_no_push_is_named(
+    content: bytes, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of several in a script, one is told which it was."""
+    file = tmp_path / "push.json"
+    file.write_bytes(content)
+
+    assert root.run([*SEND, "--where", "{}", "--file", str(file)]) == 2
+    assert capsys.readouterr().err.startswith(f"pushsvc: {file}: {told}")
 
 
 def test_with_json_the_error_is_the_last_line_of_stdout(

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+import pytest
+
 from pushsvc.delivery import dispatch
 from pushsvc.delivery.circuit import Heard
 from pushsvc.delivery.gateway import Gateway, Message, Over, Settle, never
@@ -19,6 +21,7 @@ from pushsvc.model import (
     OutcomeClass,
     Refused,
     Shape,
+    WnsShape,
 )
 
 SHAPE = FcmShape(head=b"", tail=b"")
@@ -141,6 +144,21 @@ async def test_what_cannot_be_sent_says_why_and_the_rest_goes() -> None:
     ]
     assert await sent(devices("d"), None) == [OutcomeClass.CREDENTIAL]
     assert gateway.got == ["a"]
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
+async def test_a_channel_that_nobody_serves_misses_no_credential(*, validate_only: bool) -> None:
+    """What was switched off, or is no channel, no credential would reach."""
+    uris = ("http://sn1.notify.live.net/x", "https://a.example/", "https://notify.windows.com/?t")
+    wns = WnsShape((), b"<toast />")
+
+    sheet = await sheet_of(devices(*uris), None, shape=wns, validate_only=validate_only)
+
+    assert [sheet.answers[place].reason for place in range(3)] == [
+        "provider_retired",
+        "bad_channel_uri",
+        "MissingCredential",
+    ]
 
 
 async def test_of_a_push_that_is_only_looked_at_fcm_alone_hears() -> None:

@@ -66,7 +66,9 @@ def test_whom_a_push_is_for_is_read_over(audience: dict[str, Any]) -> None:
             {"data": HI, "template": "welcome"}, 115, "/template", "write out", id="a template"
         ),
         pytest.param({"data": HI, "priority": 7}, 115, "/priority", "1, 5 or 10", id="priority"),
-        pytest.param({"data": {"alert": "\0"}}, 115, "/data", "U+0000", id="what none can store"),
+        pytest.param(
+            {"data": {"alert": "\0"}}, 115, "/data/alert", "U+0000", id="what none can store"
+        ),
     ],
 )
 def test_a_push_that_the_api_refuses_is_refused(
@@ -174,6 +176,19 @@ def test_in_local_time_each_wave_has_a_lifetime_of_its_own() -> None:
     assert request(windows, body).headers["X-WNS-TTL"] == "60"
 
 
+def test_in_local_time_a_wave_that_is_past_goes_out_at_once_or_has_expired() -> None:
+    """As in the service: what has run of its lifetime until then has run."""
+    body = {"data": HI, "push_time": "2026-11-22T20:00:00", "expiration_interval": 7200}
+    tokyo = {"deviceType": "android", "deviceToken": "a:b", "timeZone": "Asia/Tokyo"}
+
+    late = request(tokyo, body, now=NOW + timedelta(hours=2))
+    expired = OfflinePush(body, now=NOW + timedelta(hours=3)).request(tokyo)
+
+    assert late.body["message"]["android"]["ttl"] == "3600s"
+    assert isinstance(expired, Unsent)
+    assert expired.refused == "Expired"
+
+
 def test_in_local_time_one_moment_of_expiry_leaves_later_waves_less() -> None:
     """And the last ones nothing: the first zone has a day more than the last."""
     body = {"data": HI, "push_time": "2026-11-25T10:00:00"}
@@ -185,9 +200,12 @@ def test_in_local_time_one_moment_of_expiry_leaves_later_waves_less() -> None:
         ttl: str = made.body["message"]["android"]["ttl"]
         return ttl
 
-    zones = ("Pacific/Kiritimati", "Asia/Tokyo", "Europe/Berlin")
-    assert [lifetime(timeZone=zone) for zone in zones] == ["21600s", "3600s", "0s"]
+    zones = ("Pacific/Kiritimati", "Asia/Tokyo")
+    assert [lifetime(timeZone=zone) for zone in zones] == ["21600s", "3600s"]
     assert lifetime() == "21600s"
+    last = OfflinePush(body, now=NOW).request({**android, "timeZone": "Europe/Berlin"})
+    assert isinstance(last, Unsent)
+    assert last.refused == "Expired"
 
 
 def test_sizes_are_told() -> None:

@@ -1,5 +1,6 @@
 """Cohorts of an audience, and what each of them gets."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,11 +26,15 @@ def cohort(kind: str, device_type: str = "ios", *, n: int = 1, **columns: Any) -
     return Cohort(device=device, n=n, member=1, **columns)
 
 
-def reached(*cohorts: Cohort, data: dict[str, Any] | None = None) -> Reach:
+def reached(
+    *cohorts: Cohort,
+    data: dict[str, Any] | None = None,
+    credentials: Sequence[Credential] = CREDENTIALS,
+) -> Reach:
     """The sums over these."""
     envelope = Envelope(push_id=0, push_object_id="", created_at=NOW, expires_at=None, now=NOW)
     reach = Reach()
-    judge = Judge(Shaper({"data": data or {"alert": "x"}}, envelope), CREDENTIALS)
+    judge = Judge(Shaper({"data": data or {"alert": "x"}}, envelope), credentials)
     for one in cohorts:
         judge.add(one, reach)
     return reach
@@ -65,6 +70,20 @@ def test_each_kind_of_device_is_sent_to_or_says_why_not(one: Cohort, reason: str
     assert reach.devices == (0 if reason else 1)
 
 
+@pytest.mark.parametrize(
+    ("one", "reason"),
+    [
+        (cohort(kinds.HEX), "no_credential"),
+        (cohort(kinds.CHANNEL, "winrt"), "no_credential"),
+        (cohort(kinds.URI, "winrt"), "bad_channel_uri"),
+        (cohort(kinds.RETIRED_CHANNEL, "winphone"), "provider_retired"),
+    ],
+)
+def test_a_channel_that_nobody_serves_misses_no_credential(one: Cohort, reason: str) -> None:
+    """Another one would change nothing for it."""
+    assert dict(reached(one, credentials=[]).excluded) == {reason: 1}
+
+
 def test_the_example_is_one_that_is_sent_to_where_there_is_one() -> None:
     """Else one that would be."""
     unsent = Cohort(device=cohort(kinds.OTHER).device, n=9, member=7)
@@ -82,6 +101,13 @@ def test_texts_with_variables_count_as_empty() -> None:
     assert reached(cohort(kinds.HEX), data={"alert": "{{ name }}"}).devices == 1
     large = {"alert": "{{ name }}", "more": "x" * 4096}
     assert dict(reached(cohort(kinds.HEX), data=large).excluded) == {"too_large": 1}
+
+
+def test_an_empty_locale_is_none() -> None:
+    """An SDK may send either."""
+    reach = reached(cohort(kinds.HEX), cohort(kinds.HEX, locale=""))
+
+    assert reach.locales == {None: {"ios": 2}}
 
 
 def test_locales_are_counted_one_by_one_up_to_a_bound() -> None:

@@ -29,6 +29,8 @@ LIVE = [
     ("dismissal-date", "dismissalDate", 1790000000),
     ("attributes-type", "attributesType", "Game"),
     ("attributes", "attributes", {"id": 1}),
+    ("input-push-token", "inputPushToken", 1),
+    ("input-push-channel", "inputPushChannel", "dHN0"),
 ]
 
 
@@ -170,14 +172,14 @@ def test_header_keys_of_parse_s_adapter() -> None:
 @pytest.mark.parametrize(
     ("topic", "is_one"),
     [
-        ("com.example.other", True),
+        ("com.example.other.voip", True),
         ("news", False),
-        ("a." + "b" * 253, True),
-        ("a." + "b" * 254, False),
+        ("a." + "b" * 248 + ".voip", True),
+        ("a." + "b" * 249 + ".voip", False),
     ],
 )
 def test_topic_in_data(topic: str, *, is_one: bool) -> None:
-    """A bundle id is the topic, without a suffix; any other word is the app's own key."""
+    """A bundle id with its suffix is the topic; any other word is the app's own key."""
     made = sent({"alert": "Hi", "topic": topic}, push_type="voip")
     assert made.head.topic == (topic if is_one else "com.example.app.voip")
     assert ("topic" in orjson.loads(made.body)) is not is_one

@@ -108,6 +108,30 @@ def test_variables() -> None:
             id="priority",
         ),
         pytest.param(
+            {"apns": {"headers": {"Apns-Collapse-Id": "a" * 65}}},
+            "/rawPayload/apns/headers/Apns-Collapse-Id",
+            "64 bytes",
+            id="collapse id",
+        ),
+        pytest.param(
+            {"apns": {"headers": {"apns-push-type": "background", "Apns-Priority": "10"}}},
+            "/rawPayload/apns/headers/Apns-Priority",
+            "push type background",
+            id="background at once",
+        ),
+        pytest.param(
+            {"webpush": {"headers": {"TTL": "1", "ttl": "2"}}},
+            "/rawPayload/webpush/headers/ttl",
+            "and TTL are the same",
+            id="a header twice",
+        ),
+        pytest.param(
+            {"apns": {"payload": {"aps": {"relevance-score": 75}}}},
+            "/rawPayload/apns/payload/aps/relevance-score",
+            "0 to 1",
+            id="score of what is no live activity",
+        ),
+        pytest.param(
             {"apns": {"payload": {"aps": {"badge": "Increment"}}}},
             "/rawPayload/apns/payload/aps/badge",
             "an integer",

@@ -1,7 +1,13 @@
 """Each golden file: the installation gets of the push what the file says, to the letter."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
+from pushsvc.shaping import aps, fcm_message
+from pushsvc.shaping.apns import PUSH_TYPES
+from pushsvc.shaping.fcm_kinds import Record
 from tests.unit.shaping.golden.files import Golden, all_goldens, made_of, text_of
 
 GOLDENS = all_goldens()
@@ -20,3 +26,29 @@ def test_every_golden_file_says_why(golden: Golden) -> None:
     assert "[" in golden.why
     gateway = golden.expected.get("gateway")
     assert gateway in {None, golden.path.parent.name}
+
+
+def test_every_field_has_a_golden_file() -> None:
+    """Each push type, key of `aps` and of its alert, and field of FCM's messages is sent in one."""
+    sent = {place for golden in GOLDENS if golden.is_sent for place in places(golden.expected)}
+    types = {golden.expected.get("headers", {}).get("apns-push-type") for golden in GOLDENS}
+    wanted = {
+        *(f"/body/aps/{key}" for key in aps.OWN),
+        *(f"/body/aps/alert/{key}" for key in aps.ALERT),
+        *fields_of(fcm_message.RAW, "/body/message"),
+    }
+    assert wanted - sent == set()
+    assert PUSH_TYPES.keys() - types == set()
+
+
+def places(value: Any, where: str = "") -> Iterator[str]:
+    for key, part in value.items() if isinstance(value, dict) else ():
+        yield f"{where}/{key}"
+        yield from places(part, f"{where}/{key}")
+
+
+def fields_of(record: Record, where: str) -> Iterator[str]:
+    for name, kind in record.fields.items():
+        yield f"{where}/{name}"
+        if isinstance(kind, Record):
+            yield from fields_of(kind, f"{where}/{name}")

@@ -183,7 +183,7 @@ def test_json_that_is_nested_deeply(key: str) -> None:
     """It is refused before anything goes down into it."""
     with pytest.raises(ContentError, match="nested too deeply") as caught:
         check_content({"data": {"alert": "Hi"}, key: deep(5000)})
-    assert caught.value.field == f"/{key}"
+    assert caught.value.field.startswith(f"/{key}")
 
 
 @pytest.mark.parametrize("text", ["\ufdd0b\ufdd1", "a\ufdd00\ufdd1", "\ufdd0", "\ufdd1"])

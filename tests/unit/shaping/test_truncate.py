@@ -90,6 +90,7 @@ def test_a_text_too_large_for_all_is_let_in_when_it_may_be_shortened() -> None:
         *("e\u0301", "\U0001f44d\U0001f3fd", "☀\ufe0f", FAMILY, "1\ufe0f\u20e3"),
         *("\U0001f1eb\U0001f1f7", "\u0e01\u0e31", "\u0939\u093f", "\u1112\u1161\u11ab"),
         "\U0001f3f4\U000e0067\U000e0062\U000e007f",
+        *("\u0e19\u0e49\u0e33", "\u0915\u094d\u0937\u093f", "\uff76\uff9e"),
     ],
 )
 def test_what_people_see_as_one_character_is_not_cut(unit: str) -> None:

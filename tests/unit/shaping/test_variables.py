@@ -113,6 +113,36 @@ def test_what_a_filter_may_ask_for_is_bounded() -> None:
     assert alert("{{ n }}" * 20, variables=unused) == "x" * 20
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "reason"),
+    [
+        pytest.param(
+            f"{{{{ ({'~'.join(['v'] * 12)}){' | title' * 18} | length }}}}",
+            "a " * 2900,
+            "VariableTooLong",
+            id="one text of twelve",
+        ),
+        pytest.param(
+            f"{{{{ v | urlencode{' | title' * 18} | length }}}}",
+            "\U0001f600" * 1500,
+            "VariableTooLong",
+            id="a text grown twelvefold",
+        ),
+        pytest.param(
+            "{{ 1 if v | tojson | lower | trim | upper | title else 2 }}",
+            "a" * 10_000,
+            "VariableTooLong",
+            id="in a condition",
+        ),
+        pytest.param("{{ v | trim(v) }}", "x" * 65, "TemplateFailed", id="each of many for each"),
+    ],
+)
+def test_what_a_text_makes_of_a_value_counts(text: str, value: str, reason: str) -> None:
+    """What is joined or escaped is longer than any value, and is gone over as often."""
+    assert alert(text, {"v": value}) == Refused(reason=reason)
+    assert isinstance(alert(text, {"v": value[:64]}), str)
+
+
 def test_a_text_in_many_places_is_written_no_further_than_it_fits() -> None:
     """One text may stand in thousands of places, and be as long as no message is."""
     content = {
@@ -163,6 +193,8 @@ def test_the_push_s_own_variables_win() -> None:
         ("{{ a" + " | title" * 40 + " }}", "nested too deeply"),
         ("{{ " + "(" * 400 + "1" + ")" * 400 + " }}", "nested too deeply"),
         ("{{ name }}" * (PARTS_LIMIT + 1), f"{PARTS_LIMIT} are allowed"),
+        ("{{ '" + "a " * 7000 + "' | title" + " | title" * 16 + " }}", "a constant of 14000"),
+        ("{% if ('" + "é" * 7000 + "' | urlencode | trim | trim) ~ a %}{% endif %}", "40 times"),
     ],
 )
 def test_what_cannot_be_compiled_is_told_at_submit(text: str, told: str) -> None:
