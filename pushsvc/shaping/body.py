@@ -18,7 +18,7 @@ from pushsvc.shaping.drafts import BADGED, BLOCKS, DRAFTERS, TRAITS, Draft
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.forms import Form, form_of, gateway_of, kinds_of, parties_of
 from pushsvc.shaping.splice import Texts
-from pushsvc.shaping.truncate import shortened, without_text
+from pushsvc.shaping.truncate import shortened, shortest
 
 __all__ = [
     "ContentError",
@@ -207,7 +207,7 @@ class Shaper:
             return draft.needs
         if draft is not limits.TOO_LARGE or not self._truncates:
             return ()
-        bare = DRAFTERS[form](without_text(self.content.localised(choice)), self._envelope)
+        bare = DRAFTERS[form](shortest(self.content.localised(choice)), self._envelope)
         return () if isinstance(bare, Refused) else bare.needs
 
     def _finish(self, form: Form, draft: _Drafted, key: _Key, *, texts: Texts) -> Shape | Refused:
@@ -225,7 +225,7 @@ class Shaper:
         draft = drafts[key[0]]
         made = _finished(draft, key, self.content.variables.of_one(""))
         if made is limits.TOO_LARGE and self._truncates:
-            draft = DRAFTERS[form](without_text(self.content.localised(key[0])), self._envelope)
+            draft = DRAFTERS[form](shortest(self.content.localised(key[0])), self._envelope)
             made = _finished(draft, key, self.content.variables.of_one(""))
         if made is limits.PAYLOAD_EMPTY:
             # Of nothing but texts that are empty as yet.

@@ -23,8 +23,8 @@ from pushsvc.shaping.drafts import BLOCKS, DRAFTERS
 from pushsvc.shaping.fault import ContentError
 from pushsvc.shaping.fcm_kinds import dotted, within
 from pushsvc.shaping.forms import Form
-from pushsvc.shaping.splice import RESERVED
-from pushsvc.shaping.truncate import without_text
+from pushsvc.shaping.splice import RESERVED, mark
+from pushsvc.shaping.truncate import shortest
 from pushsvc.shaping.values import as_integer
 from pushsvc.storage.fields import VALUE_CHARACTERS
 
@@ -213,12 +213,15 @@ def _check_variables(variables: Json) -> None:
 
 def _check_fits(whole: Content) -> None:
     """Raise ContentError if no gateway would take even the shortest texts."""
-    # What is too large without any text need not be tried with some.
-    bare = {key: "" if key in LOCALISED else value for key, value in whole.data.items()}
-    forms = _taking(replace(whole, data=bare), DRAFTERS)
-    contents = map(whole.localised, whole.choices() if forms else ())
+    # What is too large without any text need not be tried with some. A text that weighs nothing is
+    # another thing: with it, Windows is sent a toast, and without it raw data.
+    others = {key: value for key, value in whole.data.items() if key not in LOCALISED}
+    empty = dict.fromkeys(whole.data.keys() & set(LOCALISED), "")
+    bare = [replace(whole, data=others | texts) for texts in (empty, {"alert": mark(0)})]
+    forms = {form for content in bare for form in _taking(content, DRAFTERS)}
+    contents = [whole.localised(choice) for choice in (whole.choices() if forms else ())]
     if whole.beside.get("truncate"):
-        contents = map(without_text, contents)
+        contents = [*contents, *map(shortest, contents)]
     # Of texts that differ in how they are escaped the shortest need not be the smallest.
     if not any(_taking(content, forms) for content in sorted(contents, key=_texts_bytes)[:TRIED]):
         raise ContentError(field="/data", message=_TOO_LARGE)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pushsvc.model import Refused, Shape
 from pushsvc.shaping.content import Content
 from pushsvc.shaping.limits import MOST_PAYLOAD_BYTES, TOO_LARGE
-from pushsvc.shaping.splice import Texts, unmarked
+from pushsvc.shaping.splice import Texts, number_of, unmarked
 
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 _JOINER: Final = "\N{ZERO WIDTH JOINER}"
@@ -59,9 +59,15 @@ def shortened(
     return best
 
 
-def without_text(content: Content) -> Content:
-    """Return the content with nothing of the text that may be shortened."""
-    return content if _alert_text(content) is None else _with_text(content, "")
+def shortest(content: Content) -> Content:
+    """Return what is sent of the content at the least: an ellipsis where there is an alert's text.
+
+    One with variables stays: it weighs nothing before it is filled. No text at all would be
+    something else: what is no toast on Windows is raw data.
+    """
+    text = _alert_text(content)
+    is_weightless = text is None or number_of(text) is not None
+    return content if is_weightless else _with_text(content, ELLIPSIS)
 
 
 def _alert_text(content: Content) -> str | None:

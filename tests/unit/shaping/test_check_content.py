@@ -23,6 +23,8 @@ def nested(depth: int) -> Any:
         pytest.param({"data": {"k": [2**64 - 1, -(2**63), 1e20]}}, id="numbers of 64 bits"),
         pytest.param({"data": {"k": [1.5, True, None, "é👋"]}}, id="values of every kind"),
         pytest.param({"data": {"alert": "a" * 4900}}, id="fits WNS alone"),
+        pytest.param({"data": {"alert": "a", "uri": "u", "k": "k" * 9000}}, id="fits a toast"),
+        pytest.param({"data": {"alert-fr": "a", "uri": "u", "k": "k" * 9000}}, id="French toast"),
         pytest.param({"data": {"alert": "a" * 5000}, "push_type": "voip"}, id="fits APNs alone"),
         pytest.param({"data": {"alert": "a" * 9000, "alert-fr": "salut"}}, id="fits in French"),
         pytest.param({"data": {"alert-fr": "a" * 9000, "k": 1}}, id="fits unless in French"),

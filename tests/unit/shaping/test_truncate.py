@@ -100,6 +100,19 @@ def test_what_people_see_as_one_character_is_not_cut(unit: str) -> None:
         assert found.removesuffix("…").replace(unit, "") == "a" * before
 
 
+@pytest.mark.parametrize("data", [{}, {"badge": 3}, {"badge": "Increment"}], ids=str)
+def test_a_text_that_only_a_toast_has_is_filled(data: dict[str, Any]) -> None:
+    """A toast that is shortened stays one; without a text it would be a badge, or raw data."""
+    device = WINDOWS._replace(fields={"v": "V"}, badge=1)
+    wns = {"launch": "at {{ v }}", "image": "https://example.com/{{ v }}"}
+    made = shaped(device, {**data, "alert": "a" * 6000}, truncate=True, wns=wns)
+    assert isinstance(made, WnsShape)
+    assert b'launch="at V"' in made.body
+    assert b'src="https://example.com/V"' in made.body
+    missing = shaped(WINDOWS, {**data, "alert": "a" * 6000}, truncate=True, wns=wns)
+    assert missing == Refused(reason="MissingVariable:v")
+
+
 def test_no_blank_stands_before_the_ellipsis() -> None:
     """Where a text is cut between words, the ellipsis follows the word."""
     alerts = [{"alert": "a" * before + " bc" * 2000} for before in range(1, 4)]
