@@ -10,3 +10,5 @@ from typing import Final
 PUSH_STATE: Final = "(pushes.state || '')"
 #: of `batches`
 BATCH_STATE: Final = "(batches.state + 0)"
+#: of batches that wait, of one push: its own are found by it, and not all that wait
+UNTAKEN: Final = f"{BATCH_STATE} = 0 AND batches.state <> 2"

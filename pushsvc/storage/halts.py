@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import Batch, Counts, Halt, Lane, OutcomeClass, Push, PushState, Schedule
 from pushsvc.storage.batches import BatchRef
+from pushsvc.storage.by_key import UNTAKEN
 from pushsvc.storage.engine import driver, encode_json
 from pushsvc.storage.pushes import COLUMNS, as_push
 from pushsvc.storage.tables import campaigns, pushes
@@ -141,15 +142,15 @@ async def halted(engine: AsyncEngine, push_ids: Collection[int]) -> Mapping[int,
 
 
 # One batch stands for all of its push: whoever has it writes down the others, too.
-_CANCELLED: Final = text("""
+_CANCELLED: Final = text(f"""
     SELECT id, seq, batches.lane, app_id, batches_planned
     FROM pushes CROSS JOIN LATERAL (
         SELECT seq, lane FROM batches
-        WHERE push_id = pushes.id AND batches.state = 0 AND batches.leases = 0 LIMIT 1
+        WHERE push_id = pushes.id AND {UNTAKEN} AND batches.leases = 0 LIMIT 1
     ) AS batches
     WHERE pushes.state IN ('waiting', 'planning', 'sending') AND halt = 'cancel'
     LIMIT :limit
-""")
+""")  # noqa: S608 - of constants
 
 
 async def cancelled(connection: AsyncConnection, *, limit: int) -> Sequence[BatchRef]:
@@ -160,11 +161,11 @@ async def cancelled(connection: AsyncConnection, *, limit: int) -> Sequence[Batc
 
 # ---------------------------------------------------------------- what is left of a cancelled push
 
-_LEFT: Final = """
+_LEFT: Final = f"""
     SELECT seq, attempt, installation_ids, recipients, outcomes FROM batches
-    WHERE push_id = $1 AND state = 0 AND leases = 0
+    WHERE push_id = $1 AND {UNTAKEN} AND leases = 0
     ORDER BY seq LIMIT $2 FOR UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608 - of constants
 _TYPES: Final = "SELECT id, device_type FROM installations WHERE id = ANY($1)"
 _END: Final = """
     UPDATE batches SET state = 2, finished_at = now(), outcomes = $3, counts = $4, exceptions = $5

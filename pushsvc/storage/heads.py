@@ -6,26 +6,27 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pushsvc.storage.by_key import BATCH_STATE
 from pushsvc.storage.engine import driver
 
-_FIND: Final = """
+_FIND: Final = f"""
     SELECT zone, variant, now() AS now, leases > 0 AS is_begun,
         outcomes IS NOT NULL AND position('\\000'::bytea IN outcomes) = 0 AS is_settled,
         coalesce(coalesce(expires_at, $3::timestamptz) <= now(), false) AS is_expired
-    FROM batches WHERE push_id = $1 AND seq = $2 AND state = 0 AND not_before <= now()
-"""
+    FROM batches WHERE push_id = $1 AND seq = $2 AND {BATCH_STATE} = 0 AND not_before <= now()
+"""  # noqa: S608 - of constants
 
 # It gives up the turn it had, if it had one: at the end of the night all of them come at once. To
 # wait is no try, so that nobody ages meanwhile; and who expires does so in time.
-_DEFER: Final = """
+_DEFER: Final = f"""
     UPDATE batches
     SET not_before = at, paced = false, first_tried_at = first_tried_at + (at - now())
     FROM (
         SELECT least($3::timestamptz, expires_at, $4::timestamptz) AS at
         FROM batches WHERE push_id = $1 AND seq = $2
     ) AS later
-    WHERE push_id = $1 AND seq = $2 AND state = 0 AND leases = 0 AND not_before <= now()
-"""
+    WHERE push_id = $1 AND seq = $2 AND {BATCH_STATE} = 0 AND leases = 0 AND not_before <= now()
+"""  # noqa: S608 - of constants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

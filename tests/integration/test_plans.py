@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,18 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pushsvc.model import Json
-from pushsvc.storage import batches, claim, claims, firing, plans, pushes, small_deliveries, turns
+from pushsvc.storage import (
+    batches,
+    claim,
+    claims,
+    firing,
+    halts,
+    heads,
+    plans,
+    pushes,
+    small_deliveries,
+    turns,
+)
 from pushsvc.storage.engine import BY_INDEX
 from pushsvc.storage.tables import installations
 from pushsvc.targeting.audience import criterion
@@ -190,7 +202,10 @@ async def test_values_are_found_in_a_hash_table(
 
 #: Takes the key of a push.
 Values = Callable[[int], Sequence[object]]
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BY_KEY: list[Any] = [
+    pytest.param(heads._FIND, lambda push: (push, 0, None), id="look at a batch"),
+    pytest.param(heads._DEFER, lambda push: (push, 0, NOON, None), id="have a batch wait"),
     pytest.param(claim.CLAIM, lambda push: (push, 0, None, None), id="lease a batch"),
     pytest.param(batches._RENEW, lambda push: (push, 0, 1, 60.0), id="renew its lease"),
     pytest.param(batches._UNLEASE, lambda push: (push, 0, 1), id="give it back"),
@@ -225,6 +240,12 @@ async def test_what_is_known_by_its_key_is_found_by_it(
     database: AsyncEngine, statement: str, values: Values
 ) -> None:
     """Also where Postgres believes that nothing is open, whatever is."""
+    plan = await plan_of(database, statement, values)
+    assert not BY_OPEN.search(plan), plan
+
+
+async def plan_of(database: AsyncEngine, statement: str, values: Values) -> str:
+    """Return the plan of a statement about a push, where nothing was open at the last look."""
     async with database.connect() as connection:
         done = await connection.execute(_DONE, {"app_id": await new_app(connection)})
         push_id = done.scalars().all()[-1]
@@ -233,5 +254,18 @@ async def test_what_is_known_by_its_key_is_found_by_it(
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
         rows = await driver.fetch(f"EXPLAIN {statement}", *values(push_id))
-    plan = "\n".join(row[0] for row in rows)
-    assert not BY_OPEN.search(plan), plan
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        pytest.param(halts._LEFT, lambda push: (push, 40), id="what is left of one"),
+        pytest.param(str(halts._CANCELLED).replace(":limit", "9"), lambda _: (), id="of all"),
+    ],
+)
+async def test_what_waits_of_a_cancelled_push_is_found_by_it(
+    database: AsyncEngine, statement: str, values: Values
+) -> None:
+    """And not among all batches that wait, whosever they are."""
+    assert "lane_not_before" not in await plan_of(database, statement, values)
