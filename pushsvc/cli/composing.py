@@ -1,7 +1,6 @@
 """A push as options and a file say it: the body that the API would be sent, built in one place."""
 
 import inspect
-import os
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from pushsvc.api.v1.bodies import AUDIENCES, parse_new_push
 from pushsvc.api.v1.submissions import submission_of
 from pushsvc.cli.failures import MISTAKE, CommandError
-from pushsvc.cli.files import object_in, object_of
+from pushsvc.cli.files import as_typed, object_in, object_of
 from pushsvc.errors import CallerError, InvalidRequestError
 from pushsvc.model import Submission
 
@@ -216,7 +215,7 @@ def _audience(
 
 def _object(option: str, text: str | None) -> dict[str, Any]:
     """Read an option's JSON object; an empty one where it is not given."""
-    return object_of(os.fsencode(text or "{}"), place=option, field=option)
+    return object_of(as_typed(text or "{}"), place=option, field=option)
 
 
 def _variables(given: list[str] | None) -> dict[str, Any]:
@@ -232,7 +231,7 @@ def _variables(given: list[str] | None) -> dict[str, Any]:
             message = f"--var: {one!r} is not NAME=VALUE."
             raise CommandError(message, code="usage", status=MISTAKE, field="--var")
         try:
-            read[name] = orjson.loads(os.fsencode(value))
+            read[name] = orjson.loads(as_typed(value))
         except orjson.JSONDecodeError:
             read[name] = value
     return read

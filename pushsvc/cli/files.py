@@ -17,11 +17,11 @@ def object_in(file: Path, *, field: str, most_megabytes: int) -> dict[str, Any]:
     Raises:
         CommandError: the file cannot be read, or is too large, or holds something else.
     """
-    name = "stdin" if str(file) == "-" else str(file)
+    is_stdin = str(file) == "-"
+    name = "stdin" if is_stdin else str(file)
     most = most_megabytes * 1_048_576
     try:
         with contextlib.ExitStack() as stack:
-            is_stdin = str(file) == "-"
             stream = sys.stdin.buffer if is_stdin else stack.enter_context(file.open("rb"))
             raw = stream.read(most + 1)
     except OSError as error:
@@ -53,3 +53,8 @@ def object_of(raw: bytes, *, place: str, field: str) -> dict[str, Any]:
         message = f'{place}: must be a JSON object, such as {{"key": "value"}}.'
         raise CommandError(message, code="invalid_request", status=MISTAKE, field=field)
     return value
+
+
+def as_typed(text: str) -> bytes:
+    """Return an argument as UTF-8, whatever the locale is; octets that were no text stay such."""
+    return text.encode(errors="surrogateescape")

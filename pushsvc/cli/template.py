@@ -107,7 +107,7 @@ def _read(file: Path) -> dict[str, Any]:
     """Return the content in a file, after the checks that a body of the API has.
 
     Raises:
-        CommandError: the file cannot be read.
+        CommandError: the file cannot be read, or holds no JSON object.
         CallerError: what the API would answer.
     """
     read = object_in(file, field="FILE", most_megabytes=FILE_MEGABYTES)
