@@ -46,7 +46,7 @@ class VariantView(Whole):
     made_up: bool = Field(description="It is shown for a device that is not there.")
     request: RequestView | None
     size_bytes: int | None = Field(
-        description="As the gateway counts it; null where it is refused but for its size."
+        description="As the gateway counts it; null where it is refused, unless for its size."
     )
     limit_bytes: int = Field(description="How much its gateway takes of such messages.")
     fits: bool | None = Field(
