@@ -1,12 +1,11 @@
 """docs/payloads.md tells of each key, and of all that is done otherwise than by Parse's adapter."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from pushsvc.shaping import aps, fcm_message
 from pushsvc.shaping.apns import PUSH_TYPES
-from pushsvc.shaping.fcm_kinds import Record
 from tests.integration.builders.intended import TABLE
+from tests.unit.shaping.golden.files import fields_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "payloads.md"
 
@@ -31,12 +30,5 @@ def test_every_key_is_told() -> None:
     """Apple's push types and keys, and each field of FCM's messages."""
     page = PAGE.read_text(encoding="utf-8")
     apple = {*PUSH_TYPES, *aps.OWN, *aps.ALERT}
-    names = sorted(apple | set(fields_of(fcm_message.RAW)))
+    names = sorted(apple | {place.rpartition("/")[2] for place in fields_of(fcm_message.RAW, "")})
     assert [name for name in names if f"`{name}`" not in page and f'"{name}"' not in page] == []
-
-
-def fields_of(record: Record) -> Iterator[str]:
-    for name, kind in record.fields.items():
-        yield name
-        if isinstance(kind, Record):
-            yield from fields_of(kind)

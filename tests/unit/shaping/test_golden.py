@@ -7,8 +7,7 @@ import pytest
 
 from pushsvc.shaping import aps, fcm_message
 from pushsvc.shaping.apns import PUSH_TYPES
-from pushsvc.shaping.fcm_kinds import Record
-from tests.unit.shaping.golden.files import Golden, all_goldens, made_of, text_of
+from tests.unit.shaping.golden.files import Golden, all_goldens, fields_of, made_of, text_of
 
 GOLDENS = all_goldens()
 
@@ -45,10 +44,3 @@ def places(value: Any, where: str = "") -> Iterator[str]:
     for key, part in value.items() if isinstance(value, dict) else ():
         yield f"{where}/{key}"
         yield from places(part, f"{where}/{key}")
-
-
-def fields_of(record: Record, where: str) -> Iterator[str]:
-    for name, kind in record.fields.items():
-        yield f"{where}/{name}"
-        if isinstance(kind, Record):
-            yield from fields_of(kind, f"{where}/{name}")

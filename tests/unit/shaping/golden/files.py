@@ -7,6 +7,7 @@ device that gets nothing; `{"error": ...}` for a body that is not let in. A long
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from pushsvc.errors import CallerError
 from pushsvc.preview.offline import OfflinePush, Unsent
+from pushsvc.shaping.fcm_kinds import Record
 
 DIRECTORY = Path(__file__).parent
 NOW = "2026-11-22T10:00:00Z"
@@ -86,3 +88,11 @@ def text_of(value: Any) -> str:
     The order of keys within `expected` is free; texts are compared as they are.
     """
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+
+
+def fields_of(record: Record, where: str) -> Iterator[str]:
+    """Yield the places of FCM's fields in a message."""
+    for name, kind in record.fields.items():
+        yield f"{where}/{name}"
+        if isinstance(kind, Record):
+            yield from fields_of(kind, f"{where}/{name}")
