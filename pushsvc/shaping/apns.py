@@ -49,13 +49,13 @@ _TAKEN: Final = frozenset({"alert", "title", "badge", "aps"})
 MISSING_TOPIC: Final = Refused(reason="MissingTopic")
 BAD_TOPIC: Final = Refused(reason="BadTopic")
 
-
-#: What a collapse id is.
-COLLAPSE_ID: Final = "at most 64 bytes of UTF-8: no control characters, no outer spaces"
+COLLAPSE_ID: Final = (
+    f"at most {limits.COLLAPSE_ID_BYTES} bytes of UTF-8: no control characters, no outer spaces"
+)
 
 
 def is_collapse_id(value: Any) -> bool:
-    """Tell whether it can be an `apns-collapse-id`: a header's value, in 64 bytes."""
+    """Tell whether it can be an `apns-collapse-id`, which is a header's value."""
     if not isinstance(value, str) or len(value.encode()) > limits.COLLAPSE_ID_BYTES:
         return False
     return value.strip() == value and value.isprintable()

@@ -20,8 +20,7 @@ from pushsvc.shaping.content import (
     Envelope,
 )
 from pushsvc.shaping.drafts import BLOCKS, DRAFTERS
-from pushsvc.shaping.fault import ContentError
-from pushsvc.shaping.fcm_kinds import dotted, within
+from pushsvc.shaping.fault import ContentError, dotted, within
 from pushsvc.shaping.forms import Form
 from pushsvc.shaping.splice import RESERVED, mark
 from pushsvc.shaping.truncate import shortest
@@ -208,7 +207,7 @@ def _check_variables(variables: Json) -> None:
     for name, value in variables.items():
         if len(orjson.dumps(value)) > VALUE_CHARACTERS:
             message = f"A variable has at most {VALUE_CHARACTERS} bytes of JSON."
-            raise ContentError(field=f"/variables/{name}", message=message)
+            raise ContentError(field=within("/variables", name), message=message)
 
 
 def _check_fits(whole: Content) -> None:

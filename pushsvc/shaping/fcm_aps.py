@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from pushsvc.model import Json
 from pushsvc.shaping import aps as keys
-from pushsvc.shaping.fcm_kinds import Flaw, dotted, within
+from pushsvc.shaping.fault import dotted, within
+from pushsvc.shaping.fcm_kinds import Flaw
 
 #: Firebase's name -> Apple's.
 _APS: Final[Mapping[str, str]] = {

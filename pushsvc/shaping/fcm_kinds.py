@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from pushsvc.shaping import limits
+from pushsvc.shaping.fault import NAME_CHARACTERS, dotted, within
 from pushsvc.shaping.values import is_number, is_share
 
 #: where it is, as a JSON pointer, and a sentence
@@ -29,8 +30,6 @@ _MOMENT: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII
 )
 _INT32: Final = range(-(2**31), 2**31)
-#: A name that nobody would read to its end.
-_NAME_CHARACTERS: Final = 100
 
 
 class Kind(Protocol):
@@ -144,19 +143,9 @@ class Record:
 
     def _unknown(self, place: str, key: str) -> str:
         known = [*self.fields, *self.renamed]
-        near = difflib.get_close_matches(key[:_NAME_CHARACTERS], known, n=1)
+        near = difflib.get_close_matches(key[:NAME_CHARACTERS], known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"FCM's {self.name} tells which."
-        return f"{dotted(place)} has no field {key[:_NAME_CHARACTERS]!r}; {hint}"
-
-
-def within(place: str, key: str) -> str:
-    """Return the JSON pointer of a key (RFC 6901)."""
-    return f"{place}/{key[:_NAME_CHARACTERS].replace('~', '~0').replace('/', '~1')}"
-
-
-def dotted(place: str) -> str:
-    """Return a JSON pointer as people write it."""
-    return place[1:].replace("/", ".").replace("~1", "/").replace("~0", "~")
+        return f"{dotted(place)} has no field {key[:NAME_CHARACTERS]!r}; {hint}"
 
 
 # ---------------------------------------------------------------- simple kinds

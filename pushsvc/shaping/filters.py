@@ -11,6 +11,8 @@ import orjson
 from jinja2 import StrictUndefined, pass_environment
 from jinja2.filters import do_default, do_float, do_int, do_round, do_title, do_truncate
 
+from pushsvc.shaping.values import as_integer
+
 #: Digits behind the point, or before it: 10 to the power of a caller's number has no bound.
 _DIGITS: Final = range(-15, 16)
 #: Each character of a value may be looked for among all of them.
@@ -31,8 +33,8 @@ def shown(value: Any) -> Any:
         return value
     if value is None:
         return ""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    if isinstance(value, float):
+        return as_integer(value)
     if isinstance(value, Mapping) and value.get("__type") == "Date":
         return value.get("iso", "")
     if isinstance(value, bool | Mapping | list):

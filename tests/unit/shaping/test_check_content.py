@@ -83,6 +83,12 @@ def test_good_content(content: dict[str, Any]) -> None:
         pytest.param({"data": {"k": 1}, "x": "\0"}, "/x", "x holds", id="NUL beside data"),
         pytest.param({"data": {"k": 1}, "x\0": 1}, "", "A key holds", id="NUL in a key"),
         pytest.param({"data": {"a/b": "\0"}}, "/data/a~1b", "data.a/b holds", id="slash in a key"),
+        pytest.param(
+            {"data": {"k": 1}, "variables": {"a/b": "x" * 17_000}},
+            "/variables/a~1b",
+            "A variable has",
+            id="long variable with a slash",
+        ),
         pytest.param({"data": {"k": "a" * 131_072}}, "/data", "128 KB", id="over 128 KB"),
         pytest.param({"data": {"k": 1}, "x": "é" * 65_536}, "/data", "128 KB", id="beside data"),
         pytest.param({"data": {"k": "a" * 5001}}, "/data", "every gateway", id="fits nothing"),
