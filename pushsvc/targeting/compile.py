@@ -4,7 +4,7 @@ Every value is a bind parameter. An expression is never true for a row that does
 be NULL instead of false: whoever negates one says IS NOT TRUE.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Subquery, and_, exists, false, literal, not_, or_, select, true
@@ -115,7 +115,11 @@ def _surrounds(condition: Surrounds, rows: Rows) -> Clause:
 
 
 def _and(condition: And, rows: Rows) -> Clause:
-    clauses = [compile_condition(one, rows) for one in condition.conditions]
+    conditions: Sequence[Condition] = condition.conditions
+    if len(conditions) > _MAX_LOOKED_UP:
+        # What no index looks up is asked of the rows in any case: it takes nobody's place.
+        conditions = sorted(conditions, key=lambda one: isinstance(one, Exists | Not))
+    clauses = [compile_condition(one, rows) for one in conditions]
     asked = (clause.is_(true()) for clause in clauses[_MAX_LOOKED_UP:])
     return and_(true(), *clauses[:_MAX_LOOKED_UP], *asked)
 

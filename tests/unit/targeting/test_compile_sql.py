@@ -110,6 +110,12 @@ def test_postgres_has_few_lookups_to_choose_from() -> None:
         assert [clause.endswith("IS true") for clause in clauses] == [False] * 32 + [True] * 68
 
 
+def test_what_no_index_looks_up_takes_the_place_of_no_lookup() -> None:
+    """The one equality of a clause that asks whether many fields are there leads to its row."""
+    many = {f"k{n}": {"$exists": True} for n in range(50)} | {f"l{n}": {"$ne": n} for n in range(9)}
+    assert sql_of({**many, "objectId": "x"}).startswith("object_id = $1::VARCHAR AND ")
+
+
 def test_channels_are_one_parameter() -> None:
     """Two thousand channels are one array."""
     condition = channels_where([f"c{number}" for number in range(2000)])
