@@ -23,6 +23,7 @@ from pushsvc.cli import output
 
 #: How times are shown: UTC, to the second.
 TIME_FORMAT = "%Y-%m-%d %H:%M:%SZ"
+PIPED_COLUMNS: Final = 240
 
 
 def result(value: Mapping[str, Any], *shown: RenderableType, as_json: bool) -> None:
@@ -32,6 +33,9 @@ def result(value: Mapping[str, Any], *shown: RenderableType, as_json: bool) -> N
         return
     # Soft wrap: a key or a URL must survive a narrow terminal in one piece.
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        # What is searched for in a pipe is not broken at the columns of no terminal.
+        console.width = max(console.width, PIPED_COLUMNS)
     for renderable in shown:
         console.print(Text(renderable) if isinstance(renderable, str) else renderable)
 

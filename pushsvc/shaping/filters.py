@@ -53,16 +53,31 @@ def _on_text(work: Callable[[str], str]) -> Callable[[Any], str]:
     return lambda value: work(str(shown(value)))
 
 
+def _is_precision(value: Any) -> bool:
+    return value in _DIGITS
+
+
+def _is_trimmed(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= _TRIMMED_CHARACTERS)
+
+
+#: filter -> argument -> what it must be, and how that is said
+LIMITS: Final[Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]]] = {
+    "round": {"precision": (_is_precision, "up to 15 digits")},
+    "trim": {"chars": (_is_trimmed, f"a text of up to {_TRIMMED_CHARACTERS} characters")},
+}
+
+
 def _round(value: float, precision: int = 0, method: str = "common") -> float:
-    if precision not in _DIGITS:
+    if not _is_precision(precision):
         message = "precision out of range"
         raise ValueError(message)
     return round(value, precision) if method == "common" else do_round(value, precision, method)  # type: ignore[arg-type]  # refused by it
 
 
 def _trim(value: Any, chars: str | None = None) -> str:
-    if chars is not None and len(chars) > _TRIMMED_CHARACTERS:
-        message = "too many characters"
+    if not _is_trimmed(chars):
+        message = "too many characters, or none"
         raise ValueError(message)
     return str(shown(value)).strip(chars)
 

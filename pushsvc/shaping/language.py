@@ -15,7 +15,7 @@ from jinja2 import Template, TemplateSyntaxError, nodes, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
-from pushsvc.shaping.filters import ARGUMENTS, ESCAPING, FILTERS, Missing, shown
+from pushsvc.shaping.filters import ARGUMENTS, ESCAPING, FILTERS, LIMITS, Missing, shown
 from pushsvc.shaping.values import is_storable
 
 #: Names, constants, filters and tests in one text, and how deeply it may be nested: the time that
@@ -120,7 +120,8 @@ def compiled(source: str) -> Text:
         parts = _checked(tree)
         template = Template.from_code(ENVIRONMENT, ENVIRONMENT.compile(tree), {})
     except TemplateSyntaxError as error:
-        raise _unreadable((error.message or "it cannot be read").rstrip(".")) from error
+        said = (error.message or "it cannot be read").rstrip(".")
+        raise _unreadable(f"{said}. Write {{{{ '{{{{' }}}} where {{{{ is to be read") from error
     except (RecursionError, SyntaxError, MemoryError) as error:
         # Python's own compiler has limits, too.
         raise _unreadable("nested too deeply") from error
@@ -138,8 +139,7 @@ def compiled(source: str) -> Text:
 
 
 def _unreadable(why: str) -> VariableError:
-    message = f"A text with variables: {why}. Write {{{{ '{{{{' }}}} where {{{{ is to be read."
-    return VariableError(message)
+    return VariableError(f"A text with variables: {why}.")
 
 
 def _checked(tree: nodes.Template) -> int:
@@ -154,7 +154,7 @@ def _checked(tree: nodes.Template) -> int:
         node, depth, is_escaped = stack.pop()
         parts += isinstance(node, _COUNTED)
         if depth > DEPTH_LIMIT:
-            raise _unreadable("nested too deeply")
+            raise _unreadable(f"nested too deeply: {DEPTH_LIMIT} levels are the most")
         _check(node)
         if isinstance(node, nodes.Filter) and node.name in ESCAPING:
             if is_escaped:
@@ -196,6 +196,17 @@ def _check_filter(node: nodes.Filter) -> None:
     if is_dynamic or len(node.args) > len(known) or not given <= set(known):
         said = f"takes {', '.join(known)}" if known else "takes nothing in brackets"
         raise VariableError(f"The filter {node.name} {said}.")
+    _check_arguments(node)
+
+
+def _check_arguments(node: nodes.Filter) -> None:
+    """Raise VariableError for a constant that the filter refuses whatever it is given."""
+    named = {pair.key: pair.value for pair in node.kwargs}
+    given = dict(zip(ARGUMENTS.get(node.name, ()), node.args, strict=False)) | named
+    for name, (is_right, said) in LIMITS.get(node.name, {}).items():
+        value = given.get(name)
+        if isinstance(value, nodes.Const) and not is_right(value.value):
+            raise VariableError(f"The filter {node.name} takes as {name} {said}.")
 
 
 def _check_constant(value: object) -> None:

@@ -55,15 +55,15 @@ def check_bounds(condition: Condition, limits: Limits) -> None:
     """Refuse (102) what is over a bound."""
     asked = list(leaves(condition))
     if sum(map(weight, asked)) > limits.conditions:
-        raise _too_many("conditions", limits.conditions)
+        raise _too_many("conditions", limits.conditions, hint=_DEARER)
     if sum(isinstance(one, Matches) for one in asked) > limits.patterns:
         raise _too_many("$regex", limits.patterns)
     if sum(isinstance(one, Places) for one in asked) > limits.places:
         raise _too_many("places", limits.places)
 
 
-def _too_many(what: str, most: int) -> WhereError:
-    return WhereError(INVALID_QUERY, f"Too many {what}: at most {most}.", field="/where")
+def _too_many(what: str, most: int, *, hint: str = "") -> WhereError:
+    return WhereError(INVALID_QUERY, f"Too many {what}: at most {most}.{hint}", field="/where")
 
 
 def check_nearest(condition: Condition) -> None:
@@ -125,6 +125,10 @@ _WEIGHTS: Final[Mapping[type, int]] = {
 _OF_NULL: Final = 5
 _OF_PART: Final = 5
 _OF_WORD: Final = 3
+_DEARER: Final = (
+    f" An equality counts as {_WEIGHTS[Equal]}, a comparison or $regex as {_WEIGHTS[Matches]}, "
+    f"$inQuery as {_WEIGHTS[InQuery]}."
+)
 
 
 def weight(condition: Leaf) -> int:

@@ -103,7 +103,11 @@ def test_a_value_of_the_wrong_kind_fails_its_device() -> None:
 def test_what_a_filter_may_ask_for_is_bounded() -> None:
     """Neither a caller's number nor the length of a value can keep a worker busy."""
     assert alert("{{ 5 | round(-3000000) }}") == Refused(reason="TemplateFailed")
-    assert alert("{{ points | round(3000000, 'floor') }}") == Refused(reason="TemplateFailed")
+    digits = {"digits": 3_000_000, "points": 5}
+    assert alert("{{ points | round(digits, 'floor') }}", digits) == Refused(
+        reason="TemplateFailed"
+    )
+    assert alert("{{ points | trim(digits) }}", digits) == Refused(reason="TemplateFailed")
     long = {"v": "a" * 16_000, "w": ["b" * 16_000]}
     for name in long:
         text = f"{{{{ {name} | title | upper | lower | length }}}}" * 8
@@ -182,6 +186,9 @@ def test_the_push_s_own_variables_win() -> None:
         ("{{ tags | tojson(indent=2) }}", "The filter tojson takes nothing in brackets"),
         ("{{ points | round(1, 'floor', 2) }}", "The filter round takes precision, method"),
         ("{{ name | truncate(size=3) }}", "The filter truncate takes length"),
+        ("{{ points | round(99) }}", "The filter round takes as precision up to 15 digits"),
+        ("{{ points | round(precision='a') }}", "as precision up to 15 digits"),
+        ("{{ name | trim('" + "ab" * 33 + "') }}", "as chars a text of up to 64 characters"),
         ("{{ '\\ud800' }}", "half a character"),
         ("{{ a['\\x00'] }}", "U+0000"),
         ("{{ a | default('\\x00') }}", "U+0000"),
