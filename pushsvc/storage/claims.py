@@ -30,8 +30,8 @@ PUT_BACK_LIMIT: Final = 1_000
 
 # ---------------------------------------------------------------- what is due
 
-_FIRED: Final = f"state = 'waiting' AND due_at <= now() AND {IN_VOLLEYS}"
-_FIRED_BY_KEY: Final = f"{PUSH_STATE} = 'waiting' AND due_at <= now() AND {IN_VOLLEYS}"
+_WAITED: Final = f"= 'waiting' AND due_at <= now() AND {IN_VOLLEYS}"
+_FIRED: Final = f"state {_WAITED}"
 _DUE: Final = f"SELECT id, app_id FROM pushes WHERE {_FIRED} ORDER BY due_at LIMIT $1"  # noqa: S608 - of constants
 # Nobody's thousands hide another's.
 _DUE_OF_EACH: Final = f"""
@@ -87,7 +87,7 @@ _CLAIM_ASKED: Final = _CLAIM.format(
     pushes="""unnest($3::bigint[]) WITH ORDINALITY AS asked(id, turn)
         JOIN pushes ON pushes.id = asked.id""",
     order="turn",
-    fired=_FIRED_BY_KEY,
+    fired=f"{PUSH_STATE} {_WAITED}",
     selected=SELECTED,
 )
 # By the lease that comes next, a plan is no volley's.

@@ -88,18 +88,14 @@ def _planned_by(push_id: int, lease: int) -> ColumnElement[bool]:
     )
 
 
-_PIECE: Final = """
+_PIECE: Final = f"""
     UPDATE pushes SET planned_through = :through, batches_planned = batches_planned + :batches,
-        devices_planned = devices_planned + :devices, {rest}
-    WHERE id = :push_id AND leases = :lease AND {state} = 'planning'
+        devices_planned = devices_planned + :devices, {{rest}}
+    WHERE id = :push_id AND leases = :lease AND {PUSH_STATE} = 'planning'
     RETURNING batches_planned
-"""
-_RECORD: Final = text(
-    _PIECE.format(state=PUSH_STATE, rest="lease_until = now() + make_interval(secs => :seconds)")
-)
-_RECORD_LAST: Final = text(
-    _PIECE.format(state=PUSH_STATE, rest="lease_until = NULL, state = 'sending'")
-)
+"""  # noqa: S608 - of constants
+_RECORD: Final = text(_PIECE.format(rest="lease_until = now() + make_interval(secs => :seconds)"))
+_RECORD_LAST: Final = text(_PIECE.format(rest="lease_until = NULL, state = 'sending'"))
 
 
 async def record_piece(

@@ -1,10 +1,10 @@
 """Content, and the message that one device gets of it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pushsvc.model import Device, Refused, Shape
-from pushsvc.shaping.body import Envelope, Shaper, check_content
+from pushsvc.shaping.body import ContentError, Envelope, Shaper, check_content
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
@@ -28,6 +28,15 @@ def shaper_of(
             now=NOW,
         ),
     )
+
+
+def let_in(content: dict[str, Any], *, lives: float | None = None) -> Shaper | None:
+    """The shaper of content that lives so many seconds; None where it is refused at the door."""
+    try:
+        check_content(content)
+    except ContentError:
+        return None
+    return shaper_of(content, None if lives is None else NOW + timedelta(seconds=lives))
 
 
 def shaped(
